@@ -1,0 +1,108 @@
+"""The networks MedEnhance ships weights for.
+
+Both work at half resolution: neighbouring voxels are first folded into channels
+(space-to-depth, as in FFDNet, Zhang et al. 2018, doi:10.1109/TIP.2018.2839891), a stack of
+residual blocks without normalisation layers follows (as in EDSR, Lim et al. 2017,
+arXiv:1707.02921), and the channels are unfolded again. This makes a wide view cheap on a CPU,
+and leaves a bounded receptive field, so that the engine can tile exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+FOLD = 2
+
+
+def space_to_depth(x: torch.Tensor) -> torch.Tensor:
+    """Fold 2x2x2 neighbours into channels: (B, C, D, H, W) -> (B, 8C, D/2, H/2, W/2)."""
+    b, c, d, h, w = x.shape
+    x = x.reshape(b, c, d // FOLD, FOLD, h // FOLD, FOLD, w // FOLD, FOLD)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * FOLD**3, d // FOLD, h // FOLD, w // FOLD)
+
+
+def depth_to_space(x: torch.Tensor) -> torch.Tensor:
+    """Unfold channels into 2x2x2 neighbours, the inverse of :func:`space_to_depth`."""
+    b, c, d, h, w = x.shape
+    x = x.reshape(b, c // FOLD**3, FOLD, FOLD, FOLD, d, h, w)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // FOLD**3, d * FOLD, h * FOLD, w * FOLD)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3x3 convolutions with a skip connection and no normalisation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(width, width, 3, padding=1)
+        self.second = nn.Conv3d(width, width, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(functional.relu(self.first(x)))
+
+
+class HalfResolutionNet(nn.Module):
+    """Space-to-depth, a residual body at half resolution, depth-to-space.
+
+    Input (B, in_channels, D, H, W), output (B, 1, D, H, W); D, H and W must be even.
+    """
+
+    def __init__(self, in_channels: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.head = nn.Conv3d(in_channels * FOLD**3, width, 3, padding=1)
+        self.body = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
+        self.tail = nn.Conv3d(width, FOLD**3, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        self.convolutions = 2 + 2 * blocks
+
+    @property
+    def halo(self) -> int:
+        """Voxels on each side of an output voxel that may influence it."""
+        return FOLD * self.convolutions + FOLD - 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return depth_to_space(self.tail(self.body(self.head(space_to_depth(x)))))
+
+
+class NoiseAwareDenoiser(nn.Module):
+    """Removes noise of a known level: ``clean = image - sigma * residual(image, sigma)``.
+
+    Input (B, 2, D, H, W): the image over its robust peak, and the noise's standard deviation
+    in the same unit (constant or varying over the volume). Output (B, 1, D, H, W): the clean
+    image. D, H, W must be even. The residual is predicted in units of sigma, so that faint
+    noise is treated with the same relative care as strong noise.
+    """
+
+    def __init__(self, width: int = 48, blocks: int = 5) -> None:
+        super().__init__()
+        self.residual = HalfResolutionNet(2, width, blocks)
+
+    @property
+    def halo(self) -> int:
+        return self.residual.halo
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        image, sigma = x[:, :1], x[:, 1:2]
+        return image - sigma * self.residual(x)
+
+
+class ThroughPlaneSuperResolver(nn.Module):
+    """Sharpens a volume that was interpolated along its first spatial axis (D).
+
+    Input (B, 3, D, H, W): the interpolated image over its robust peak; the refinement factor
+    along D (1 = none) divided by 4; the noise's standard deviation in the image's unit.
+    Output (B, 1, D, H, W): the sharpened image. D, H, W must be even.
+    """
+
+    def __init__(self, width: int = 40, blocks: int = 4) -> None:
+        super().__init__()
+        self.residual = HalfResolutionNet(3, width, blocks)
+
+    @property
+    def halo(self) -> int:
+        return self.residual.halo
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :1] + self.residual(x)
