@@ -1,0 +1,170 @@
+"""How a scanner makes an image worse: noise and thick slices, and the way back to a fine grid.
+
+These are the forward models that training, ``medenhance evaluate`` and the data-consistency
+guard of super-resolution share, so that all three speak of the same physics:
+
+* Rician noise of MR magnitude images (Gudbjartsson and Patz 1995, doi:10.1002/mrm.1910340618);
+* thick slices, as a weighted mean over a slice profile along one axis;
+* B-spline interpolation from the thick slices back to a fine grid (Unser, Aldroubi and Eden
+  1993, doi:10.1109/78.193220).
+
+Both resampling steps keep the *edges* of the volume, not the centres of its first and last
+voxel: with n voxels before and m after, voxel o of the result has its centre at index
+``(o + 0.5) * n / m - 0.5`` of the input. Beyond the edges the volume is continued by its mirror
+image (``c b a | a b c``), so that a constant volume stays constant up to the border. Along one
+axis each step is a matrix; the matrices are public, for adjoints and for back-projection.
+
+Arrays are numpy, of any number of dimensions, in any intensity unit; results are float32.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Profile = Literal["gaussian", "box"]
+FloatArray = NDArray[np.float32]
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+"""Full width at half maximum of a Gaussian whose standard deviation is 1."""
+
+
+def add_rician_noise(
+    voxels: ArrayLike, sigma: float | ArrayLike, rng: np.random.Generator
+) -> FloatArray:
+    """Add the noise of an MR magnitude image.
+
+    ``sigma`` is the standard deviation of the Gaussian noise in the real and in the imaginary
+    channel, in the unit of ``voxels``: one number, or an array that broadcasts to their shape
+    (noise varying over the volume). The result is ``sqrt((voxels + a)^2 + b^2)`` with
+    ``a, b ~ N(0, sigma^2)``; where there is no signal its mean is ``sigma * sqrt(pi / 2)``.
+    """
+    clean = np.asarray(voxels, dtype=np.float32)
+    level = np.asarray(sigma, dtype=np.float32)
+    if not np.all(level >= 0):
+        raise ValueError(f"The noise level must be zero or more, but is {level.min()}.")
+    real = clean + level * rng.standard_normal(clean.shape, dtype=np.float32)
+    imaginary = level * rng.standard_normal(clean.shape, dtype=np.float32)
+    return np.hypot(real, imaginary)
+
+
+def thick_slices(
+    voxels: ArrayLike,
+    axis: int,
+    factor: float,
+    profile: Profile = "gaussian",
+    fwhm_ratio: float = 1.0,
+) -> FloatArray:
+    """Acquire a volume in slices ``factor`` times as thick along ``axis``.
+
+    The number of slices becomes ``round(n / factor)``, at least 1, and the field of view stays,
+    so that the true thickness is ``n / round(n / factor)`` voxels. Each slice is the mean of the
+    input weighted by the slice profile, ``fwhm_ratio`` times as wide (full width at half
+    maximum) as the slices are apart: 1 means slices that touch.
+    """
+    array = np.asarray(voxels, dtype=np.float32)
+    count = array.shape[axis]
+    if not (math.isfinite(factor) and factor >= 1):
+        raise ValueError(f"Slices can only become thicker: the factor {factor} is not 1 or more.")
+    slices = max(1, round(count / factor))
+    return apply_along(slice_matrix(count, slices, profile, fwhm_ratio), array, axis)
+
+
+def interpolate_axis(voxels: ArrayLike, axis: int, size: int, order: int = 3) -> FloatArray:
+    """Interpolate ``voxels`` to ``size`` voxels along ``axis`` by a B-spline, edges kept."""
+    array = np.asarray(voxels, dtype=np.float32)
+    return apply_along(interpolation_matrix(array.shape[axis], size, order), array, axis)
+
+
+def apply_along(matrix: NDArray[np.floating], voxels: ArrayLike, axis: int) -> FloatArray:
+    """Multiply every line of ``voxels`` along ``axis`` (n values) by ``matrix`` (m x n)."""
+    lines = np.moveaxis(np.asarray(voxels, dtype=np.float32), axis, 0)
+    product = matrix.astype(np.float32) @ lines.reshape(lines.shape[0], -1)
+    result = product.reshape(matrix.shape[0], *lines.shape[1:])
+    return np.ascontiguousarray(np.moveaxis(result, 0, axis))
+
+
+@lru_cache(maxsize=64)
+def slice_matrix(
+    count: int, slices: int, profile: Profile = "gaussian", fwhm_ratio: float = 1.0
+) -> NDArray[np.float64]:
+    """The matrix (``slices`` x ``count``) that turns fine voxels into thick slices.
+
+    A Gaussian profile is sampled at the voxel centres; a box profile weighs each voxel by the
+    part of it that the box covers. Every row sums to 1. Do not write into the result.
+    """
+    if slices < 1 or slices > count:
+        raise ValueError(f"{count} voxels cannot be acquired as {slices} thick slices.")
+    if not (math.isfinite(fwhm_ratio) and fwhm_ratio > 0):
+        raise ValueError(f"The profile's width ratio must be positive, but is {fwhm_ratio}.")
+    width = fwhm_ratio * count / slices
+    reach = math.ceil(2 * width if profile == "gaussian" else width / 2) + 1
+    centres = _edge_keeping_centres(count, slices)
+    columns = np.arange(-reach, count + reach)
+    distance = np.abs(columns[None, :] - centres[:, None])
+    if profile == "gaussian":
+        weights = np.exp(-0.5 * (distance * FWHM_PER_SIGMA / width) ** 2)
+    elif profile == "box":
+        weights = np.clip((width + 1) / 2 - distance, 0, min(1.0, width))
+    else:
+        raise ValueError(f"The slice profile {profile!r} is neither 'gaussian' nor 'box'.")
+    weights = _fold_mirror(weights, columns, count)
+    return _read_only(weights / weights.sum(axis=1, keepdims=True))
+
+
+@lru_cache(maxsize=64)
+def interpolation_matrix(count: int, size: int, order: int = 3) -> NDArray[np.float64]:
+    """The matrix (``size`` x ``count``) of B-spline interpolation of ``order`` 0 to 5.
+
+    Every row sums to 1, and with ``size == count`` it is the identity. Do not write into it.
+    """
+    if count < 1 or size < 1:
+        raise ValueError(f"{count} voxels cannot be interpolated to {size}.")
+    if order not in range(6):
+        raise ValueError(f"The B-spline order must be 0 to 5, but is {order}.")
+    at_voxels = _spline_matrix(np.arange(count, dtype=float), count, order)
+    at_centres = _spline_matrix(_edge_keeping_centres(count, size), count, order)
+    matrix: NDArray[np.float64] = np.linalg.solve(at_voxels.T, at_centres.T).T
+    return _read_only(matrix)
+
+
+def _edge_keeping_centres(count: int, size: int) -> NDArray[np.float64]:
+    """Where the centres of ``size`` voxels lie among ``count`` that share their outer edges."""
+    return (np.arange(size) + 0.5) * count / size - 0.5
+
+
+def _spline_matrix(positions: NDArray[np.float64], count: int, order: int) -> NDArray[np.float64]:
+    """Values at ``positions`` of the B-splines centred on ``count`` mirrored voxels."""
+    reach = order // 2 + 2
+    columns = np.arange(-reach, count + reach)
+    weights = _b_spline(positions[:, None] - columns[None, :], order)
+    return _fold_mirror(weights, columns, count)
+
+
+def _b_spline(distance: NDArray[np.float64], order: int) -> NDArray[np.float64]:
+    """The centred cardinal B-spline of ``order``, by its recursion from the box."""
+    if order == 0:
+        return ((distance >= -0.5) & (distance < 0.5)).astype(float)
+    half = (order + 1) / 2
+    left = (half + distance) * _b_spline(distance + 0.5, order - 1)
+    right = (half - distance) * _b_spline(distance - 0.5, order - 1)
+    return (left + right) / order
+
+
+def _fold_mirror(
+    weights: NDArray[np.float64], columns: NDArray[np.int_], count: int
+) -> NDArray[np.float64]:
+    """Add the weights of columns outside 0..count-1 to the voxels that they mirror."""
+    cycle = columns % (2 * count)
+    folded = np.zeros((weights.shape[0], count))
+    np.add.at(folded.T, np.minimum(cycle, 2 * count - 1 - cycle), weights.T)
+    return folded
+
+
+def _read_only(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    matrix.flags.writeable = False
+    return matrix

@@ -1,0 +1,191 @@
+"""Where voxels are in the patient.
+
+World coordinates are LPS in millimetres (x to the patient's left, y to the back, z to the head),
+as in SimpleITK and DICOM. Indices and sizes are in the order (i, j, k), i fastest, while arrays of
+voxels are indexed ``(k, j, i)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import VolumeError
+
+Vector = tuple[float, float, float]
+Matrix3 = tuple[Vector, Vector, Vector]
+
+IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+ORTHONORMAL_TOLERANCE = 1e-3
+LARGEST_AXIS = 65_535
+LARGEST_SPACING_MM = 1_000.0
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Size, spacing, origin and direction of a regular grid of voxels.
+
+    Attributes:
+        size: voxels along (i, j, k).
+        spacing: millimetres between voxel centres along (i, j, k).
+        origin: LPS position in mm of the centre of voxel (0, 0, 0).
+        direction: 3x3, rows are world axes; column a is the unit vector along which index a grows.
+            May be left-handed, but must be orthonormal.
+
+    Raises:
+        VolumeError: when a value is not finite, not positive, or the direction is sheared.
+    """
+
+    size: tuple[int, int, int]
+    spacing: Vector = (1.0, 1.0, 1.0)
+    origin: Vector = (0.0, 0.0, 0.0)
+    direction: Matrix3 = IDENTITY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", _whole(self.size))
+        object.__setattr__(self, "spacing", _vector(self.spacing, "spacing"))
+        object.__setattr__(self, "origin", _vector(self.origin, "origin"))
+        rows = tuple(_vector(row, "direction") for row in self.direction)
+        object.__setattr__(self, "direction", rows)
+        self._check()
+
+    def _check(self) -> None:
+        if any(n < 1 or n > LARGEST_AXIS for n in self.size):
+            raise VolumeError(
+                f"The volume's size {self.size} is empty or beyond {LARGEST_AXIS} voxels per axis; "
+                "load a volume with voxels in it."
+            )
+        if any(not 0 < s <= LARGEST_SPACING_MM for s in self.spacing):
+            raise VolumeError(
+                f"The voxel spacing {_mm(self.spacing)} is not between 0 and "
+                f"{LARGEST_SPACING_MM:g} mm; correct the header (in Slicer: Volumes > Volume "
+                "Information > Image Spacing)."
+            )
+        columns = np.array(self.direction)
+        error = float(np.abs(columns.T @ columns - np.eye(3)).max())
+        if error > ORTHONORMAL_TOLERANCE:
+            raise VolumeError(
+                f"The volume's axes are not perpendicular unit vectors (off by {error:.3g}, e.g. "
+                "from a tilted gantry); resample it onto a straight grid first."
+            )
+
+    @classmethod
+    def from_matrix(cls, matrix: NDArray[np.floating], size: Sequence[int]) -> Geometry:
+        """From a 4x4 index-to-world (LPS) matrix and the size (i, j, k)."""
+        columns = np.asarray(matrix, dtype=float)[:3, :3]
+        spacing = np.linalg.norm(columns, axis=0)
+        if not np.isfinite(spacing).all() or (spacing <= 0).any():
+            raise VolumeError(
+                f"The voxel spacing {_mm(spacing)} is not positive; correct the volume's header."
+            )
+        origin = np.asarray(matrix, dtype=float)[:3, 3]
+        return cls(_whole(size), tuple(spacing), tuple(origin), _rows(columns / spacing))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """4x4 matrix that takes index (i, j, k, 1) to LPS millimetres."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.array(self.direction) * np.array(self.spacing)
+        matrix[:3, 3] = self.origin
+        return matrix
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape (k, j, i) of an array of voxels on this grid."""
+        return self.size[::-1]
+
+    @property
+    def extent(self) -> Vector:
+        """Millimetres from the first voxel's outer edge to the last's, along (i, j, k)."""
+        i, j, k = (n * s for n, s in zip(self.size, self.spacing, strict=True))
+        return (i, j, k)
+
+    def to_world(self, index: NDArray[np.floating] | Sequence[float]) -> NDArray[np.float64]:
+        """LPS points, shape (..., 3), of continuous indices (i, j, k), shape (..., 3)."""
+        matrix = self.matrix
+        return np.asarray(index, dtype=float) @ matrix[:3, :3].T + matrix[:3, 3]
+
+    def to_index(self, point: NDArray[np.floating] | Sequence[float]) -> NDArray[np.float64]:
+        """Continuous indices (i, j, k), shape (..., 3), of LPS points, shape (..., 3)."""
+        inverse = np.linalg.inv(self.matrix)
+        return np.asarray(point, dtype=float) @ inverse[:3, :3].T + inverse[:3, 3]
+
+    def refined(self, factors: Sequence[float]) -> Geometry:
+        """The grid with ``factors`` (i, j, k) times as many voxels over the same field of view.
+
+        Voxel edges stay where they are; the origin moves because the first voxel's centre does.
+        Sizes are rounded to whole voxels, and the spacing absorbs the rounding.
+        """
+        if any(not math.isfinite(f) or f <= 0 for f in factors):
+            raise VolumeError(f"The factors {tuple(factors)} must all be positive numbers.")
+        size = [max(1, round(n * f)) for n, f in zip(self.size, factors, strict=True)]
+        return self.resized(size)
+
+    def resized(self, size: Sequence[int]) -> Geometry:
+        """The grid of ``size`` (i, j, k) voxels that spans the same field of view."""
+        old = np.array(self.size, dtype=float)
+        new = np.array(_whole(size), dtype=float)
+        first_centre = 0.5 * old / new - 0.5
+        spacing = np.array(self.spacing) * old / new
+        return Geometry(_whole(size), tuple(spacing), tuple(self.to_world(first_centre)), self.direction)
+
+    def cropped(self, start: Sequence[int], size: Sequence[int]) -> Geometry:
+        """The grid of ``size`` voxels whose first voxel is this grid's ``start`` (i, j, k).
+
+        ``start`` may be negative: that pads.
+        """
+        return Geometry(
+            _whole(size), self.spacing, tuple(self.to_world(np.array(start))), self.direction
+        )
+
+    def is_close(self, other: Geometry, tolerance_mm: float = 1e-3) -> bool:
+        """Whether both grids have the same size and all corners agree within the tolerance."""
+        if self.size != other.size:
+            return False
+        corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in self.size])).reshape(3, -1).T
+        return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers, for :meth:`from_json`."""
+        return {
+            "size": list(self.size),
+            "spacing": list(self.spacing),
+            "origin": list(self.origin),
+            "direction": [list(row) for row in self.direction],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Geometry:
+        """The inverse of :meth:`to_json`."""
+        return cls(data["size"], data["spacing"], data["origin"], data["direction"])
+
+
+def _whole(size: Sequence[int]) -> tuple[int, int, int]:
+    if len(size) != 3:
+        raise VolumeError(f"A volume has three axes, but its size is given as {tuple(size)}.")
+    i, j, k = (int(n) for n in size)
+    return (i, j, k)
+
+
+def _vector(values: Sequence[float], what: str) -> Vector:
+    if len(values) != 3 or not all(math.isfinite(v) for v in values):
+        raise VolumeError(
+            f"The volume's {what} {tuple(float(v) for v in values)} is not three finite numbers; "
+            "correct the header."
+        )
+    x, y, z = (float(v) for v in values)
+    return (x, y, z)
+
+
+def _rows(matrix: NDArray[np.floating]) -> Matrix3:
+    first, second, third = (_vector(row, "direction") for row in matrix)
+    return (first, second, third)
+
+
+def _mm(values: Sequence[float] | NDArray[np.floating]) -> str:
+    return " x ".join(f"{v:g}" for v in values) + " mm"

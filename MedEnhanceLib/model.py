@@ -1,0 +1,52 @@
+"""What is known of a model before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Label
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of the list of models: a trained network (`Bundle`) or a `Filter`.
+
+    Attributes:
+        id: unique short name, as typed on the command line.
+        title: what a user reads in a list.
+        task: what it does.
+        method: how, in the field's words ("residual CNN", "non-local means").
+        modality: DICOM modality it is for ("MR", "CT"), or "" for any.
+        contrasts: e.g. ("T1", "FLAIR"); empty for any.
+        body_part: what it was trained on; "" for any.
+        version: of the model.
+        description: a sentence or two.
+        ranges: (least, most) it was trained for, by name: "spacing_mm", "noise_percent",
+            "factor", "extent_mm".
+        labels: of a segmentation model.
+        limits: plain sentences on what it cannot do.
+        results: measured results; each with subject, condition, metric, value and command.
+        training_data: name, source, licence, subjects.
+    """
+
+    id: str
+    title: str
+    task: Task
+    method: str
+    modality: str = ""
+    contrasts: tuple[str, ...] = ()
+    body_part: str = ""
+    version: str = ""
+    description: str = ""
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    labels: tuple[Label, ...] = ()
+    limits: tuple[str, ...] = ()
+    results: tuple[dict[str, Any], ...] = ()
+    training_data: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether this is a trained network rather than a classical filter."""
+        return False

@@ -1,0 +1,153 @@
+"""Everything the user may set for a run, checked when it is set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.task import Task
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+LARGEST_FACTOR = 8.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Common to all tasks.
+
+    Attributes:
+        device: "auto", "cpu", "cuda" (also "cuda:1") or "mps".
+        precision: "auto" takes the fastest that gives the right answer here.
+        tile: largest tile edge in voxels, or None to choose by memory.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+
+    def __post_init__(self) -> None:
+        _choice("device", self.device.split(":")[0], DEVICES)
+        _choice("precision", self.precision, PRECISIONS)
+        if self.tile is not None and self.tile < 16:
+            raise OptionsError(f"The tile size {self.tile} is too small; use 16 voxels or more.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; `options_from_json` reads them back."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class DenoiseOptions(RunOptions):
+    """How to denoise.
+
+    Attributes:
+        strength: 0 gives the input back, 1 the network's output, between them a blend.
+        noise: standard deviation of the noise in the volume's own intensity unit (HU for CT),
+            or None to estimate it from the volume.
+    """
+
+    strength: float = 1.0
+    noise: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.strength <= 1:
+            raise OptionsError(f"The strength {self.strength:g} must be between 0 and 1.")
+        if self.noise is not None and not (math.isfinite(self.noise) and self.noise > 0):
+            raise OptionsError(
+                f"The noise level {self.noise:g} must be a positive number in the volume's "
+                "intensity unit; leave it out to have it estimated."
+            )
+
+
+@dataclass(frozen=True)
+class SuperResolutionOptions(RunOptions):
+    """What resolution to reach; by default the finest spacing of the volume along every axis.
+
+    Attributes:
+        spacing: wanted spacing in mm along the volume's axes (i, j, k).
+        factor: how many voxels to make of one along (i, j, k); give this or ``spacing``.
+    """
+
+    spacing: tuple[float, float, float] | None = None
+    factor: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("spacing", "factor"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _triple(name, getattr(self, name)))
+        if self.spacing is not None and self.factor is not None:
+            raise OptionsError("Give either a spacing or a factor, not both.")
+        if self.factor is not None and not all(1 <= f <= LARGEST_FACTOR for f in self.factor):
+            raise OptionsError(
+                f"The factor {self.factor} must lie between 1 and {LARGEST_FACTOR:g} on every axis."
+            )
+
+
+@dataclass(frozen=True)
+class SegmentOptions(RunOptions):
+    """What to segment.
+
+    Attributes:
+        labels: values of the labels wanted, or None for all that the model knows.
+        keep_largest: keep only the largest connected piece of each label.
+        fill_holes: fill the holes inside the segmented whole.
+    """
+
+    labels: tuple[int, ...] | None = None
+    keep_largest: bool = True
+    fill_holes: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels is not None:
+            object.__setattr__(self, "labels", tuple(int(v) for v in self.labels))
+            if not self.labels or any(v < 1 for v in self.labels):
+                raise OptionsError(
+                    f"The labels {list(self.labels)} must be at least one value of 1 or more; "
+                    "leave them out for all."
+                )
+
+
+Options = DenoiseOptions | SuperResolutionOptions | SegmentOptions
+
+OPTIONS_OF_TASK: dict[Task, type[DenoiseOptions | SuperResolutionOptions | SegmentOptions]] = {
+    Task.DENOISE: DenoiseOptions,
+    Task.SUPER_RESOLUTION: SuperResolutionOptions,
+    Task.SEGMENT: SegmentOptions,
+}
+
+
+def options_from_json(task: Task, data: dict[str, Any]) -> Options:
+    """The task's options from a dictionary; raises `OptionsError` on unknown or bad values."""
+    kind = OPTIONS_OF_TASK[task]
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise OptionsError(
+            f"The option '{unknown[0]}' does not belong to {task}; known are "
+            f"{', '.join(sorted(known))}."
+        )
+    try:
+        return kind(**data)
+    except TypeError as error:
+        raise OptionsError(f"The options {data} cannot be used for {task}: {error}.") from error
+
+
+def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise OptionsError(f"The {name} '{value}' is unknown; choose one of {', '.join(choices)}.")
+
+
+def _triple(name: str, values: Any) -> tuple[float, float, float]:
+    try:
+        x, y, z = (float(v) for v in values)
+    except (TypeError, ValueError):
+        raise OptionsError(f"The {name} {values} must be three numbers, x y z.") from None
+    if not all(math.isfinite(v) and v > 0 for v in (x, y, z)):
+        raise OptionsError(f"The {name} {x:g} {y:g} {z:g} must be three positive numbers.")
+    return (x, y, z)

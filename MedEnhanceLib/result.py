@@ -1,0 +1,90 @@
+"""What a run gives back, and what it reports on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import LabelMap, Volume
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of evidence.
+
+    Attributes:
+        name: what was measured ("noise", "mean of homogeneous tissue").
+        before, after: the value in the input and in the output; None where it has no meaning.
+        unit: unit of both, "" for plain numbers.
+        meaning: one sentence on how to read it.
+    """
+
+    name: str
+    before: float | None
+    after: float | None
+    unit: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Output of a run.
+
+    Attributes:
+        task: what was done.
+        output: the new volume, or the segmentation.
+        evidence: what changed, measured on this very run.
+        provenance: how it was made: model, version, weights hash, options, device, precision,
+            seconds, library versions, hash of the input. Holds no patient identity.
+        warnings: sentences the user should read.
+    """
+
+    task: Task
+    output: Volume | LabelMap
+    evidence: tuple[Measure, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def volume(self) -> Volume:
+        """The output of denoising or super-resolution."""
+        if not isinstance(self.output, Volume):
+            raise TypeError("This result is a segmentation; use .labelmap.")
+        return self.output
+
+    @property
+    def labelmap(self) -> LabelMap:
+        """The output of segmentation."""
+        if not isinstance(self.output, LabelMap):
+            raise TypeError("This result is a volume; use .volume.")
+        return self.output
+
+    def report(self) -> dict[str, Any]:
+        """Evidence, provenance and warnings as plain JSON values."""
+        return {
+            "task": self.task.value,
+            "evidence": [vars(measure) for measure in self.evidence],
+            "provenance": self.provenance,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the whole run is.
+
+    Attributes:
+        fraction: 0 to 1 of the whole run.
+        phase: what is being done now ("estimating noise", "network").
+        seconds_left: estimate, or None while there is none.
+    """
+
+    fraction: float
+    phase: str
+    seconds_left: float | None = None
+
+
+ProgressCallback = Callable[[Progress], None]
+CancelCallback = Callable[[], bool]

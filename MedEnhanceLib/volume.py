@@ -1,0 +1,148 @@
+"""Voxels together with their place in the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.geometry import Geometry
+
+Code = tuple[str, str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A scalar image in three dimensions.
+
+    Attributes:
+        voxels: shape (k, j, i), or (channel, k, j, i); read-only. Any real number type.
+        geometry: where the voxels are.
+        modality: DICOM modality ("MR", "CT") or "" when unknown.
+        units: unit of the voxel values ("HU") or "".
+
+    Raises:
+        VolumeError: when the array is not a grid of numbers of the geometry's size.
+    """
+
+    voxels: NDArray[Any]
+    geometry: Geometry
+    modality: str = ""
+    units: str = ""
+
+    def __post_init__(self) -> None:
+        voxels = np.asarray(self.voxels)
+        if voxels.dtype.kind not in "buif":
+            raise VolumeError(
+                f"The voxels are of type {voxels.dtype}, not plain numbers; convert the image to a "
+                "scalar volume first."
+            )
+        _check_shape(voxels, self.geometry)
+        object.__setattr__(self, "voxels", _read_only(voxels))
+
+    def with_voxels(self, voxels: NDArray[Any], geometry: Geometry | None = None) -> Volume:
+        """A volume of the same modality and units with other voxels (and grid)."""
+        return replace(self, voxels=voxels, geometry=geometry or self.geometry)
+
+
+@dataclass(frozen=True)
+class Label:
+    """One structure of a segmentation.
+
+    Attributes:
+        value: the voxels' value, 1 or more.
+        name: what a user reads.
+        color: red, green, blue, 0 to 255.
+        category, type: DICOM coded concepts (scheme, value, meaning), SNOMED CT as scheme "SCT".
+    """
+
+    value: int
+    name: str
+    color: tuple[int, int, int] = (128, 174, 128)
+    category: Code = ("SCT", "85756007", "Tissue")
+    type: Code = ("SCT", "85756007", "Tissue")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers, for :meth:`from_json`."""
+        return {
+            "value": self.value,
+            "name": self.name,
+            "color": list(self.color),
+            "category": list(self.category),
+            "type": list(self.type),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Label:
+        """From a row of a bundle's label table; only ``value`` and ``name`` are required."""
+        default = cls(0, "")
+        return cls(
+            int(data["value"]),
+            str(data["name"]),
+            _color(data.get("color", default.color)),
+            _code(data.get("category", default.category)),
+            _code(data.get("type", default.type)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """A segmentation: whole-number voxels, 0 for background, and what the numbers mean.
+
+    Attributes:
+        voxels: shape (k, j, i), integers; read-only.
+        geometry: where the voxels are.
+        labels: one row per structure that the segmentation can hold.
+    """
+
+    voxels: NDArray[Any]
+    geometry: Geometry
+    labels: tuple[Label, ...] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        voxels = np.asarray(self.voxels)
+        if voxels.dtype.kind not in "bui":
+            raise VolumeError(f"A label map holds whole numbers, but these voxels are {voxels.dtype}.")
+        if voxels.ndim != 3:
+            raise VolumeError(f"A label map has three axes, but this one has shape {voxels.shape}.")
+        _check_shape(voxels, self.geometry)
+        object.__setattr__(self, "voxels", _read_only(voxels))
+
+    def volumes_ml(self) -> dict[str, float]:
+        """Millilitres of each label, by name."""
+        counts = np.bincount(self.voxels.ravel(), minlength=1)
+        voxel_ml = float(np.prod(self.geometry.spacing)) / 1000.0
+        return {
+            label.name: float(counts[label.value]) * voxel_ml if label.value < len(counts) else 0.0
+            for label in self.labels
+        }
+
+
+def _check_shape(voxels: NDArray[Any], geometry: Geometry) -> None:
+    if voxels.ndim not in (3, 4):
+        raise VolumeError(f"A volume has three axes, but these voxels have shape {voxels.shape}.")
+    if voxels.shape[-3:] != geometry.shape:
+        raise VolumeError(
+            f"The voxels have shape {voxels.shape[-3:]}, but the geometry says {geometry.shape} "
+            "(k, j, i)."
+        )
+
+
+def _read_only(voxels: NDArray[Any]) -> NDArray[Any]:
+    view = voxels.view()
+    view.flags.writeable = False
+    return view
+
+
+def _color(values: Sequence[int]) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in values)
+    return (red, green, blue)
+
+
+def _code(values: Iterable[str]) -> Code:
+    scheme, value, meaning = (str(v) for v in values)
+    return (scheme, value, meaning)
