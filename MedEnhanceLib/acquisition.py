@@ -128,8 +128,8 @@ def interpolation_matrix(count: int, size: int, order: int = 3) -> NDArray[np.fl
         raise ValueError(f"The B-spline order must be 0 to 5, but is {order}.")
     at_voxels = _spline_matrix(np.arange(count, dtype=float), count, order)
     at_centres = _spline_matrix(_edge_keeping_centres(count, size), count, order)
-    matrix: NDArray[np.float64] = np.linalg.solve(at_voxels.T, at_centres.T).T
-    return _read_only(matrix)
+    matrix = np.linalg.solve(at_voxels.T, at_centres.T).T
+    return _read_only(np.ascontiguousarray(matrix, dtype=np.float64))
 
 
 def _edge_keeping_centres(count: int, size: int) -> NDArray[np.float64]:
