@@ -1,0 +1,176 @@
+"""Whether a model suits a volume, said before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.noise import central_block, estimate_noise
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
+
+AIR_HU = -200
+MOST_LABELS = 64
+SAMPLE_STRIDE = 101
+ALREADY_CLEAN = 0.5
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """The verdict "good", "warning" or "refused", and why, in sentences."""
+
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+
+def suitability(volume: Volume, model: Model) -> Suitability:
+    """Whether ``model`` can be expected to work on ``volume``; a fraction of a second."""
+    try:
+        check_volume(volume)
+    except VolumeError as error:
+        return Suitability("refused", (str(error),))
+    if refusal := _refusal(volume, model):
+        return Suitability("refused", (refusal,))
+    warnings = tuple(w for w in _warnings(volume, model) if w)
+    return Suitability("warning" if warnings else "good", warnings)
+
+
+def check_volume(volume: Volume) -> None:
+    """Raise `VolumeError` when no model could work on these voxels."""
+    voxels = volume.voxels
+    if voxels.ndim != 3:
+        raise VolumeError(
+            f"The volume has {voxels.shape[0]} channels per voxel (colour or a time series); choose "
+            "a scalar volume, or one channel or frame of it."
+        )
+    if sum(n > 1 for n in voxels.shape) < 2:
+        raise VolumeError(
+            f"The volume's size is {volume.geometry.size}, less than one slice; choose an image."
+        )
+    if voxels.dtype.kind == "f":
+        bad = voxels.size - int(np.isfinite(voxels).sum())
+        if bad:
+            raise VolumeError(
+                f"{bad} voxels are NaN or infinite; replace them first (in Slicer: Simple Filters > "
+                "NaN removal, or numpy.nan_to_num)."
+            )
+    darkest, brightest = voxels.min(), voxels.max()
+    if darkest == brightest:
+        raise VolumeError(f"All voxels have the value {darkest}; there is nothing to see in it.")
+
+
+def modality_of(volume: Volume) -> str:
+    """The DICOM modality: as the volume says, or "CT" for values like Hounsfield units, or ""."""
+    if volume.modality or volume.units == "HU":
+        return volume.modality or "CT"
+    values = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
+    return "CT" if values.min() < AIR_HU and values.max() > 0 else ""
+
+
+def looks_like_labels(voxels: NDArray[Any]) -> bool:
+    """Whether the voxels are a segmentation: few whole values in large uniform pieces."""
+    block = central_block(voxels, 96)
+    if block.dtype.kind == "f" and not np.array_equal(block, np.round(block)):
+        return False
+    if len(np.unique(block)) > MOST_LABELS:
+        return False
+    steps = [np.count_nonzero(np.diff(block, axis=a)) for a in range(3) if block.shape[a] > 1]
+    return sum(steps) / len(steps) < 0.1 * block.size
+
+
+def _refusal(volume: Volume, model: Model) -> str:
+    found = modality_of(volume)
+    if model.modality and found and found != model.modality:
+        return (
+            f"The volume is {found}, but '{model.title}' was made for {model.modality}; choose a "
+            f"model for {found}, or a classical filter."
+        )
+    if model.is_trained and looks_like_labels(volume.voxels):
+        return (
+            "The volume looks like a segmentation (few whole values in uniform pieces), not an "
+            "image; choose the image itself."
+        )
+    if model.task is Task.SEGMENT and min(volume.voxels.shape) == 1 and model.is_trained:
+        return (
+            f"The volume has one slice (size {volume.geometry.size}), but '{model.title}' needs a "
+            "3D volume."
+        )
+    return _extent_refusal(volume, model)
+
+
+def _extent_refusal(volume: Volume, model: Model) -> str:
+    least, most = model.ranges.get("extent_mm", (0.0, float("inf")))
+    extent = volume.geometry.extent
+    if all(least <= e <= most for e in extent):
+        return ""
+    return (
+        f"The volume spans {' x '.join(f'{e:.0f}' for e in extent)} mm, but '{model.title}' was made "
+        f"for {model.body_part or 'regions'} of {least:.0f} to {most:.0f} mm; crop the volume "
+        "around the region first (in Slicer: Crop Volume)."
+    )
+
+
+def _warnings(volume: Volume, model: Model) -> list[str]:
+    return [
+        _modality_warning(volume, model),
+        _spacing_warning(volume, model),
+        _slices_warning(volume, model),
+        _noise_warning(volume, model),
+    ]
+
+
+def _modality_warning(volume: Volume, model: Model) -> str:
+    if model.modality and not modality_of(volume) and volume.voxels.min() < 0:
+        return (
+            f"The volume has values below zero (down to {volume.voxels.min():g}), which "
+            f"{model.modality} images hardly have; check that it is {model.modality}."
+        )
+    return ""
+
+
+def _spacing_warning(volume: Volume, model: Model) -> str:
+    least, most = model.ranges.get("spacing_mm", (0.0, float("inf")))
+    spacing = volume.geometry.spacing
+    if all(0.95 * least <= s <= 1.05 * most for s in spacing):
+        return ""
+    return (
+        f"The spacing {' x '.join(f'{s:.3g}' for s in spacing)} mm lies outside the "
+        f"{least:g} to {most:g} mm that '{model.title}' was trained on."
+    )
+
+
+def _slices_warning(volume: Volume, model: Model) -> str:
+    if model.is_trained and min(volume.voxels.shape) == 1:
+        return (
+            "The volume has one slice; a 3D model sees no neighbouring slices here and does less "
+            "than it could."
+        )
+    return ""
+
+
+def _noise_warning(volume: Volume, model: Model) -> str:
+    if "noise_percent" not in model.ranges:
+        return ""
+    least, most = model.ranges["noise_percent"]
+    percent = noise_percent(volume)
+    if percent < least * ALREADY_CLEAN:
+        return f"The volume is already clean (noise {percent:.2g} % of its peak); little to remove."
+    if percent > most * 1.1:
+        return (
+            f"The noise, {percent:.2g} % of the peak, is more than the {most:g} % that "
+            f"'{model.title}' was trained on."
+        )
+    return ""
+
+
+def noise_percent(volume: Volume) -> float:
+    """Noise of the volume's middle in percent of the volume's robust peak."""
+    if volume.voxels.max() <= 0:
+        return 0.0
+    return 100 * estimate_noise(central_block(volume.voxels)) / robust_peak(volume.voxels)

@@ -1,0 +1,291 @@
+"""A model on disk, as a MONAI bundle. Read as plain JSON; torch is not needed here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from MedEnhanceLib.errors import BundleError, TrustError
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Label
+
+METADATA = "configs/metadata.json"
+INFERENCE = "configs/inference.json"
+DEFAULT_WEIGHTS = "models/model.pt"
+ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
+LARGEST_JSON = 4_000_000
+CHANNELS = ("image", "noise", "factor")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network takes.
+
+    Attributes:
+        dimensions: 3 for patches, 2 for slices along k.
+        neighbours: slices above and below that come along as channels (2.5D).
+        channels: what each input channel holds, of "image", "noise", "factor".
+        normalisation: name in `MedEnhanceLib.intensity.SCALINGS`.
+        multiple: spatial sizes must be multiples of this.
+        orientation: anatomical letters the axes must point to, or None for any.
+        spacing_mm: spacing (x, y, z) to resample to, or None for any.
+    """
+
+    dimensions: int = 3
+    neighbours: int = 0
+    channels: tuple[str, ...] = ("image",)
+    normalisation: str = "zscore_nonzero"
+    multiple: int = 1
+    orientation: str | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Bundle(Model):
+    """A trained network.
+
+    Attributes:
+        folder: where the bundle is.
+        weights: file of the weights, inside the folder.
+        sha256: what the weights must hash to; "" when the bundle does not say.
+        network: the ``network_def`` of the inference configuration.
+        input: what the network takes.
+        halo: reach of the receptive field in voxels for exact tiling, None when unbounded.
+        patch: patch size (x, y, z) it was trained on, for blended tiling.
+        shipped: whether it came with MedEnhance.
+        trusted: whether it may run code of its own.
+        foreign: why it would run code of its own, "" when it would not.
+    """
+
+    folder: Path = Path()
+    weights: Path = Path()
+    sha256: str = ""
+    network: dict[str, Any] | None = None
+    input: InputSpec = InputSpec()
+    halo: int | None = None
+    patch: tuple[int, int, int] | None = None
+    shipped: bool = False
+    trusted: bool = False
+    foreign: str = ""
+
+    @property
+    def is_trained(self) -> bool:
+        return True
+
+    def require_trust(self) -> None:
+        """Raise `TrustError` when the bundle would run code that the user has not allowed."""
+        if self.foreign and not (self.shipped or self.trusted):
+            raise TrustError(
+                f"The bundle '{self.id}' {self.foreign}; if you trust its author, allow it "
+                f"(--trust {self.id}, or tick 'trusted' in the panel), otherwise do not use it."
+            )
+
+    def verify_weights(self) -> str:
+        """SHA-256 of the weights; raises `BundleError` when it is not what the bundle says."""
+        digest = hashlib.sha256()
+        try:
+            with self.weights.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise BundleError(
+                f"The weights of '{self.id}' ({self.weights.name}) cannot be read: "
+                f"{error.strerror}; install the model again."
+            ) from error
+        found = digest.hexdigest()
+        if self.sha256 and found != self.sha256.lower():
+            raise BundleError(
+                f"The weights of '{self.id}' hash to {found[:12]}..., but its metadata says "
+                f"{self.sha256[:12]}...; the file is damaged or was changed: install the model again."
+            )
+        return found
+
+
+def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> Bundle:
+    """Read a bundle's facts.
+
+    Raises:
+        BundleError: when a file is missing, is no JSON, or says something impossible.
+    """
+    metadata = _read_json(folder, METADATA)
+    inference = _read_json(folder, INFERENCE)
+    facts = metadata.get("medenhance", {})
+    try:
+        return _bundle(folder, metadata, inference, facts, shipped, trusted)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(
+            f"The bundle '{folder.name}' has a {METADATA} that cannot be understood "
+            f"({type(error).__name__}: {error}); correct it or remove the folder."
+        ) from error
+
+
+def _bundle(
+    folder: Path,
+    metadata: dict[str, Any],
+    inference: dict[str, Any],
+    facts: dict[str, Any],
+    shipped: bool,
+    trusted: bool,
+) -> Bundle:
+    network = inference.get("network_def") or inference.get("network")
+    if not isinstance(network, dict) or not isinstance(network.get("_target_"), str):
+        raise BundleError(
+            f"The bundle '{folder.name}' has no network_def with a _target_ in {INFERENCE}; "
+            "MedEnhance cannot build its network."
+        )
+    weights = _weights(folder, facts.get("weights", DEFAULT_WEIGHTS))
+    task = Task.named(facts["task"]) if "task" in facts else _guess_task(folder, metadata)
+    image = _network_image(metadata)
+    return Bundle(
+        id=str(facts.get("id", folder.name)),
+        title=str(facts.get("title", metadata.get("name", folder.name))),
+        task=task,
+        method=str(facts.get("method", network["_target_"].rsplit(".", 1)[-1])),
+        modality=str(facts.get("modality", image.get("modality", ""))).upper()[:2],
+        contrasts=tuple(facts.get("contrasts", ())),
+        body_part=str(facts.get("body_part", "")),
+        version=str(metadata.get("version", "")),
+        description=str(metadata.get("description", "")),
+        ranges={name: (float(r[0]), float(r[1])) for name, r in facts.get("ranges", {}).items() if r},
+        labels=_labels(metadata, facts) if task is Task.SEGMENT else (),
+        limits=tuple(facts.get("limits", ())),
+        results=tuple(facts.get("results", ())),
+        training_data=tuple(facts.get("training_data", ())),
+        folder=folder,
+        weights=weights,
+        sha256=str(facts.get("sha256", "")),
+        network=network,
+        input=_input_spec(facts.get("input", {}), image),
+        halo=None if facts.get("halo") is None else int(facts["halo"]),
+        patch=_patch(facts, image),
+        shipped=shipped,
+        trusted=trusted,
+        foreign=_foreign_code(network, inference),
+    )
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / name
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise BundleError(
+                f"The bundle '{folder.name}' has a {name} of over {LARGEST_JSON} bytes, which is no "
+                "configuration; remove the folder."
+            )
+        data = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BundleError(
+            f"The bundle '{folder.name}' has no readable {name} ({error.strerror}); copy the whole "
+            "bundle folder again."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"The bundle '{folder.name}' has a {name} that is not JSON ({error}); correct it."
+        ) from error
+    if not isinstance(data, dict):
+        raise BundleError(f"The bundle '{folder.name}' has a {name} that is no JSON object.")
+    return data
+
+
+def _weights(folder: Path, name: str) -> Path:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise BundleError(
+            f"The bundle '{folder.name}' names weights outside its own folder ('{name}'); refused."
+        )
+    if not path.is_file():
+        raise BundleError(
+            f"The bundle '{folder.name}' lacks its weights ({name}); copy the whole bundle folder "
+            "again."
+        )
+    return path
+
+
+def _guess_task(folder: Path, metadata: dict[str, Any]) -> Task:
+    """Bundles from elsewhere say in words what they do."""
+    words = f"{metadata.get('task', '')} {metadata.get('description', '')} {folder.name}".lower()
+    if "segment" in words:
+        return Task.SEGMENT
+    if "super" in words and "resolution" in words:
+        return Task.SUPER_RESOLUTION
+    if "denois" in words:
+        return Task.DENOISE
+    raise BundleError(
+        f"The bundle '{folder.name}' is for '{metadata.get('task', 'an unnamed task')}', which "
+        "MedEnhance does not do; it denoises, super-resolves and segments."
+    )
+
+
+def _network_image(metadata: dict[str, Any]) -> dict[str, Any]:
+    """MONAI's description of the image input."""
+    inputs = metadata.get("network_data_format", {}).get("inputs", {})
+    image = inputs.get("image", {})
+    return image if isinstance(image, dict) else {}
+
+
+def _labels(metadata: dict[str, Any], facts: dict[str, Any]) -> tuple[Label, ...]:
+    if "labels" in facts:
+        return tuple(Label.from_json(row) for row in facts["labels"])
+    outputs = metadata.get("network_data_format", {}).get("outputs", {})
+    names = outputs.get("pred", {}).get("channel_def", {})
+    return tuple(Label(int(value), str(name)) for value, name in names.items() if int(value) > 0)
+
+
+def _input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
+    default = InputSpec()
+    channels = tuple(spec.get("channels", default.channels))
+    unknown = [name for name in channels if name not in CHANNELS]
+    if unknown:
+        raise ValueError(f"unknown input channel '{unknown[0]}'")
+    if not spec and int(image.get("num_channels", 1)) != 1:
+        raise ValueError(f"it takes {image['num_channels']} images at once, MedEnhance gives one")
+    spacing = spec.get("spacing_mm")
+    dimensions = int(spec.get("dimensions", len(image.get("spatial_shape", (0, 0, 0)))))
+    if dimensions not in (2, 3):
+        raise ValueError(f"its network has {dimensions} spatial dimensions, not 2 or 3")
+    return InputSpec(
+        dimensions=dimensions,
+        neighbours=int(spec.get("neighbours", 0)),
+        channels=channels,
+        normalisation=str(spec.get("normalisation", default.normalisation)),
+        multiple=max(1, int(spec.get("multiple", 16 if not spec else 1))),
+        orientation=spec.get("orientation"),
+        spacing_mm=None if spacing is None else (spacing[0], spacing[1], spacing[2]),
+    )
+
+
+def _patch(facts: dict[str, Any], image: dict[str, Any]) -> tuple[int, int, int] | None:
+    size = facts.get("patch", image.get("spatial_shape"))
+    if not size or len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
+        return None
+    return (size[0], size[1], size[2])
+
+
+def _foreign_code(network: dict[str, Any], inference: dict[str, Any]) -> str:
+    """Why building from this configuration would run code that is not on the allow-list."""
+    for target in _targets(network):
+        if not target.startswith(ALLOWED_NETWORKS):
+            return f"builds its network from '{target}', which is not on the allow-list"
+    if expression := _first_expression(inference):
+        return f"holds the code expression '{expression[:60]}' in {INFERENCE}"
+    return ""
+
+
+def _targets(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [str(node["_target_"])] if "_target_" in node else []
+        return own + [t for value in node.values() for t in _targets(value)]
+    if isinstance(node, list):
+        return [t for value in node for t in _targets(value)]
+    return []
+
+
+def _first_expression(node: Any) -> str:
+    if isinstance(node, str):
+        return node if node.lstrip().startswith("$") else ""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return next((found for child in children if (found := _first_expression(child))), "")

@@ -1,0 +1,137 @@
+"""Which models there are. Reads JSON only; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from MedEnhanceLib.assessment import modality_of, suitability
+from MedEnhanceLib.bundle import METADATA, Bundle, read_bundle
+from MedEnhanceLib.errors import BundleError, MedEnhanceError, UnsuitableError
+from MedEnhanceLib.filters import FILTERS
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.resources import models_folder
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
+
+USER_FOLDER_VARIABLE = "MEDENHANCE_MODELS"
+VERDICT_ORDER = ("good", "warning", "refused")
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The models found.
+
+    Attributes:
+        entries: trained bundles first, then classical filters; each id once, the first found wins.
+        problems: a sentence for every folder that could not be read as a bundle.
+    """
+
+    entries: tuple[Model, ...]
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def default(
+        cls, extra_folders: Iterable[str | Path] = (), trusted: Iterable[str] = ()
+    ) -> Catalog:
+        """Shipped bundles, then the user's folder, then ``extra_folders``, then the filters.
+
+        Args:
+            extra_folders: folders that hold bundle folders, or bundle folders themselves.
+            trusted: ids of bundles that may run code of their own.
+        """
+        reader = _Reader(frozenset(trusted))
+        reader.read_all(models_folder(), shipped=True)
+        for folder in (user_folder(), *map(Path, extra_folders)):
+            reader.read_all(folder, shipped=False)
+        return cls((*reader.bundles.values(), *FILTERS), tuple(reader.problems))
+
+    def models(self, task: Task | str | None = None) -> tuple[Model, ...]:
+        """All models, or those of one task."""
+        wanted = None if task is None else Task.named(str(task))
+        return tuple(m for m in self.entries if wanted in (None, m.task))
+
+    def find(self, model_id: str) -> Model:
+        """The model called ``model_id``; raises `BundleError` naming what there is."""
+        for model in self.entries:
+            if model.id == model_id:
+                return model
+        known = ", ".join(m.id for m in self.entries)
+        raise BundleError(f"There is no model '{model_id}'; there are: {known}.")
+
+    def best(self, task: Task | str, volume: Volume) -> Model:
+        """The model to take for ``volume`` when the user names none.
+
+        The first trained bundle of the volume's modality with the best verdict. When no trained
+        one will do, a classical filter for denoising and super-resolution.
+
+        Raises:
+            UnsuitableError: for segmentation, when no trained model suits the volume.
+        """
+        models = self.models(task)
+        ranked = sorted(
+            (m for m in models if m.is_trained and _may_run(m)),
+            key=lambda m: (VERDICT_ORDER.index(suitability(volume, m).verdict)),
+        )
+        if ranked and suitability(volume, ranked[0]).verdict != "refused":
+            return ranked[0]
+        filters = [m for m in models if not m.is_trained]
+        if Task.named(str(task)) is not Task.SEGMENT and filters:
+            return filters[0]
+        raise UnsuitableError(_no_model(volume, ranked))
+
+
+@dataclass
+class _Reader:
+    """Collects bundles from folders, remembering what could not be read."""
+
+    trusted: frozenset[str]
+
+    def __post_init__(self) -> None:
+        self.bundles: dict[str, Bundle] = {}
+        self.problems: list[str] = []
+
+    def read_all(self, folder: Path, shipped: bool) -> None:
+        for candidate in _bundle_folders(folder):
+            try:
+                bundle = read_bundle(candidate, shipped)
+                if bundle.id in self.trusted or candidate.name in self.trusted:
+                    bundle = read_bundle(candidate, shipped, trusted=True)
+            except MedEnhanceError as error:
+                self.problems.append(str(error))
+                continue
+            if bundle.id in self.bundles:
+                self.problems.append(
+                    f"The bundle '{bundle.id}' in {candidate.name} is left out: a model of that id "
+                    "was found before it."
+                )
+                continue
+            self.bundles[bundle.id] = bundle
+
+
+def user_folder() -> Path:
+    """Where the user's own bundles are looked for."""
+    named = os.environ.get(USER_FOLDER_VARIABLE)
+    return Path(named) if named else Path.home() / ".medenhance" / "models"
+
+
+def _bundle_folders(folder: Path) -> Sequence[Path]:
+    if (folder / METADATA).is_file():
+        return [folder]
+    try:
+        children = sorted(child for child in folder.iterdir() if child.is_dir())
+    except OSError:
+        return []
+    return [child for child in children if not child.name.startswith(".")]
+
+
+def _may_run(model: Model) -> bool:
+    return not isinstance(model, Bundle) or not model.foreign or model.shipped or model.trusted
+
+
+def _no_model(volume: Volume, ranked: Sequence[Model]) -> str:
+    if not ranked:
+        return f"There is no trained segmentation model for {modality_of(volume) or 'this volume'}."
+    return suitability(volume, ranked[0]).reasons[0]

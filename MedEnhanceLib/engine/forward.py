@@ -1,0 +1,140 @@
+"""One pass of a network over one batch of boxes: padding, device, precision, progress, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.engine.device import choose_device
+from MedEnhanceLib.engine.loading import load_network
+from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel
+from MedEnhanceLib.engine.precision import choose_precision, precision_name
+from MedEnhanceLib.errors import DeviceError, InferenceError
+from MedEnhanceLib.options import RunOptions
+from MedEnhanceLib.reporting import Reporter
+
+CONVOLUTIONS = (
+    torch.nn.Conv3d,
+    torch.nn.Conv2d,
+    torch.nn.ConvTranspose3d,
+    torch.nn.ConvTranspose2d,
+)
+SAMPLE_EDGE = 32
+
+
+class Forward:
+    """A bundle's network on a device, fed with numpy arrays.
+
+    Attributes:
+        steps: how many passes the run will take, for the progress; set by the planner.
+        notes: sentences on what had to be done differently, for the user.
+    """
+
+    def __init__(self, bundle: Bundle, options: RunOptions, reporter: Reporter) -> None:
+        self.bundle = bundle
+        self.multiple = bundle.input.multiple
+        self.dimensions = bundle.input.dimensions
+        self.reporter = reporter
+        self.notes: list[str] = []
+        self.steps, self.done = 1, 0
+        self._asked_precision = options.precision
+        self._use(choose_device(options.device))
+
+    def _use(self, device: torch.device) -> None:
+        self.device = device
+        self.network = load_network(self.bundle, device)
+        sample = self._sample()
+        self.precision = choose_precision(self._asked_precision, self.network, sample, device)
+        self.most_voxels = int(budget_bytes(device) / bytes_per_voxel(self.network, sample))
+
+    def _sample(self) -> torch.Tensor:
+        edge = -(-SAMPLE_EDGE // self.multiple) * self.multiple
+        spec = self.bundle.input
+        channels = len(spec.channels) * (2 * spec.neighbours + 1 if self.dimensions == 2 else 1)
+        generator = torch.Generator().manual_seed(0)
+        sample = torch.rand(1, channels, *[edge] * self.dimensions, generator=generator)
+        return sample.to(self.device)
+
+    @property
+    def precision_name(self) -> str:
+        """The number format in use, as options call it."""
+        return precision_name(self.precision)
+
+    def fall_back_to_cpu(self) -> None:
+        """Go on on the CPU; raises `DeviceError` when that is where we are."""
+        if self.device.type == "cpu":
+            raise DeviceError(
+                "There is not enough memory for this volume even in the smallest pieces; close "
+                "other programs, or crop the volume."
+            )
+        self.notes.append(f"The {self.device.type} device ran out of memory; the CPU was used.")
+        self._use(torch.device("cpu"))
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run (B, C, k, j, i), or (B, C, j, i) for a 2D network; sizes of any multiple.
+
+        Returns:
+            (B, outputs, ...) of the same spatial size, float32.
+
+        Raises:
+            InferenceError: when the output holds NaN or infinity, or has another size.
+        """
+        size = batch.shape[2:]
+        padded = self._padded(batch)
+        with self._ticking(), torch.inference_mode():
+            output = self._pass(padded)
+        output = output[(slice(None), slice(None), *[slice(0, n) for n in size])]
+        if output.shape[2:] != size:
+            raise InferenceError(
+                f"The network of '{self.bundle.id}' turned {size} voxels into {output.shape[2:]}; "
+                "MedEnhance can only use networks that keep the size."
+            )
+        if not np.isfinite(output).all():
+            raise InferenceError(
+                f"The network of '{self.bundle.id}' gave NaN or infinite values, so nothing is "
+                "handed over; try --precision float32, or another model."
+            )
+        self.done += 1
+        return output
+
+    def _padded(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        missing = [(0, -n % self.multiple) for n in batch.shape[2:]]
+        if not any(after for _, after in missing):
+            return batch
+        return np.pad(batch, [(0, 0), (0, 0), *missing], mode="edge")
+
+    def _pass(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        layout = torch.channels_last_3d if self.dimensions == 3 else torch.channels_last
+        tensor = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device)
+        tensor = tensor.contiguous(memory_format=layout)
+        half = self.precision is not torch.float32
+        with torch.autocast(self.device.type, self.precision, enabled=half):
+            output: Any = self.network(tensor)
+        if isinstance(output, list | tuple):
+            output = output[0]
+        return output.float().cpu().numpy()
+
+    @contextmanager
+    def _ticking(self) -> Iterator[None]:
+        """Report progress, and let cancelling take effect, after every convolution."""
+        layers = [m for m in self.network.modules() if isinstance(m, CONVOLUTIONS)]
+        passed = 0
+
+        def tick(*_: Any) -> None:
+            nonlocal passed
+            passed += 1
+            part = min(1.0, passed / len(layers))
+            self.reporter.step((self.done + part) / max(self.steps, self.done + 1))
+
+        hooks = [layer.register_forward_hook(tick) for layer in layers]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()

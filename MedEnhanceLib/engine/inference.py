@@ -1,0 +1,240 @@
+"""A network over a whole volume, in as few and as large pieces as memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.engine.forward import Forward
+from MedEnhanceLib.engine.memory import is_out_of_memory
+from MedEnhanceLib.tiles import (
+    Box,
+    Index,
+    aligned_halo,
+    exact_plan,
+    gaussian_weight,
+    overlapping_plan,
+    padded_shape,
+    whole,
+)
+
+# One input channel: voxels (k, j, i), or one number for all of them.
+Channel = NDArray[np.float32] | float
+OVERLAP = 0.25
+SMALLEST_BOX = 16**3
+SLICES_AT_ONCE = 8
+
+
+def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
+    """The network's first output for every voxel, (k, j, i) float32.
+
+    A network with a bounded receptive field is tiled exactly: the result is that of one pass
+    over the whole volume. Others are blended with Gaussian weights.
+    """
+    shape = _shape(channels)
+    if forward.dimensions == 2:
+        return _slice_by_slice(forward, channels, shape)[0]
+    if forward.bundle.halo is not None:
+        return _exact(forward, channels, shape, forward.bundle.halo, tile)
+    total = np.zeros(shape, np.float32)
+    weights = np.zeros(shape, np.float32)
+    for box, output, weight in _blended_patches(forward, channels, shape, tile):
+        total[box.slices] += output[0] * weight
+        weights[box.slices] += weight
+    return total / weights
+
+
+def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.uint8]:
+    """The likeliest class of every voxel, (k, j, i) uint8.
+
+    Scores of all classes are held only for the slab of slices that is being worked on.
+    """
+    shape = _shape(channels)
+    if forward.dimensions == 2:
+        return _likeliest(_slice_by_slice(forward, channels, shape))
+    labels = np.zeros(shape, np.uint8)
+    slab: _Slab | None = None
+    for box, output, weight in _blended_patches(forward, channels, shape, tile):
+        if slab is None:
+            slab = _Slab(labels, len(output), box.shape[0])
+        slab.add(box, output * weight)
+    if slab is not None:
+        slab.finish(shape[0])
+    return labels
+
+
+class _Slab:
+    """Blended scores of the slices that patches still reach; finished slices become labels."""
+
+    def __init__(self, labels: NDArray[np.uint8], classes: int, depth: int) -> None:
+        self.labels = labels
+        self.first = 0
+        self.scores = np.zeros((classes, depth, *labels.shape[1:]), np.float32)
+
+    def add(self, box: Box, scores: NDArray[np.float32]) -> None:
+        """Add a patch; patches come in order of k."""
+        self.finish(box.start[0])
+        _, rows, columns = box.slices
+        depth = box.shape[0]
+        self.scores[:, :depth, rows, columns] += scores
+
+    def finish(self, upto: int) -> None:
+        """Turn the slices before ``upto`` into labels, and move the window there."""
+        done = min(upto - self.first, self.scores.shape[1])
+        if done <= 0:
+            return
+        self.labels[self.first : self.first + done] = _likeliest(self.scores[:, :done])
+        self.scores[:, : self.scores.shape[1] - done] = self.scores[:, done:].copy()
+        self.scores[:, self.scores.shape[1] - done :] = 0
+        self.first = upto
+
+
+def _likeliest(scores: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Class of the highest score; a network with one output says yes above zero."""
+    if len(scores) == 1:
+        return (scores[0] > 0).astype(np.uint8)
+    return scores.argmax(axis=0).astype(np.uint8)
+
+
+def _shape(channels: Sequence[Channel]) -> Index:
+    k, j, i = next(c.shape for c in channels if isinstance(c, np.ndarray))
+    return (k, j, i)
+
+
+def _read(channels: Sequence[Channel], box: Box) -> NDArray[np.float32]:
+    """(1, C, k, j, i) of a box; beyond the volume its outermost voxels are repeated."""
+    shape = _shape(channels)
+    inner = Box(box.start, _clipped(box.stop, shape))
+    batch = np.empty((1, len(channels), *inner.shape), np.float32)
+    for number, channel in enumerate(channels):
+        batch[0, number] = channel[inner.slices] if isinstance(channel, np.ndarray) else channel
+    missing = [(0, b - a) for a, b in zip(inner.shape, box.shape, strict=True)]
+    if any(after for _, after in missing):
+        batch = np.pad(batch, [(0, 0), (0, 0), *missing], mode="edge")
+    return batch
+
+
+def _clipped(stop: Index, shape: Index) -> Index:
+    k, j, i = (min(s, n) for s, n in zip(stop, shape, strict=True))
+    return (k, j, i)
+
+
+def _exact(
+    forward: Forward, channels: Sequence[Channel], shape: Index, halo: int, tile: int | None
+) -> NDArray[np.float32]:
+    padded = padded_shape(shape, forward.multiple)
+    margin = aligned_halo(halo, forward.multiple)
+    most = forward.most_voxels if tile is None else min(forward.most_voxels, (tile + 2 * margin) ** 3)
+    result = np.empty(shape, np.float32)
+    pending = exact_plan(padded, halo, forward.multiple, most)[::-1]
+    forward.steps = len(pending)
+    while pending:
+        box = pending.pop()
+        grown = box.grown(margin, padded)
+        try:
+            output = forward(_read(channels, grown))
+        except (RuntimeError, MemoryError) as error:
+            pending.extend(_smaller(forward, box, error))
+            forward.steps = forward.done + len(pending)
+            continue
+        inner = Box(box.start, _clipped(box.stop, shape))
+        result[inner.slices] = output[0, 0][inner.inside(grown).slices]
+    return result
+
+
+def _smaller(forward: Forward, box: Box, error: BaseException) -> list[Box]:
+    """What to do instead of a box that did not fit: its halves, or the box itself on the CPU."""
+    if not is_out_of_memory(error):
+        raise error
+    halves = box.halves(forward.multiple) if box.voxels > SMALLEST_BOX else None
+    if halves is None:
+        forward.fall_back_to_cpu()
+        return [box]
+    note = "Memory was short, so the volume was worked on in smaller pieces."
+    if note not in forward.notes:
+        forward.notes.append(note)
+    return [halves[1], halves[0]]
+
+
+def _blended_patches(
+    forward: Forward, channels: Sequence[Channel], shape: Index, tile: int | None
+) -> Iterator[tuple[Box, NDArray[np.float32], NDArray[np.float32]]]:
+    """Patches cut to the volume, with the network's output (outputs, k, j, i) and its weight."""
+    patch = _patch_shape(forward, shape, tile)
+    plan = overlapping_plan(padded_shape(shape, forward.multiple), patch, OVERLAP)
+    plan = plan if len(plan) > 1 else [whole(padded_shape(shape, forward.multiple))]
+    forward.steps = len(plan)
+    weight = gaussian_weight(patch) if len(plan) > 1 else np.ones(plan[0].shape, np.float32)
+    for box in plan:
+        output = _on_some_device(forward, _read(channels, box))[0]
+        inner = Box(box.start, _clipped(box.stop, shape))
+        cut = inner.inside(box).slices
+        yield inner, output[(slice(None), *cut)], weight[cut]
+
+
+def _patch_shape(forward: Forward, shape: Index, tile: int | None) -> Index:
+    """The patch (k, j, i): the volume itself when it is no larger than what was trained on."""
+    trained = forward.bundle.patch or (96, 96, 96)
+    edges = [tile or n for n in trained][::-1]
+    k, j, i = (
+        min(n, p) for n, p in zip(padded_shape(shape, forward.multiple), edges, strict=True)
+    )
+    return padded_shape((k, j, i), forward.multiple)
+
+
+def _on_some_device(forward: Forward, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    try:
+        return forward(batch)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    forward.fall_back_to_cpu()
+    return forward(batch)
+
+
+def _slice_by_slice(
+    forward: Forward, channels: Sequence[Channel], shape: Index
+) -> NDArray[np.float32]:
+    """(outputs, k, j, i): each slice along k with its neighbours as channels (2.5D)."""
+    depth, rows, columns = shape
+    at_once = max(1, min(SLICES_AT_ONCE, forward.most_voxels // (rows * columns)))
+    result: NDArray[np.float32] | None = None
+    first = 0
+    forward.steps = -(-depth // at_once)
+    while first < depth:
+        slices = np.arange(first, min(depth, first + at_once))
+        try:
+            output = forward(_slices_with_neighbours(channels, slices, forward.bundle.input.neighbours))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if at_once == 1:
+                forward.fall_back_to_cpu()
+            at_once = max(1, at_once // 2)
+            forward.steps = forward.done + -(-(depth - first) // at_once)
+            continue
+        if result is None:
+            result = np.empty((output.shape[1], *shape), np.float32)
+        result[:, slices] = output.transpose(1, 0, 2, 3)
+        first += len(slices)
+    assert result is not None  # a volume has at least one slice
+    return result
+
+
+def _slices_with_neighbours(
+    channels: Sequence[Channel], slices: NDArray[np.intp], neighbours: int
+) -> NDArray[np.float32]:
+    """(B, C * (2 neighbours + 1), j, i); at the ends the last slice is repeated."""
+    depth, rows, columns = _shape(channels)
+    offsets = np.arange(-neighbours, neighbours + 1)
+    chosen = np.clip(slices[:, None] + offsets[None], 0, depth - 1)
+    planes: list[Any] = [
+        channel[chosen]
+        if isinstance(channel, np.ndarray)
+        else np.full((*chosen.shape, rows, columns), channel, np.float32)
+        for channel in channels
+    ]
+    return np.concatenate(planes, axis=1).astype(np.float32, copy=False)

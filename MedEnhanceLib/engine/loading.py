@@ -1,0 +1,112 @@
+"""From a bundle on disk to a network that computes, safely."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.errors import BundleError, DependencyError
+
+MOST_CACHED = 4
+
+_cache: OrderedDict[tuple[str, str, str], torch.nn.Module] = OrderedDict()
+
+
+def load_network(bundle: Bundle, device: torch.device) -> torch.nn.Module:
+    """The bundle's network with its weights, ready for inference; the last few are kept.
+
+    Raises:
+        TrustError: when it would run code that the user has not allowed.
+        BundleError: when the weights are damaged, or do not fit the network.
+        DependencyError: when a package that the network needs is missing.
+    """
+    bundle.require_trust()
+    key = (str(bundle.folder), bundle.verify_weights(), str(device))
+    if key not in _cache:
+        network = _build(bundle)
+        _fill(network, bundle)
+        memory_format = torch.channels_last_3d if _is_3d(network) else torch.channels_last
+        _cache[key] = network.eval().to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
+        while len(_cache) > MOST_CACHED:
+            _cache.popitem(last=False)
+    _cache.move_to_end(key)
+    return _cache[key]
+
+
+def _is_3d(network: torch.nn.Module) -> bool:
+    return any(isinstance(m, torch.nn.Conv3d | torch.nn.ConvTranspose3d) for m in network.modules())
+
+
+def _build(bundle: Bundle) -> torch.nn.Module:
+    definition = bundle.network or {}
+    try:
+        network = _with_monai(bundle) if bundle.foreign else _instantiate(definition)
+    except ImportError as error:
+        raise DependencyError(
+            f"The model '{bundle.id}' needs the package '{error.name}', which is not installed; "
+            f"install it (pip install {error.name})."
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"The network of '{bundle.id}' cannot be built from its network_def ({error}); the "
+            "bundle may need another version of MONAI."
+        ) from error
+    if not isinstance(network, torch.nn.Module):
+        raise BundleError(f"The network_def of '{bundle.id}' does not describe a network.")
+    return network
+
+
+def _instantiate(definition: dict[str, Any]) -> Any:
+    """Build ``_target_`` with its literal arguments; only reached for allow-listed targets."""
+    module, _, name = definition["_target_"].rpartition(".")
+    kind = getattr(importlib.import_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
+        raise TypeError(f"{definition['_target_']} is no network")
+    arguments = {k: v for k, v in definition.items() if not k.startswith("_")}
+    return kind(**arguments)
+
+
+def _with_monai(bundle: Bundle) -> Any:
+    """Build with MONAI's own parser, which runs the bundle's expressions; only when trusted."""
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(str(bundle.folder / "configs" / "inference.json"))
+    parser["bundle_root"] = str(bundle.folder)
+    name = "network_def" if "network_def" in parser else "network"
+    return parser.get_parsed_content(name)
+
+
+def _fill(network: torch.nn.Module, bundle: Bundle) -> None:
+    try:
+        state = _read_state(bundle)
+        network.load_state_dict(state)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BundleError(
+            f"The weights of '{bundle.id}' cannot be used ({reason}); install the model again."
+        ) from error
+    if not all(bool(torch.isfinite(p).all()) for p in network.state_dict().values()):
+        raise BundleError(
+            f"The weights of '{bundle.id}' hold NaN or infinite values; install the model again."
+        )
+
+
+def _read_state(bundle: Bundle) -> dict[str, torch.Tensor]:
+    """Weights by name. Nothing in the file is executed."""
+    if bundle.weights.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(str(bundle.weights))
+    state = torch.load(bundle.weights, map_location="cpu", weights_only=True)
+    for nested in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(nested), dict):
+            state = state[nested]
+    if not isinstance(state, dict):
+        raise ValueError("the file holds no table of weights")
+    return state

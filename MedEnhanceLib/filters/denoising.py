@@ -1,0 +1,93 @@
+"""Classical denoisers. Each takes (k, j, i) voxels and sigma, and returns float32 voxels."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.itk import from_itk, unplaced
+
+DIFFUSION_STEPS = 5
+DIFFUSION_TIME_STEP = 0.0625
+DIFFUSION_CONDUCTANCE = 2.0
+SEARCH_RADIUS = 2
+PATCH_RADIUS = 1
+
+
+def median(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[np.float32]:
+    """Median of the 3x3x3 neighbourhood; ``sigma`` and ``is_mr`` are not used."""
+    import SimpleITK as sitk
+
+    return from_itk(sitk.Median(unplaced(voxels.astype(np.float32)), [1, 1, 1]))
+
+
+def anisotropic_diffusion(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[np.float32]:
+    """Curvature anisotropic diffusion (Whitaker and Xue 2001, doi:10.1109/ICIP.2001.959020)."""
+    import SimpleITK as sitk
+
+    image = unplaced(voxels.astype(np.float32))
+    return from_itk(
+        sitk.CurvatureAnisotropicDiffusion(
+            image,
+            timeStep=DIFFUSION_TIME_STEP,
+            conductanceParameter=DIFFUSION_CONDUCTANCE,
+            numberOfIterations=DIFFUSION_STEPS,
+        )
+    )
+
+
+def non_local_means(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[np.float32]:
+    """Voxelwise non-local means over a 5x5x5 search window with 3x3x3 patches.
+
+    Buades et al. 2005, doi:10.1109/CVPR.2005.38; for MR the squares are averaged and the
+    Rician bias 2 sigma^2 is taken off, as in Wiest-Daessle et al. 2008,
+    doi:10.1007/978-3-540-85990-1_21.
+    """
+    if sigma <= 0:
+        return voxels.astype(np.float32)
+    image = voxels.astype(np.float32)
+    values = image**2 if is_mr else image
+    total = values.copy()
+    weights = np.ones_like(image)
+    for offset in _half_window(image.shape):
+        here, there = _overlap(image.shape, offset)
+        weight = _patch_weight(image[here], image[there], sigma)
+        total[here] += weight * values[there]
+        weights[here] += weight
+        total[there] += weight * values[here]
+        weights[there] += weight
+    mean = total / weights
+    if not is_mr:
+        return mean
+    return np.sqrt(np.maximum(mean - np.float32(2 * sigma**2), 0))
+
+
+def _half_window(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Offsets of the search window that fit the volume, one of each pair of opposites."""
+    radii = [min(SEARCH_RADIUS, n - 1) for n in shape]
+    offsets = itertools.product(*[range(-r, r + 1) for r in radii])
+    return [offset for offset in offsets if offset > (0, 0, 0)]
+
+
+def _overlap(
+    shape: tuple[int, ...], offset: tuple[int, ...]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a volume and its copy moved by ``offset`` overlap, in each one's own indices."""
+    here = tuple(slice(max(0, -o), n - max(0, o)) for n, o in zip(shape, offset, strict=True))
+    there = tuple(slice(max(0, o), n - max(0, -o)) for n, o in zip(shape, offset, strict=True))
+    return here, there
+
+
+def _patch_weight(
+    first: NDArray[np.float32], second: NDArray[np.float32], sigma: float
+) -> NDArray[np.float32]:
+    """How alike the patches around two voxels are; the noise's own distance is taken off."""
+    import SimpleITK as sitk
+
+    squared = unplaced((first - second) ** 2)
+    distance = from_itk(sitk.BoxMean(squared, [PATCH_RADIUS] * 3))
+    excess = np.maximum(distance - np.float32(2 * sigma**2), 0)
+    return np.exp(-excess / np.float32(sigma**2))

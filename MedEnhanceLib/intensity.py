@@ -1,0 +1,79 @@
+"""Intensity scales that networks are fed with, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import BundleError, VolumeError
+
+PEAK_PERCENTILE = 99.9
+LARGEST_SAMPLE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """``normalised = (value - offset) / scale``, and back."""
+
+    offset: float
+    scale: float
+
+    def normalise(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
+        """Float32 copy on the network's scale; any shape."""
+        return ((voxels.astype(np.float32)) - np.float32(self.offset)) / np.float32(self.scale)
+
+    def restore(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Back to the volume's own unit; any shape."""
+        restored = voxels * np.float32(self.scale) + np.float32(self.offset)
+        return restored.astype(np.float32, copy=False)
+
+
+def robust_peak(voxels: NDArray[Any]) -> float:
+    """The brightest value that is not an outlier: the 99.9th percentile.
+
+    When hardly a voxel is above zero the percentile is zero; the maximum is used then. Large
+    volumes are sampled at a regular stride.
+
+    Raises:
+        VolumeError: when no voxel is above zero.
+    """
+    values = voxels.reshape(-1)
+    values = values[:: max(1, values.size // LARGEST_SAMPLE)]
+    peak = float(np.percentile(values, PEAK_PERCENTILE))
+    if peak <= 0:
+        peak = float(voxels.max())
+    if peak <= 0:
+        raise VolumeError(
+            f"The brightest voxel is {float(voxels.max()):g}, but an MR image has values above "
+            "zero; check that the right volume was chosen."
+        )
+    return peak
+
+
+def peak_scaling(voxels: NDArray[Any]) -> Scaling:
+    """Zero stays zero, the robust peak becomes one."""
+    return Scaling(0.0, robust_peak(voxels))
+
+
+def zscore_scaling(voxels: NDArray[Any]) -> Scaling:
+    """Mean 0 and standard deviation 1 over the voxels that are not zero."""
+    inside = voxels[voxels != 0].astype(np.float64)
+    if inside.size < 2 or inside.std() == 0:
+        raise VolumeError("The volume is constant; there is nothing to see in it.")
+    return Scaling(float(inside.mean()), float(inside.std()))
+
+
+SCALINGS = {"robust_peak": peak_scaling, "zscore_nonzero": zscore_scaling}
+
+
+def scaling_named(name: str, voxels: NDArray[Any]) -> Scaling:
+    """The scaling that a bundle's metadata calls for; raises `BundleError` when unknown."""
+    if name not in SCALINGS:
+        raise BundleError(
+            f"The bundle asks for the intensity normalisation '{name}', but MedEnhance knows only "
+            f"{', '.join(SCALINGS)}."
+        )
+    return SCALINGS[name](voxels)

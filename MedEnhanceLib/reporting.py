@@ -1,0 +1,47 @@
+"""One progress bar for a whole run, and the place where cancelling takes effect."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from MedEnhanceLib.errors import CancelledError
+from MedEnhanceLib.result import CancelCallback, Progress, ProgressCallback
+
+SHORTEST_FOR_ESTIMATE = 0.02
+
+
+@dataclass
+class Reporter:
+    """Turns the steps of phases into one whole-run fraction with the time left.
+
+    Attributes:
+        progress: called with every change.
+        cancel: asked at every step; when it says yes, `CancelledError` is raised there.
+    """
+
+    progress: ProgressCallback | None = None
+    cancel: CancelCallback | None = None
+    started: float = field(default_factory=time.monotonic)
+    name: str = ""
+    begin: float = 0.0
+    end: float = 0.0
+
+    def phase(self, name: str, until: float) -> None:
+        """Begin a phase that ends at the fraction ``until`` of the whole run."""
+        self.name, self.begin, self.end = name, self.end, until
+        self.step(0.0)
+
+    def step(self, fraction: float) -> None:
+        """Report that ``fraction`` of the present phase is done."""
+        if self.cancel is not None and self.cancel():
+            raise CancelledError("The run was cancelled; nothing was changed.")
+        if self.progress is not None:
+            done = self.begin + (self.end - self.begin) * min(1.0, fraction)
+            self.progress(Progress(done, self.name, self._seconds_left(done)))
+
+    def _seconds_left(self, done: float) -> float | None:
+        if done < SHORTEST_FOR_ESTIMATE:
+            return None
+        elapsed = time.monotonic() - self.started
+        return elapsed * (1 - done) / done
