@@ -1,0 +1,94 @@
+"""Scans for training and validation: which subject is where, and how a scan is read.
+
+``splits.json`` lists every subject with its files, source and licence, once for training and
+once for validation. Files are named relative to the data folder given on the command line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+Part = Literal["training", "validation"]
+
+SPLITS = Path(__file__).with_name("splits.json")
+PEAK_PERCENTILE = 99.9
+FOREGROUND = 10 / 255
+"""Voxels above this part of the peak count as tissue."""
+
+
+def read_splits(path: Path = SPLITS) -> dict[str, Any]:
+    """The committed division of subjects into training and validation."""
+    splits: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return splits
+
+
+def read_scan(path: Path) -> FloatArray:
+    """Voxels (k, j, i) of a scan, divided by its peak (99.9th percentile)."""
+    voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32)
+    return voxels / np.float32(np.percentile(voxels, PEAK_PERCENTILE))
+
+
+def mr_scans(data: Path, part: Part) -> dict[str, FloatArray]:
+    """All head MR scans of one part of the split, by file name without its ending."""
+    subjects = read_splits()["mr_head"][part]
+    files = [file for subject in subjects for file in subject["files"]]
+    return {Path(file).name.removesuffix(".nii.gz"): read_scan(data / file) for file in files}
+
+
+def is_thick_sliced(scan: FloatArray) -> bool:
+    """Whether a head scan has far fewer slices (axis k) than rows: 3 mm and more apart."""
+    return scan.shape[0] * 3 < scan.shape[1]
+
+
+def average_neighbours(voxels: FloatArray, axes: tuple[int, ...]) -> FloatArray:
+    """Average pairs of neighbours along ``axes``; noise falls by sqrt(2) for each."""
+    for axis in axes:
+        even = voxels.shape[axis] // 2 * 2
+        pairs = np.take(voxels, range(even), axis)
+        pairs = pairs.reshape(*voxels.shape[:axis], even // 2, 2, *voxels.shape[axis + 1 :])
+        voxels = pairs.mean(axis=axis + 1, dtype=np.float32)
+    return voxels
+
+
+def measure_noise(voxels: FloatArray) -> float:
+    """A robust estimate of a reference's own noise in its foreground.
+
+    The median absolute second difference over the diagonal of 2x2 voxels; fine structure makes
+    it too high rather than too low. In-plane axes only, where voxels are smallest.
+    """
+    corner = voxels[:, :-1, :-1]
+    detail = (corner - voxels[:, 1:, :-1] - voxels[:, :-1, 1:] + voxels[:, 1:, 1:]) / 2
+    return float(np.median(np.abs(detail[corner > 0.15])) / 0.6745)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a network is taught to produce: a scan over its peak, and how noisy it is itself."""
+
+    name: str
+    voxels: FloatArray
+    noise: float
+    as_scanned: bool
+
+
+def quiet_references(name: str, scan: FloatArray) -> list[Reference]:
+    """The scan itself and quieter ones, made by averaging neighbouring voxels.
+
+    Thick slices are averaged in-plane only; others over each pair of axes and over all three.
+    """
+    pairs = [(1, 2)] if is_thick_sliced(scan) else [*combinations(range(3), 2), (0, 1, 2)]
+    noise = measure_noise(scan)
+    quieter = [
+        Reference(name, average_neighbours(scan, axes), noise / 2 ** (len(axes) / 2), False)
+        for axes in pairs
+    ]
+    return [Reference(name, scan, noise, True), *quieter]

@@ -1,0 +1,99 @@
+"""Teaching a network to remove Rician noise of a known level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from MedEnhanceLib.acquisition import add_rician_noise
+from training.data import FOREGROUND, FloatArray, Reference, mr_scans, quiet_references
+from training.patches import random_contrast, random_patch, random_turn
+from training.recipe import Batch, Config
+
+VALIDATION_LEVELS = (0.01, 0.03, 0.09)
+VALIDATION_PATCH = (24, 80, 80)
+LEAST_NOISE_OVER_REFERENCE = 3.0
+"""A scan is a reference as it is only when the added noise is this many times its own."""
+
+
+class Denoising:
+    """Patches of quiet references, Rician noise of a random level added on the fly."""
+
+    def __init__(self, config: Config, data: Path) -> None:
+        self.batch_size = int(config["batch"])
+        self.patch = tuple(config["patch"])
+        self.levels = tuple(config["noise"])
+        self.training = [
+            quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
+        ]
+        self.validation = [
+            validation_patch(name, scan) for name, scan in mr_scans(data, "validation").items()
+        ]
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        samples = [self._sample(rng) for _ in range(self.batch_size)]
+        inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
+        return Batch(
+            torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights)
+        )
+
+    def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """One noisy patch with its noise level, the clean patch, and weights 1 / sigma."""
+        sigma = float(rng.uniform(*self.levels))
+        scans = self.training[rng.integers(len(self.training))]
+        reference = choose_reference(scans, sigma, rng)
+        clean = random_turn(random_patch(reference.voxels, self.patch, rng), rng)
+        clean = random_contrast(clean, rng)
+        noisy = add_rician_noise(clean, sigma, rng)
+        tissue = np.where(clean > FOREGROUND, 1.0, 0.1).astype(np.float32)
+        peak = np.float32(rng.uniform(0.6, 1.5))
+        believed = np.full_like(noisy, sigma * np.exp(rng.normal(0, 0.07)))
+        return np.stack([noisy, believed]) / peak, clean[None] / peak, tissue[None] * peak / sigma
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Mean absolute error in units of the noise's standard deviation."""
+        return ((output - batch.target).abs() * batch.weight.float()).mean()
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Mean gain of foreground PSNR (dB) at each noise level, over all validation scans."""
+        measures: dict[str, float] = {}
+        for level in VALIDATION_LEVELS:
+            gains = [psnr_gain(network, patch, level) for patch in self.validation]
+            measures[f"gain_db_at_{level:.0%}"] = float(np.mean(gains))
+        measures["score"] = float(np.mean(list(measures.values())))
+        return measures
+
+
+def choose_reference(
+    scans: list[Reference], sigma: float, rng: np.random.Generator
+) -> Reference:
+    """The scan as it was made, where its own noise hardly matters; else a quieted one."""
+    scanned, *quieted = scans
+    if sigma >= LEAST_NOISE_OVER_REFERENCE * scanned.noise and rng.random() < 0.5:
+        return scanned
+    return quieted[rng.integers(len(quieted))]
+
+
+def validation_patch(name: str, scan: FloatArray) -> Reference:
+    """The middle of a validation scan, quieted by averaging in-plane neighbours."""
+    quieted = next(r for r in reversed(quiet_references(name, scan)[:4]) if not r.as_scanned)
+    starts = [max(0, (n - p) // 2) for n, p in zip(quieted.voxels.shape, VALIDATION_PATCH)]
+    window = tuple(slice(s, s + p) for s, p in zip(starts, VALIDATION_PATCH))
+    even = quieted.voxels[window]
+    even = even[tuple(slice(0, n // 2 * 2) for n in even.shape)]
+    return Reference(name, np.ascontiguousarray(even), quieted.noise, False)
+
+
+def psnr_gain(network: torch.nn.Module, reference: Reference, sigma: float) -> float:
+    """How many dB the network brings the noisy reference closer to the clean one."""
+    clean = reference.voxels
+    noisy = add_rician_noise(clean, sigma, np.random.default_rng(7))
+    inputs = np.stack([noisy, np.full_like(noisy, sigma)])[None]
+    with torch.inference_mode():
+        output = network(torch.from_numpy(inputs))[0, 0].numpy()
+    tissue = clean > FOREGROUND
+    before = np.mean((noisy - clean)[tissue] ** 2)
+    after = np.mean((output - clean)[tissue] ** 2)
+    return float(10 * np.log10(before / after))

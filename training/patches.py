@@ -1,0 +1,62 @@
+"""Random patches of scans: where they are cut, how they are turned and recoloured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.data import FOREGROUND, FloatArray
+
+TRIES = 10
+
+
+def random_patch(
+    voxels: FloatArray, size: Sequence[int], rng: np.random.Generator, tissue: float = 0.4
+) -> FloatArray:
+    """Cut a patch with at least a share ``tissue`` of foreground, if one is found in ten tries.
+
+    Where the volume is smaller than ``size`` it is continued by its mirror image.
+    """
+    missing = [max(0, want - have) for want, have in zip(size, voxels.shape, strict=True)]
+    if any(missing):
+        voxels = np.pad(voxels, [(0, m) for m in missing], mode="symmetric")
+    for _ in range(TRIES):
+        start = [
+            int(rng.integers(0, have - want + 1))
+            for want, have in zip(size, voxels.shape, strict=True)
+        ]
+        patch = voxels[tuple(slice(s, s + want) for s, want in zip(start, size, strict=True))]
+        if np.count_nonzero(patch > FOREGROUND) >= tissue * patch.size:
+            break
+    return patch
+
+
+def random_turn(
+    patch: FloatArray, rng: np.random.Generator, axes: Sequence[int] | None = None
+) -> FloatArray:
+    """Reorder the axes at random, or as given, and flip each with probability one half."""
+    order = rng.permutation(patch.ndim) if axes is None else axes
+    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(patch.ndim))
+    return np.ascontiguousarray(patch.transpose(order)[flips])
+
+
+def random_contrast(patch: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Another tissue contrast: a gamma curve, a smooth bias field, now and then inverted."""
+    values = np.clip(patch, 0, None)
+    if rng.random() < 0.5:
+        values = values ** np.float32(np.exp(rng.normal(0, 0.25)))
+    if rng.random() < 0.1:
+        values = np.where(values > FOREGROUND, np.clip(1.1 - values, 0, None), values)
+    if rng.random() < 0.5:
+        values = values * _smooth_field(values.shape, rng)
+    return np.asarray(values, dtype=np.float32)
+
+
+def _smooth_field(shape: Sequence[int], rng: np.random.Generator) -> FloatArray:
+    """A field around 1 that changes exponentially with a linear slope along each axis."""
+    exponent = np.zeros((1,) * len(shape))
+    for axis, size in enumerate(shape):
+        slope = rng.normal(0, 0.12) * np.linspace(-1, 1, size)
+        exponent = exponent + np.expand_dims(slope, [a for a in range(len(shape)) if a != axis])
+    return np.exp(exponent).astype(np.float32)

@@ -1,0 +1,44 @@
+"""What a kind of model must offer so that ``train.py`` can train it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Network input (B, C, D, H, W), what should come out, and how much each voxel counts."""
+
+    inputs: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+
+
+class Recipe(Protocol):
+    """Makes batches, says how wrong an output is, and scores a network on validation subjects."""
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """A new random batch; all chance comes from ``rng``."""
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """How far the output is from the target, to be made small."""
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Measures on validation subjects; ``score`` among them, better when higher."""
+
+
+def make_recipe(config: Config, data: Path) -> Recipe:
+    """The recipe that ``config`` names, with its scans read from ``data``."""
+    from training.denoising import Denoising
+
+    kinds = {
+        "denoise": Denoising,
+    }
+    return kinds[config["recipe"]](config, data)
