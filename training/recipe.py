@@ -37,8 +37,10 @@ class Recipe(Protocol):
 def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``."""
     from training.denoising import Denoising
+    from training.super_resolution import SuperResolution
 
     kinds = {
         "denoise": Denoising,
+        "super-resolution": SuperResolution,
     }
     return kinds[config["recipe"]](config, data)

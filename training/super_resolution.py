@@ -1,0 +1,148 @@
+"""Teaching a network to sharpen volumes that were interpolated from thick slices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from MedEnhanceLib.acquisition import (
+    add_rician_noise,
+    apply_along,
+    interpolation_matrix,
+    slice_matrix,
+)
+from training.data import FOREGROUND, FloatArray, is_thick_sliced, mr_scans, quiet_references
+from training.patches import random_contrast, random_patch, random_turn
+from training.recipe import Batch, Config
+
+VALIDATION_SIZE = 64
+VALIDATION_DEPTH = 96
+MARGIN = 8
+"""Voxels cut off at both ends along the thick axis, so that patches have no mirrored edge."""
+
+
+class SuperResolution:
+    """Patches of scans, acquired in thick slices along one axis and interpolated back."""
+
+    def __init__(self, config: Config, data: Path) -> None:
+        self.batch_size = int(config["batch"])
+        self.patch = tuple(config["patch"])
+        self.factors = tuple(config["factor"])
+        self.noise = tuple(config["noise"])
+        self.training = [
+            quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
+        ]
+        self.validation = [
+            validation_block(scan) for scan in mr_scans(data, "validation").values()
+        ]
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        samples = [self._sample(rng) for _ in range(self.batch_size)]
+        inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
+        return Batch(
+            torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights)
+        )
+
+    def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """One interpolated patch with factor and noise level, the sharp patch, its weights."""
+        depth, height, width = self.patch
+        scans = self.training[rng.integers(len(self.training))]
+        reference = scans[0] if rng.random() < 0.6 else scans[rng.integers(len(scans))]
+        axis = choose_axis(reference.voxels, rng)
+        voxels = np.moveaxis(reference.voxels, axis, 0)
+        sharp = random_patch(voxels, (depth + 2 * MARGIN, height, width), rng)
+        order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
+        sharp = random_contrast(random_turn(sharp, rng, order), rng)
+        slices = self._slices(sharp.shape[0], rng)
+        sigma = 0.0 if rng.random() < 0.4 else float(rng.uniform(*self.noise))
+        blurred = acquire_and_interpolate(sharp, slices, sigma, rng)
+        inside = slice(MARGIN, MARGIN + depth)
+        target = sharp[inside]
+        peak = np.float32(rng.uniform(0.6, 1.5))
+        believed = np.hypot(sigma, rng.uniform(0, 1) * reference.noise)
+        inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed)
+        inputs[[0, 2]] /= peak
+        weight = np.where(target > FOREGROUND, 1.0, 0.2).astype(np.float32)
+        return inputs, target[None] / peak, weight[None] * peak
+
+    def _slices(self, fine: int, rng: np.random.Generator) -> int:
+        """How many thick slices: half as many in most patches, else any factor in the range."""
+        if rng.random() < 0.5:
+            return fine // 2
+        return max(1, round(fine / rng.uniform(*self.factors)))
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Mean absolute error in per cent of the peak, tissue counting more than air."""
+        return 100 * ((output - batch.target).abs() * batch.weight).mean()
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation."""
+        conditions = {
+            "gain_db_2x": (2, "gaussian", 0.0),
+            "gain_db_2x_box_noise_3%": (2, "box", 0.03),
+            "gain_db_4x": (4, "gaussian", 0.0),
+        }
+        measures = {
+            name: float(np.mean([gain(network, block, *how) for block in self.validation]))
+            for name, how in conditions.items()
+        }
+        measures["score"] = sum(measures.values()) + measures["gain_db_2x"]
+        return measures
+
+
+def choose_axis(voxels: FloatArray, rng: np.random.Generator) -> int:
+    """The axis to thicken: any, but of thick-sliced scans nearly always one in-plane."""
+    if is_thick_sliced(voxels) and rng.random() < 0.9:
+        return int(rng.integers(1, 3))
+    return int(rng.integers(3))
+
+
+def acquire_and_interpolate(
+    sharp: FloatArray, slices: int, sigma: float, rng: np.random.Generator
+) -> FloatArray:
+    """Thick slices with a random profile and noise, interpolated back along axis 0."""
+    if rng.random() < 0.3:
+        matrix = slice_matrix(sharp.shape[0], slices, "box", 1.0)
+    else:
+        ratio = round(float(rng.uniform(0.75, 1.25)), 2) if rng.random() < 0.7 else 1.0
+        matrix = slice_matrix(sharp.shape[0], slices, "gaussian", ratio)
+    thick = apply_along(matrix, sharp, 0)
+    if sigma > 0:
+        thick = add_rician_noise(thick, sigma, rng)
+    return apply_along(interpolation_matrix(slices, sharp.shape[0], 3), thick, 0)
+
+
+def network_input(interpolated: FloatArray, factor: float, sigma: float) -> FloatArray:
+    """The three channels the network reads: image, factor / 4, noise level."""
+    constant = np.ones_like(interpolated)
+    return np.stack([interpolated, constant * (factor / 4), constant * sigma]).astype(np.float32)
+
+
+def validation_block(scan: FloatArray) -> FloatArray:
+    """The middle of a validation scan as (thick axis, ...): an axis with small voxels first."""
+    voxels = np.moveaxis(scan, 1, 0) if is_thick_sliced(scan) else scan
+    size = [VALIDATION_DEPTH, *(min(n // 2 * 2, VALIDATION_SIZE) for n in voxels.shape[1:])]
+    starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]
+    window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
+    return np.ascontiguousarray(voxels[window])
+
+
+def gain(
+    network: torch.nn.Module, sharp: FloatArray, factor: int, profile: str, sigma: float
+) -> float:
+    """How many dB the network comes closer to the sharp block than a 5th-order B-spline."""
+    fine, slices = sharp.shape[0], sharp.shape[0] // factor
+    thick = apply_along(slice_matrix(fine, slices, profile, 1.0), sharp, 0)
+    if sigma > 0:
+        thick = add_rician_noise(thick, sigma, np.random.default_rng(7))
+    spline = apply_along(interpolation_matrix(slices, fine, 5), thick, 0)
+    cubic = apply_along(interpolation_matrix(slices, fine, 3), thick, 0)
+    inputs = torch.from_numpy(network_input(cubic, factor, sigma)[None])
+    with torch.inference_mode():
+        output = network(inputs)[0, 0].numpy()
+    tissue = sharp > FOREGROUND
+    before = np.mean((spline - sharp)[tissue] ** 2)
+    after = np.mean((output - sharp)[tissue] ** 2)
+    return float(10 * np.log10(before / after))
