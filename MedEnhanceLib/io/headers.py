@@ -1,0 +1,188 @@
+"""Faults in a file that ITK passes over in silence.
+
+ITK fills the missing end of a NIfTI file with zeros, takes a zero or NaN spacing for 1 mm, and
+turns a negative one into a flip. For a patient's image each of these is an error.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import FileError, VolumeError
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.io.checks import ImageWarning
+from MedEnhanceLib.io.formats import Format
+
+CHUNK = 1 << 20
+NIFTI_1 = 348
+NIFTI_2 = 540
+DISAGREEMENT_MM = 0.1
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def check_header(path: Path, form: Format) -> None:
+    """Raise `FileError` or `VolumeError` for a fault that ITK would not report."""
+    if form.name == "NIfTI":
+        header = _nifti_header(path)
+        _check_spacing(header.spacing, path.name)
+        check_nifti_complete(path)
+    elif form.name == "MetaImage":
+        _check_spacing(_meta_spacing(path), path.name)
+
+
+def check_nifti_complete(path: Path) -> None:
+    """Raise `FileError` when a NIfTI file holds less than its header promises."""
+    expected = _nifti_header(path).bytes
+    try:
+        with _opened(path) as file:
+            found = _length(file)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _truncated(path, "its compressed data ends early or is garbled") from error
+    if found < expected:
+        raise _truncated(path, f"it has {found:,} of {expected:,} bytes")
+
+
+def warn_of_second_position(path: Path, form: Format, used: Geometry) -> None:
+    """Warn when a NIfTI file's sform puts the image elsewhere than where ITK (and Slicer) do."""
+    if form.name != "NIfTI":
+        return
+    sform = _nifti_header(path).sform
+    if sform is None:
+        return
+    corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in used.size), 1]], dtype=float)
+    apart = float(np.abs(corners @ (RAS_TO_LPS @ sform - used.matrix).T).max())
+    if apart > DISAGREEMENT_MM:
+        warnings.warn(
+            f"'{path.name}' states two positions that differ by up to {apart:.1f} mm (qform and "
+            "sform); the one that 3D Slicer shows is used.",
+            ImageWarning,
+            stacklevel=2,
+        )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where one version of NIfTI keeps its facts: byte offsets, and `struct` letters of types."""
+
+    whole: str
+    real: str
+    start: str
+    code: str
+    dim_at: int
+    bits_at: int
+    pixdim_at: int
+    start_at: int
+    code_at: int
+    sform_at: int
+
+
+# By the length of the header, which is its first number.
+LAYOUTS = {
+    NIFTI_1: _Layout("h", "f", "f", "h", 40, 72, 76, 108, 254, 280),
+    NIFTI_2: _Layout("q", "d", "q", "i", 16, 14, 104, 168, 348, 400),
+}
+
+
+@dataclass(frozen=True)
+class _Nifti:
+    """What the checks need of a NIfTI header.
+
+    Attributes:
+        spacing: as stated, also when it makes no sense.
+        bytes: length that the (uncompressed) file must have.
+        sform: 4x4 matrix from index to RAS, or None when the file states none.
+    """
+
+    spacing: tuple[float, ...]
+    bytes: int
+    sform: NDArray[np.float64] | None
+
+
+def _nifti_header(path: Path) -> _Nifti:
+    try:
+        with _opened(path) as file:
+            raw = file.read(NIFTI_2)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _truncated(path, "its start cannot be read") from error
+    if len(raw) < NIFTI_1:
+        raise _truncated(path, f"it has only {len(raw)} bytes")
+    for order in "<>":
+        layout = LAYOUTS.get(struct.unpack_from(order + "i", raw)[0])
+        if layout is not None and len(raw) >= layout.sform_at + 12 * 4:
+            return _parse_nifti(raw, order, layout)
+    raise FileError(f"'{path.name}' is not a NIfTI file inside; export it again.")
+
+
+def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
+    dims = struct.unpack_from(f"{order}8{at.whole}", raw, at.dim_at)
+    axes = min(max(dims[0], 0), 7)
+    bits = struct.unpack_from(f"{order}h", raw, at.bits_at)[0]
+    voxels = math.prod(max(n, 0) for n in dims[1 : axes + 1])
+    pixdim = struct.unpack_from(f"{order}8{at.real}", raw, at.pixdim_at)
+    start = struct.unpack_from(order + at.start, raw, at.start_at)[0]
+    begin = int(start) if math.isfinite(start) else 0
+    sform = None
+    if struct.unpack_from(order + at.code, raw, at.code_at)[0] > 0:
+        sform = np.eye(4)
+        rows = struct.unpack_from(f"{order}12{at.real}", raw, at.sform_at)
+        sform[:3] = np.reshape(rows, (3, 4))
+    return _Nifti(pixdim[1 : min(axes, 3) + 1], begin + math.ceil(voxels * bits / 8), sform)
+
+
+def _meta_spacing(path: Path) -> tuple[float, ...]:
+    """The spacing that a MetaImage header states, or nothing when it states none."""
+    spacing: tuple[float, ...] = ()
+    try:
+        with path.open("rb") as file:
+            # The header is text and ends with the line that names the data.
+            for line in file.read(CHUNK // 16).split(b"\n"):
+                key, _, value = line.partition(b"=")
+                if key.strip() == b"ElementSpacing":
+                    spacing = tuple(float(v) for v in value.split())
+                if key.strip() == b"ElementDataFile":
+                    break
+    except ValueError as error:
+        raise VolumeError(
+            f"The voxel spacing in '{path.name}' is not a number; correct its header."
+        ) from error
+    except OSError as error:
+        raise FileError(f"'{path.name}' cannot be read: {error.strerror}.") from error
+    return spacing[:3]
+
+
+def _check_spacing(spacing: Sequence[float], name: str) -> None:
+    if any(not math.isfinite(s) or s <= 0 for s in spacing):
+        stated = " x ".join(f"{s:g}" for s in spacing)
+        raise VolumeError(
+            f"'{name}' states the voxel spacing {stated} mm, which is not positive; correct its "
+            "header (in Slicer: Volumes > Volume Information > Image Spacing)."
+        )
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb")
+
+
+def _length(file: BinaryIO) -> int:
+    """Bytes until the end; reading compressed ones also makes gzip verify its checksum."""
+    if not isinstance(file, gzip.GzipFile):
+        return file.seek(0, os.SEEK_END)
+    return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
+
+
+def _truncated(path: Path, how: str) -> FileError:
+    return FileError(f"'{path.name}' is damaged or incomplete ({how}); copy or export it again.")

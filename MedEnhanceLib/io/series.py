@@ -1,0 +1,261 @@
+"""Which DICOM series a folder holds, told without saying who the patient is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from MedEnhanceLib.errors import FileError
+from MedEnhanceLib.io.formats import DICOM, has_dicom_mark
+from MedEnhanceLib.io.toolkit import quiet, simpleitk
+
+MOST_FILES = 50_000
+# A header longer than this is not searched further for the series that it belongs to.
+HEADER_BYTES = 1 << 16
+# Preamble, mark, and the element that gives the length of the header's first group.
+FIRST_GROUP = 128 + 4 + 12
+SHORTEST_ENDING = 4
+SHORTEST_SECRET = 3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a series: what its header says that matters here.
+
+    Attributes:
+        path: its file.
+        instance: SOP instance UID, the same in every copy of the file.
+        kind: SOP class UID, which tells a CT slice from a screenshot.
+        size: columns, rows.
+        count: how many frames the file holds; 1 for a classic slice.
+        channels: numbers per pixel.
+        spacing: mm between columns and between rows.
+        placed: whether the header says where the image lies.
+        position: LPS mm of the first pixel's centre.
+        axes: unit vectors along which columns and rows count up.
+        thickness: mm, 0 when not stated.
+    """
+
+    path: Path
+    instance: str
+    kind: str
+    size: tuple[int, int]
+    count: int
+    channels: int
+    spacing: tuple[float, float]
+    placed: bool
+    position: tuple[float, float, float]
+    axes: tuple[tuple[float, float, float], tuple[float, float, float]]
+    thickness: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """One DICOM series.
+
+    Attributes:
+        uid: the series instance UID; its end is enough to choose it by.
+        number: as shown on the scanner, or None.
+        description: as named on the scanner, cleared of the patient's name and number.
+        modality: "MR", "CT", ...
+        slices: how many images it holds.
+        frames: the images themselves, in the order of their files.
+        damaged: files of the series that cannot be read.
+    """
+
+    uid: str
+    number: int | None
+    description: str
+    modality: str
+    slices: int
+    frames: tuple[Frame, ...] = field(repr=False, compare=False, default=())
+    damaged: tuple[Path, ...] = field(repr=False, compare=False, default=())
+
+    def __str__(self) -> str:
+        number = "-" if self.number is None else str(self.number)
+        return f"{number}: '{self.description}' {self.modality}, {self.slices} slices"
+
+
+def list_series(folder: str | os.PathLike[str]) -> list[Series]:
+    """The DICOM series in a folder and the folders in it, by number.
+
+    Raises:
+        FileError: when the folder cannot be read or holds far more files than a study does.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileError(f"'{folder}' is not a folder; name the folder of the DICOM files.")
+    return _grouped(_files(folder))
+
+
+def series_of(file: Path) -> Series:
+    """The series that a DICOM file belongs to, whole, as far as it lies in the same folder."""
+    scanned = _scan(file) if has_dicom_mark(file) else None
+    if scanned is None:
+        raise FileError(
+            f"'{file.name}' is not a DICOM image that can be read; copy or export it again."
+        )
+    siblings = [f for f in sorted(file.parent.iterdir()) if f.is_file()]
+    return next(s for s in _grouped(siblings) if s.uid == scanned.series)
+
+
+def choose_series(found: Sequence[Series], wanted: str | None, folder: str) -> Series:
+    """The one series, or the one ``wanted`` by number or end of UID.
+
+    Raises:
+        FileError: listing the series, when there is not exactly one to take.
+    """
+    if not found:
+        raise FileError(
+            f"'{folder}' holds no DICOM images; name the folder of a series, or one image file."
+        )
+    if wanted is None:
+        if len(found) == 1:
+            return found[0]
+        raise FileError(
+            f"'{folder}' holds {len(found)} DICOM series; choose one by its number or the end of "
+            f"its UID with series=... (--series on the command line): {_listed(found)}."
+        )
+    matches = [s for s in found if s.number is not None and str(s.number) == wanted.strip()]
+    matches = matches or [s for s in found if s.uid.endswith(wanted.strip())]
+    if len(matches) == 1:
+        return matches[0]
+    fault = "No series" if not matches else "More than one series"
+    raise FileError(f"{fault} in '{folder}' is called '{wanted}'; there are {_listed(found)}.")
+
+
+def _listed(found: Sequence[Series]) -> str:
+    uids = [series.uid for series in found]
+    return "; ".join(f"{series} (UID ...{_ending(series.uid, uids)})" for series in found)
+
+
+def _ending(uid: str, uids: Iterable[str]) -> str:
+    """The shortest end of a UID that tells it from the others."""
+    others = [other for other in uids if other != uid]
+    for length in range(SHORTEST_ENDING, len(uid)):
+        if not any(other.endswith(uid[-length:]) for other in others):
+            return uid[-length:]
+    return uid
+
+
+def _files(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        files += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+        if len(files) > MOST_FILES:
+            raise FileError(
+                f"'{folder}' holds more than {MOST_FILES:,} files; name the folder of the series."
+            )
+    return files
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    series: str
+    number: str
+    description: str
+    modality: str
+    frame: Frame
+
+
+def _grouped(files: Iterable[Path]) -> list[Series]:
+    groups: dict[str, dict[str, _Scanned]] = {}
+    unread: list[Path] = []
+    for file in files:
+        if not has_dicom_mark(file):
+            continue
+        scanned = _scan(file)
+        if scanned is None:
+            unread.append(file)
+        else:
+            # A second copy of the same image is the same image.
+            groups.setdefault(scanned.series, {}).setdefault(scanned.frame.instance, scanned)
+    found = [_series(uid, list(group.values()), unread) for uid, group in groups.items()]
+    return sorted(found, key=lambda s: (s.number is None, s.number or 0, s.uid))
+
+
+def _series(uid: str, scanned: Sequence[_Scanned], unread: Iterable[Path]) -> Series:
+    first = scanned[0]
+    return Series(
+        uid=uid,
+        number=int(first.number) if re.fullmatch(r"[+-]?\d+", first.number) else None,
+        description=first.description,
+        modality=first.modality,
+        slices=sum(s.frame.count for s in scanned),
+        frames=tuple(s.frame for s in scanned),
+        damaged=tuple(file for file in unread if _belongs(file, uid, first.frame.kind)),
+    )
+
+
+def _belongs(file: Path, uid: str, kind: str) -> bool:
+    """Whether an unreadable file was an image of this series, rather than a report about it.
+
+    A report mentions the series too, but the header's first group names its own kind.
+    """
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(HEADER_BYTES)
+    except OSError:
+        return False
+    group_end = FIRST_GROUP + int.from_bytes(raw[FIRST_GROUP - 4 : FIRST_GROUP], "little")
+    return kind.encode() in raw[:group_end] and uid.encode() in raw
+
+
+def _scan(file: Path) -> _Scanned | None:
+    """What the file's header says, or None when it is no DICOM image (a report, a DICOMDIR)."""
+    reader = simpleitk().ImageFileReader()
+    reader.SetImageIO(DICOM.engine)
+    reader.SetFileName(os.fspath(file))
+    try:
+        with quiet():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
+    return _Scanned(
+        series=tags.get("0020|000e", ""),
+        number=tags.get("0020|0011", ""),
+        description=_anonymous(tags.get("0008|103e", ""), tags),
+        modality=tags.get("0008|0060", ""),
+        frame=_frame(file, reader, tags),
+    )
+
+
+def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
+    columns, rows = reader.GetSize()[:2]
+    direction = reader.GetDirection()
+    return Frame(
+        path=file,
+        instance=tags.get("0008|0018", "") or os.fspath(file),
+        kind=tags.get("0008|0016", ""),
+        size=(columns, rows),
+        count=int(tags.get("0028|0008") or 1),
+        channels=reader.GetNumberOfComponents(),
+        spacing=reader.GetSpacing()[:2],
+        placed="0020|0032" in tags and "0020|0037" in tags,
+        position=reader.GetOrigin(),
+        axes=(direction[0::3], direction[1::3]),
+        thickness=_number(tags.get("0018|0088")) or _number(tags.get("0018|0050")),
+    )
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
+
+
+def _anonymous(description: str, tags: dict[str, str]) -> str:
+    """The description without the patient's name, number or birth date, should they be in it."""
+    secrets = re.split(r"[\^=\s,]+", tags.get("0010|0010", ""))
+    secrets += [tags.get("0010|0020", ""), tags.get("0010|0030", "")]
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            description = re.sub(re.escape(secret), "***", description, flags=re.IGNORECASE)
+    return description

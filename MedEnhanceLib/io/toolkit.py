@@ -1,0 +1,99 @@
+"""SimpleITK's file readers and writers: their exceptions and their noise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from MedEnhanceLib.errors import DependencyError, FileError, MedEnhanceError, VolumeError
+from MedEnhanceLib.geometry import Geometry
+
+
+def simpleitk() -> Any:
+    """The SimpleITK module, imported when first needed."""
+    try:
+        import SimpleITK
+    except ImportError as error:
+        raise DependencyError(
+            "Reading and writing images needs the Python package 'SimpleITK'; install it with "
+            "'pip install SimpleITK'."
+        ) from error
+    return SimpleITK
+
+
+class _Silence:
+    """Sends file descriptor 2 to nowhere while at least one caller wants quiet.
+
+    ITK's file libraries print to the C stderr, past Python and past ITK's own switch. Callers are
+    counted, so that threads reading at the same time cannot leave stderr shut.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._callers = 0
+        self._saved: int | None = None
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            self._callers += 1
+            if self._callers == 1:
+                self._shut()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callers -= 1
+                if self._callers == 0:
+                    self._open()
+
+    def _shut(self) -> None:
+        # A process without a console has no descriptor 2; then there is nothing to silence.
+        with contextlib.suppress(OSError):
+            saved = os.dup(2)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            self._saved = saved
+
+    def _open(self) -> None:
+        if self._saved is not None:
+            os.dup2(self._saved, 2)
+            os.close(self._saved)
+            self._saved = None
+
+
+quiet = _Silence()
+
+
+def geometry_of(image: Any) -> Geometry:
+    """Geometry of a SimpleITK image or file reader of three dimensions."""
+    direction = np.array(image.GetDirection(), dtype=float).reshape(3, 3)
+    rows = tuple(tuple(float(v) for v in row) for row in direction)
+    return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), rows)  # type: ignore[arg-type]
+
+
+def explained(error: Exception, name: str) -> MedEnhanceError:
+    """The sentence for what ITK said, which for users is unreadable."""
+    reason = str(error)
+    if "orthonormal" in reason or "Bad direction" in reason:
+        return VolumeError(
+            f"The axes of '{name}' are not perpendicular, for example from a tilted gantry or an "
+            "affine registration; resample it onto a straight grid first."
+        )
+    if "spacing" in reason:
+        return VolumeError(
+            f"'{name}' has a voxel spacing of zero or none at all; correct its header."
+        )
+    if "allocate" in reason or isinstance(error, MemoryError):
+        return FileError(
+            f"'{name}' does not fit into memory; close other programs or crop it first."
+        )
+    return FileError(
+        f"'{name}' is damaged or incomplete and cannot be read; copy or export it again."
+    )
