@@ -1,0 +1,121 @@
+"""Between MRML nodes, which live in RAS, and the library's volumes, which live in LPS.
+
+Both sides describe the same grid with a 4x4 matrix from index to millimetres; the signs of the
+first two rows differ, and nothing else does. The parent transform of a node is not part of its
+grid: results are put under the same parent, so that they move with the input.
+"""
+
+import numpy as np
+import slicer
+import vtk
+
+from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.volume import LabelMap, Volume
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+HOUNSFIELD_CODES = ("[hnsf'U]", "HU")
+NODE_KINDS = {
+    "vtkMRMLLabelMapVolumeNode": "a label map",
+    "vtkMRMLVectorVolumeNode": "a colour (RGB) or vector volume",
+    "vtkMRMLDiffusionWeightedVolumeNode": "a diffusion-weighted series",
+    "vtkMRMLTensorVolumeNode": "a tensor volume",
+    "vtkMRMLSegmentationNode": "a segmentation",
+}
+
+
+def volumeFromNode(node):
+    """The voxels and the place of a scalar volume node; shares memory with the node, read-only.
+
+    :param node: vtkMRMLScalarVolumeNode. It is not changed.
+    :raises VolumeError: when there is no node or it is not an image that can be worked on.
+    """
+    checkVolumeNode(node)
+    geometry = geometryFromNode(node)
+    modality, units = modalityOfNode(node)
+    return Volume(slicer.util.arrayFromVolume(node), geometry, modality=modality, units=units)
+
+
+def checkVolumeNode(node):
+    """Raise VolumeError, in words for a user, when the node cannot be an input."""
+    if node is None:
+        raise VolumeError("No input volume is chosen; load or select one.")
+    name = node.GetName()
+    kind = NODE_KINDS.get(node.GetClassName())
+    if kind is None and not node.IsA("vtkMRMLScalarVolumeNode"):
+        kind = f"a {node.GetClassName()}"
+    if kind is not None:
+        raise VolumeError(f"'{name}' is {kind}, not a scalar image; choose a grey-value volume.")
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise VolumeError(f"'{name}' holds no voxels; load its image first.")
+    components = image.GetNumberOfScalarComponents()
+    if components != 1:
+        raise VolumeError(
+            f"'{name}' has {components} values per voxel (colour or vector); convert it to a "
+            "scalar volume with the module Vector to Scalar Volume."
+        )
+    parent = node.GetParentTransformNode()
+    if parent is not None and not parent.IsTransformToWorldLinear():
+        raise VolumeError(
+            f"'{name}' is under the non-linear transform '{parent.GetName()}'; harden the "
+            "transform first (Data module, right-click in the Transform column, Harden transform)."
+        )
+
+
+def geometryFromNode(node):
+    """The node's grid, without its parent transform; index 0 is the first voxel that is stored."""
+    ijkToRas = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijkToRas)
+    matrix = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(ijkToRas)
+    image = node.GetImageData()
+    firstVoxel = np.array([*image.GetExtent()[0::2], 1.0])
+    matrix[:, 3] = matrix @ firstVoxel
+    return Geometry.from_matrix(matrix, image.GetDimensions())
+
+
+def modalityOfNode(node):
+    """DICOM modality and unit of the values, each "" when the scene does not know."""
+    units = node.GetVoxelValueUnits()
+    code = units.GetCodeValue() if units else None
+    if code in HOUNSFIELD_CODES:
+        return "CT", "HU"
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node)
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    modality = hierarchy.GetItemAttribute(item, attribute) if item else ""
+    return modality or "", ""
+
+
+def ijkToRasMatrix(geometry):
+    """4x4 array from voxel index to RAS millimetres, as volume nodes want it."""
+    return RAS_TO_LPS @ geometry.matrix
+
+
+def fillVolumeNode(node, image):
+    """Give a volume node the voxels and the grid of a Volume or LabelMap."""
+    if image.voxels.ndim != 3:
+        raise VolumeError(
+            f"A volume node takes one value per voxel, but the result has shape "
+            f"{image.voxels.shape}."
+        )
+    slicer.util.updateVolumeFromArray(node, nodeVoxels(image.voxels))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijkToRasMatrix(image.geometry)))
+
+
+def nodeVoxels(voxels):
+    """The voxels in a type that Slicer displays; not 64-bit integers, half floats, booleans."""
+    if voxels.dtype.kind == "b":
+        return voxels.astype(np.uint8)
+    if voxels.dtype.kind in "iu" and voxels.dtype.itemsize == 8:
+        limits = np.iinfo(np.int32)
+        fits = voxels.size == 0 or (limits.min <= voxels.min() and voxels.max() <= limits.max)
+        return voxels.astype(np.int32 if fits else np.float64)
+    if voxels.dtype == np.float16:
+        return voxels.astype(np.float32)
+    return voxels
+
+
+def isLabelMap(image):
+    """Whether a result's output is a segmentation rather than an image."""
+    return isinstance(image, LabelMap)

@@ -1,0 +1,132 @@
+"""A result becomes a node: beside its input in the patient, in the study and on the screen."""
+
+import json
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import VolumeError
+
+from .bridge import fillVolumeNode, isLabelMap
+from .segments import fillSegmentationNode
+
+VOLUME = "vtkMRMLScalarVolumeNode"
+SEGMENTATION = "vtkMRMLSegmentationNode"
+INPUT_REFERENCE_ROLE = "MedEnhance.Input"
+
+
+def outputName(inputNode, task, trained):
+    """Name of a result; says that a network made it, if one did.
+
+    :param task: MedEnhanceLib.Task.
+    :param trained: whether the model is a trained network rather than a classical filter.
+    """
+    done = {
+        "denoise": _("{name} denoised"),
+        "super-resolution": _("{name} super-resolved"),
+        "segment": _("{name} segmentation"),
+    }[str(task)].format(name=inputNode.GetName())
+    pattern = _("{done} (AI-processed)") if trained else _("{done} (filtered)")
+    return pattern.format(done=done)
+
+
+def storeResult(result, inputNode, name, outputNode=None):
+    """Put a result into the scene and return its node.
+
+    :param result: MedEnhanceLib.Result.
+    :param inputNode: vtkMRMLScalarVolumeNode that was worked on; it is not changed.
+    :param name: wanted name of a new node; made unique.
+    :param outputNode: node to fill instead of making a new one.
+    """
+    scene = inputNode.GetScene()
+    nodeClass = (
+        "vtkMRMLSegmentationNode" if isLabelMap(result.output) else "vtkMRMLScalarVolumeNode"
+    )
+    checkOutputNode(outputNode, inputNode, nodeClass)
+    if outputNode is None:
+        outputNode = scene.AddNewNodeByClass(nodeClass, scene.GenerateUniqueName(name))
+    try:
+        outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
+        placeInStudy(outputNode, inputNode)
+        if outputNode.GetDisplayNode() is None:
+            outputNode.CreateDefaultDisplayNodes()
+        if isLabelMap(result.output):
+            fillSegmentationNode(outputNode, result.output, inputNode)
+        else:
+            fillVolumeNode(outputNode, result.output)
+            copyAppearance(outputNode, inputNode)
+        describe(outputNode, inputNode, result)
+    except Exception:
+        if not outputNode.GetAttribute("MedEnhance.Task"):
+            scene.RemoveNode(outputNode)
+        raise
+    return outputNode
+
+
+def checkOutputNode(outputNode, inputNode, nodeClass):
+    """Raise VolumeError when the chosen output cannot take the result."""
+    if outputNode is None:
+        return
+    if outputNode is inputNode:
+        raise VolumeError(
+            "The output is the input volume itself, which is never overwritten; choose another "
+            "output."
+        )
+    if outputNode.GetClassName() != nodeClass:
+        raise VolumeError(
+            f"'{outputNode.GetName()}' is a {outputNode.GetClassName()}, but the result needs a "
+            f"{nodeClass}; choose another output or leave it to be created."
+        )
+
+
+def placeInStudy(node, inputNode):
+    """Give the node the same parent as the input in the subject hierarchy (its study)."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    inputItem = hierarchy.GetItemByDataNode(inputNode)
+    parent = hierarchy.GetItemParent(inputItem) if inputItem else hierarchy.GetSceneItemID()
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, parent)
+    else:
+        hierarchy.CreateItem(parent, node)
+
+
+def copyAppearance(node, inputNode):
+    """Show the node with the input's window, level and colours, so that the two can be compared."""
+    node.SetVoxelValueUnits(inputNode.GetVoxelValueUnits())
+    node.SetVoxelValueQuantity(inputNode.GetVoxelValueQuantity())
+    source, target = inputNode.GetScalarVolumeDisplayNode(), node.GetScalarVolumeDisplayNode()
+    if source is None:
+        return
+    wasModifying = target.StartModify()
+    if source.GetColorNodeID():
+        target.SetAndObserveColorNodeID(source.GetColorNodeID())
+    target.SetAutoWindowLevel(False)
+    target.SetWindowLevelMinMax(source.GetWindowLevelMin(), source.GetWindowLevelMax())
+    target.SetInterpolate(source.GetInterpolate())
+    target.SetInvertDisplayScalarRange(source.GetInvertDisplayScalarRange())
+    target.SetAutoThreshold(False)
+    target.SetThreshold(source.GetLowerThreshold(), source.GetUpperThreshold())
+    target.SetApplyThreshold(source.GetApplyThreshold())
+    target.EndModify(wasModifying)
+
+
+def describe(node, inputNode, result):
+    """Write on the node how it was made and what was measured; no patient identity."""
+    report = result.report()
+    wasModifying = node.StartModify()
+    node.SetAttribute("MedEnhance.Task", str(result.task))
+    node.SetAttribute("MedEnhance.Provenance", json.dumps(report["provenance"], default=str))
+    node.SetAttribute("MedEnhance.Evidence", json.dumps(report["evidence"], default=str))
+    node.SetAttribute("MedEnhance.Warnings", json.dumps(report["warnings"]))
+    node.SetAttribute("MedEnhance.Use", "Research use only")
+    node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, inputNode.GetID())
+    node.EndModify(wasModifying)
+
+
+def show(node):
+    """Show a result in the slice views, and a segmentation's surface in the 3D view."""
+    if node.IsA("vtkMRMLSegmentationNode"):
+        node.GetDisplayNode().SetVisibility(True)
+        return
+    slicer.util.setSliceViewerLayers(background=node, fit=False)

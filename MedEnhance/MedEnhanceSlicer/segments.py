@@ -1,0 +1,82 @@
+"""A label map as a segmentation node: segments with names, colours and coded meaning."""
+
+import logging
+
+import numpy as np
+import slicer
+
+from MedEnhanceLib.errors import VolumeError
+
+from .bridge import fillVolumeNode
+
+TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+SURFACE_VOXEL_LIMIT = 2_000_000
+
+
+def fillSegmentationNode(node, labelMap, referenceNode):
+    """Replace the segments of a segmentation node by those found in a label map.
+
+    Labels of which no voxel was found get no segment.
+
+    :param node: vtkMRMLSegmentationNode in the scene.
+    :param labelMap: the library's LabelMap, on the untransformed grid of ``referenceNode``.
+    :param referenceNode: vtkMRMLScalarVolumeNode that was segmented.
+    """
+    node.GetSegmentation().RemoveAllSegments()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(referenceNode)
+    found = [int(value) for value in np.unique(labelMap.voxels) if value != 0]
+    if not found:
+        return
+    importLabels(node, labelMap)
+    describeSegments(node, {label.value: label for label in labelMap.labels})
+    if np.count_nonzero(labelMap.voxels) <= SURFACE_VOXEL_LIMIT:
+        node.CreateClosedSurfaceRepresentation()
+    else:
+        logging.info("MedEnhance: large segmentation, its 3D surface is made on request (Show 3D).")
+
+
+def importLabels(node, labelMap):
+    """Make one segment per label value, through a label map node that is removed again."""
+    scene = node.GetScene()
+    scratch = scene.CreateNodeByClass("vtkMRMLLabelMapVolumeNode")
+    scratch.UnRegister(None)
+    scratch.SetName("MedEnhance label map")
+    scratch.SetHideFromEditors(True)
+    scene.AddNode(scratch)
+    parentID = node.GetTransformNodeID()
+    node.SetAndObserveTransformNodeID(None)
+    try:
+        fillVolumeNode(scratch, labelMap)
+        imported = slicer.vtkSlicerSegmentationsModuleLogic.ImportLabelmapToSegmentationNode(
+            scratch, node
+        )
+        if not imported:
+            raise VolumeError("Slicer could not make segments of the label map.")
+    finally:
+        node.SetAndObserveTransformNodeID(parentID)
+        scene.RemoveNode(scratch)
+
+
+def describeSegments(node, labels):
+    """Name, colour and code each segment by its label value."""
+    segmentation = node.GetSegmentation()
+    for segmentID in list(segmentation.GetSegmentIDs()):
+        segment = segmentation.GetSegment(segmentID)
+        label = labels.get(segment.GetLabelValue())
+        if label is None:
+            segment.SetName(f"Label {segment.GetLabelValue()}")
+            continue
+        segment.SetName(label.name)
+        segment.SetColor(*(channel / 255.0 for channel in label.color))
+        segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(label))
+
+
+def terminologyEntry(label):
+    """The label's coded meaning in Slicer's notation; coding schemes as in DICOM ("SCT")."""
+    nothing = "^^"
+    codes = (label.category, label.type)
+    category, kind = ("^".join(code) for code in codes)
+    return "~".join(
+        [TERMINOLOGY_CONTEXT, category, kind, nothing, REGION_CONTEXT, nothing, nothing]
+    )

@@ -1,0 +1,54 @@
+"""Stand-ins for what only the Slicer application has, so that the module runs in plain Python.
+
+`install()` puts `qt`, `ctk`, `slicer.app`, `slicer.i18n`, `slicer.ScriptedLoadableModule`,
+`slicer.parameterNodeWrapper` and the qMRML widgets in place, over PySide6 and `slicer-core`. They
+are stricter than PythonQt: unknown attributes and signals raise, getters of properties are not
+callable, and values of a wrong type are refused.
+
+    pythonqt.py      attribute access as in PythonQt, on real Qt objects
+    widgets.py       qMRML and ctk widgets
+    ui_loader.py     .ui files, checked while they are loaded
+    application.py   slicer.app, slicer.modules
+    module_base.py   ScriptedLoadableModule and its companions
+    parameter_node.py  parameterNodeWrapper
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+
+def install() -> None:
+    """Make the stand-ins importable; a second call changes nothing."""
+    import slicer
+
+    if "qt" in sys.modules:
+        return
+    from PySide6 import QtWidgets
+
+    from . import application, module_base, parameter_node, pythonqt, ui_loader, widgets
+
+    QtWidgets.QApplication.instance() or QtWidgets.QApplication(["MedEnhanceTest"])
+    sys.modules["qt"] = pythonqt.QtModule("qt", {"QUiLoader": ui_loader.QUiLoader})
+    sys.modules["ctk"] = pythonqt.QtModule(
+        "ctk", pythonqt.wrapper_classes(widgets.CTK), plain=False
+    )
+    for name, cls in pythonqt.wrapper_classes(widgets.QMRML).items():
+        setattr(slicer, name, cls)
+    application.install(slicer)
+    _submodule("slicer.i18n", {"tr": lambda text: text, "translate": lambda _context, text: text})
+    _submodule("slicer.ScriptedLoadableModule", module_base.EXPORTS, names=module_base.EXPORTS)
+    _submodule("slicer.parameterNodeWrapper", parameter_node.EXPORTS, names=parameter_node.EXPORTS)
+
+
+def _submodule(name: str, contents: dict[str, Any], names: Any = ()) -> None:
+    import slicer
+
+    module = types.ModuleType(name)
+    vars(module).update(contents)
+    if names:
+        module.__all__ = list(names)  # type: ignore[attr-defined]
+    sys.modules[name] = module
+    setattr(slicer, name.split(".")[1], module)

@@ -1,0 +1,270 @@
+"""The qMRML and ctk widgets that the panel uses: their properties, signals and behaviour."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from PySide6.QtCore import Property, QRect, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QSlider,
+    QStyle,
+    QStyleOption,
+    QWidget,
+)
+
+
+def _stored(kind: Any, name: str, default: Any, changed: str = "") -> Property:
+    """A property that is only remembered; `changed` names a method to call afterwards."""
+
+    def read(self: Any) -> Any:
+        return self.__dict__.get("_" + name, default)
+
+    def write(self: Any, value: Any) -> None:
+        self.__dict__["_" + name] = value
+        if changed:
+            getattr(self, changed)()
+
+    return Property(kind, read, write)
+
+
+class qMRMLWidget(QWidget):  # noqa: N801
+    """Hands the scene to the widgets connected to it."""
+
+    mrmlSceneChanged = Signal(object)
+    SIGNATURES: ClassVar = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
+    SLOTS = ("setMRMLScene(vtkMRMLScene*)",)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self.__dict__["_scene"] = scene
+        self.mrmlSceneChanged.emit(scene)
+
+    def mrmlScene(self) -> Any:
+        return self.__dict__.get("_scene")
+
+
+class qMRMLNodeComboBox(QWidget):  # noqa: N801
+    """Chooses a node of some classes; follows additions and removals in its scene."""
+
+    currentNodeChanged = Signal(object)
+    currentNodeIDChanged = Signal(str)
+    nodeAddedByUser = Signal(object)
+    SIGNATURES: ClassVar = {
+        "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
+        "currentNodeIDChanged(QString)": "currentNodeIDChanged",
+        "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
+    }
+    SLOTS = ("setMRMLScene(vtkMRMLScene*)",)
+
+    nodeTypes = _stored("QStringList", "nodeTypes", [], "_refresh")
+    showHidden = _stored(bool, "showHidden", False, "_refresh")
+    showChildNodeTypes = _stored(bool, "showChildNodeTypes", True, "_refresh")
+    noneEnabled = _stored(bool, "noneEnabled", False, "_refresh")
+    noneDisplay = _stored(str, "noneDisplay", "None", "_refresh")
+    addEnabled = _stored(bool, "addEnabled", True)
+    removeEnabled = _stored(bool, "removeEnabled", True)
+    renameEnabled = _stored(bool, "renameEnabled", False)
+    editEnabled = _stored(bool, "editEnabled", False)
+    selectNodeUponCreation = _stored(bool, "selectNodeUponCreation", False)
+    baseName = _stored(str, "baseName", "")
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._combo = QComboBox(self)
+        self._combo.setObjectName("")
+        self._combo.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._combo)
+        self._combo.activated.connect(self._on_activated)
+        self._nodes: list[Any] = []
+        self._current: Any = None
+        self._scene: Any = None
+        self._tags: list[int] = []
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene, self._tags = scene, []
+        if scene is not None:
+            events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
+            self._tags = [scene.AddObserver(event, self._on_scene_changed) for event in events]
+        self._refresh()
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def currentNode(self) -> Any:
+        return self._current
+
+    def setCurrentNode(self, node: Any) -> None:
+        self._refresh()
+        if node is not None and node not in self._nodes:
+            node = None
+        self._select(node)
+
+    def setCurrentNodeID(self, node_id: str) -> None:
+        self.setCurrentNode(self._scene.GetNodeByID(node_id) if node_id else None)
+
+    currentNodeID = Property(
+        str, lambda self: self._current.GetID() if self._current else "", setCurrentNodeID
+    )
+
+    def nodeCount(self) -> int:
+        return len(self._nodes)
+
+    def choose(self, index: int) -> None:
+        """For tests: what a user does who opens the list and clicks an entry."""
+        self._combo.setCurrentIndex(index)
+        self._on_activated(index)
+
+    def _on_activated(self, index: int) -> None:
+        none = 1 if self.noneEnabled else 0
+        self._select(None if index < none else self._nodes[index - none])
+
+    def _select(self, node: Any) -> None:
+        changed = node is not self._current
+        self._current = node
+        none = 1 if self.noneEnabled else 0
+        row = self._nodes.index(node) + none if node is not None else none - 1
+        self._combo.setCurrentIndex(row)
+        if changed:
+            self.currentNodeChanged.emit(node)
+            self.currentNodeIDChanged.emit(self.currentNodeID)
+
+    def _on_scene_changed(self, _caller: Any, _event: str) -> None:
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if "_nodes" not in self.__dict__:
+            return
+        self._nodes = (
+            [] if self._scene is None else [n for n in self._candidates() if self._shown(n)]
+        )
+        self._combo.clear()
+        if self.noneEnabled:
+            self._combo.addItem(self.noneDisplay)
+        self._combo.addItems([node.GetName() for node in self._nodes])
+        self._select(self._current if self._current in self._nodes else None)
+
+    def _candidates(self) -> list[Any]:
+        count = self._scene.GetNumberOfNodes()
+        return [self._scene.GetNthNode(i) for i in range(count)]
+
+    def _shown(self, node: Any) -> bool:
+        if node.GetHideFromEditors() and not self.showHidden:
+            return False
+        if self.showChildNodeTypes:
+            return any(node.IsA(kind) for kind in self.nodeTypes)
+        return node.GetClassName() in list(self.nodeTypes)
+
+
+class ctkCollapsibleButton(QWidget):  # noqa: N801
+    """A header that folds what is below it."""
+
+    contentsCollapsed = Signal(bool)
+    clicked = Signal(bool)
+    HEADER = 24
+
+    flat = _stored(bool, "flat", False)
+    text = _stored(str, "text", "", "update")
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._is_collapsed = False
+        self.setContentsMargins(0, self.HEADER, 0, 0)
+
+    def _read_collapsed(self) -> bool:
+        return bool(self._is_collapsed)
+
+    def _write_collapsed(self, collapsed: bool) -> None:
+        if collapsed == self._is_collapsed:
+            return
+        self._is_collapsed = collapsed
+        for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            child.setVisible(not collapsed)
+        self.setMaximumHeight(self.HEADER if collapsed else 16_777_215)
+        self.contentsCollapsed.emit(collapsed)
+
+    collapsed = Property(bool, _read_collapsed, _write_collapsed)
+
+    def childEvent(self, event: Any) -> None:
+        super().childEvent(event)
+        child = event.child()
+        if self.__dict__.get("_is_collapsed") and event.polished() and isinstance(child, QWidget):
+            child.hide()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.position().y() <= self.HEADER:
+            self._write_collapsed(not self._is_collapsed)
+            self.clicked.emit(not self._is_collapsed)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        header = QRect(0, 0, self.width(), self.HEADER - 3)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self.palette().color(QPalette.ColorRole.Button).darker(108))
+        painter.drawRoundedRect(header, 3, 3)
+        arrow = QStyleOption()
+        arrow.initFrom(self)
+        arrow.rect = QRect(6, 5, 11, 11)
+        kind = QStyle.PrimitiveElement
+        shape = kind.PE_IndicatorArrowRight if self._is_collapsed else kind.PE_IndicatorArrowDown
+        self.style().drawPrimitive(shape, arrow, painter, self)
+        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
+        painter.drawText(header.adjusted(24, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, self.text)
+
+
+def _of_spin_box(kind: Any, name: str) -> Property:
+    """A property that the slider widget takes from its spin box."""
+    setter = "set" + name[0].upper() + name[1:]
+    return Property(
+        kind,
+        lambda self: getattr(self._spin, name)(),
+        lambda self, value: getattr(self._spin, setter)(value),
+    )
+
+
+class ctkSliderWidget(QWidget):  # noqa: N801
+    """A slider and a spin box that move together."""
+
+    valueChanged = Signal(float)
+    suffix = _stored(str, "suffix", "")
+    pageStep = _stored(float, "pageStep", 10.0)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._slider = QSlider(Qt.Orientation.Horizontal, self)
+        self._spin = QDoubleSpinBox(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._slider, 1)
+        layout.addWidget(self._spin)
+        self._slider.valueChanged.connect(self._on_slider)
+        self._spin.valueChanged.connect(self._on_spin)
+
+    def _on_slider(self, position: int) -> None:
+        span = self._spin.maximum() - self._spin.minimum()
+        self._spin.setValue(self._spin.minimum() + span * position / self._slider.maximum())
+
+    def _on_spin(self, value: float) -> None:
+        span = (self._spin.maximum() - self._spin.minimum()) or 1.0
+        self._slider.blockSignals(True)
+        self._slider.setValue(round((value - self._spin.minimum()) / span * self._slider.maximum()))
+        self._slider.blockSignals(False)
+        self.valueChanged.emit(value)
+
+    value = _of_spin_box(float, "value")
+    minimum = _of_spin_box(float, "minimum")
+    maximum = _of_spin_box(float, "maximum")
+    decimals = _of_spin_box(int, "decimals")
+    singleStep = _of_spin_box(float, "singleStep")
+
+
+QMRML = (qMRMLWidget, qMRMLNodeComboBox)
+CTK = (ctkCollapsibleButton, ctkSliderWidget)

@@ -1,0 +1,272 @@
+"""What a result node carries, what is refused as an input, and what survives saving."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from MedEnhanceSlicer import bridge, outputs
+
+from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.result import Measure, Result
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Label, LabelMap
+from Testing.slicer.grids import SHAPE_KJI, add_volume, corners, world_point
+from Testing.slicer_scene import subject_hierarchy
+
+LABELS = (
+    Label(1, "Anterior hippocampus", (230, 159, 0), ("SCT", "91772007", "Anatomical structure"),
+          ("SCT", "5928000", "Hippocampus")),
+    Label(2, "Posterior hippocampus", (0, 114, 178)),
+    Label(3, "Not there"),
+)  # fmt: skip
+
+
+def segmented(node: Any, output: Any = None) -> Any:
+    voxels = np.zeros(SHAPE_KJI, np.uint8)
+    voxels[1:4, 1:4, 1:3] = 1
+    voxels[1:4, 1:4, 3:6] = 2
+    labels = LabelMap(voxels, bridge.volumeFromNode(node).geometry, LABELS)
+    return outputs.storeResult(Result(Task.SEGMENT, labels), node, "Head segmentation", output)
+
+
+def denoised(node: Any, output: Any = None) -> Any:
+    volume = bridge.volumeFromNode(node)
+    result = Result(
+        Task.DENOISE,
+        volume.with_voxels(volume.voxels),
+        (Measure("noise", 10.0, 4.0, "", "standard deviation"),),
+        {"model": "mr-denoise", "options": {"strength": 1.0}},
+        ("A warning; with: punctuation",),
+    )
+    return outputs.storeResult(result, node, "Head denoised (AI-processed)", output)
+
+
+def segments_of(node: Any) -> dict[str, Any]:
+    segmentation = node.GetSegmentation()
+    found = [segmentation.GetNthSegment(i) for i in range(segmentation.GetNumberOfSegments())]
+    return {segment.GetName(): segment for segment in found}
+
+
+def test_segments_have_names_colours_and_codes(scene: Any) -> None:
+    segments = segments_of(segmented(add_volume()))
+    assert set(segments) == {"Anterior hippocampus", "Posterior hippocampus"}
+    anterior = segments["Anterior hippocampus"]
+    assert np.allclose(anterior.GetColor(), np.array([230, 159, 0]) / 255)
+    entry = slicer.vtkSlicerTerminologyEntry()
+    slicer.vtkSlicerTerminologiesModuleLogic().DeserializeTerminologyEntry(
+        anterior.GetTerminology(), entry
+    )
+    kind = entry.GetTypeObject()
+    code = (kind.GetCodingSchemeDesignator(), kind.GetCodeValue(), kind.GetCodeMeaning())
+    assert code == ("SCT", "5928000", "Hippocampus")
+    assert entry.GetCategoryObject().GetCodeValue() == "91772007"
+
+
+def test_segments_cover_the_labelled_voxels(scene: Any) -> None:
+    node = add_volume()
+    output = segmented(node)
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(
+        output, segment_id(output, "Posterior hippocampus"), node
+    )
+    expected = np.zeros(SHAPE_KJI)
+    expected[1:4, 1:4, 3:6] = 1
+    assert np.array_equal(array, expected)
+
+
+def segment_id(node: Any, name: str) -> str:
+    return str(node.GetSegmentation().GetSegmentIdBySegmentName(name))
+
+
+def test_segments_lie_on_the_patient_under_a_transform(scene: Any) -> None:
+    node = add_volume()
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
+    transform.SetMatrixTransformToParent(
+        slicer.util.vtkMatrixFromArray(
+            np.array([[0, -1, 0, 7], [1, 0, 0, 8], [0, 0, 1, 9], [0, 0, 0, 1.0]])
+        )
+    )
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    output = segmented(node)
+    assert output.GetTransformNodeID() == transform.GetID()
+    image = output.GetBinaryLabelmapInternalRepresentation(
+        segment_id(output, "Anterior hippocampus")
+    )
+    image_to_local = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(image_to_local)
+    first = image.GetExtent()[0::2]
+    local = image_to_local.MultiplyPoint((*first, 1.0))
+    world = transform.GetMatrixTransformToParent().MultiplyPoint(local)[:3]
+    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(
+        output, segment_id(output, "Anterior hippocampus")
+    )
+    padding = np.argwhere(voxels == 1).min(axis=0)[::-1]
+    expected = world_point(node, tuple(np.array([1, 1, 1]) - padding))
+    assert np.abs(np.array(world) - expected).max() < 1e-4
+
+
+def test_small_segmentations_get_a_surface(scene: Any) -> None:
+    output = segmented(add_volume())
+    name = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+    assert output.GetSegmentation().ContainsRepresentation(name)
+    assert output.GetClosedSurfaceInternalRepresentation(
+        segment_id(output, "Anterior hippocampus")
+    ).GetNumberOfPoints()
+
+
+def test_nothing_found_leaves_an_empty_segmentation(scene: Any) -> None:
+    node = add_volume()
+    nothing = LabelMap(np.zeros(SHAPE_KJI, np.uint8), bridge.volumeFromNode(node).geometry, LABELS)
+    output = outputs.storeResult(Result(Task.SEGMENT, nothing), node, "Head segmentation")
+    assert output.GetSegmentation().GetNumberOfSegments() == 0
+
+
+def test_no_helper_nodes_are_left_behind(scene: Any) -> None:
+    node = add_volume()
+    output = segmented(node)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLLabelMapVolumeNode") == 0
+    segmented(node, output)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+    assert set(segments_of(output)) == {"Anterior hippocampus", "Posterior hippocampus"}
+
+
+def test_output_is_in_the_same_study(scene: Any) -> None:
+    node = add_volume()
+    hierarchy = subject_hierarchy()
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Patient")
+    study = hierarchy.CreateStudyItem(patient, "Study")
+    hierarchy.CreateItem(study, node)
+    for output in (denoised(node), segmented(node)):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(output)) == study
+
+
+def test_modality_and_units_are_read_from_the_scene(scene: Any) -> None:
+    node = add_volume()
+    hierarchy = subject_hierarchy()
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    hierarchy.SetItemAttribute(item, attribute, "MR")
+    assert bridge.volumeFromNode(node).modality == "MR"
+    hounsfield = slicer.vtkCodedEntry()
+    hounsfield.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    node.SetVoxelValueUnits(hounsfield)
+    volume = bridge.volumeFromNode(node)
+    assert (volume.modality, volume.units) == ("CT", "HU")
+
+
+def test_output_looks_like_the_input(scene: Any) -> None:
+    node = add_volume()
+    display = node.GetScalarVolumeDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(77, 33)
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
+    shown = denoised(node).GetScalarVolumeDisplayNode()
+    assert (shown.GetWindow(), shown.GetLevel(), shown.GetAutoWindowLevel()) == (77, 33, 0)
+    assert shown.GetColorNodeID() == "vtkMRMLColorTableNodeInvertedGrey"
+    assert shown is not display
+
+
+def test_input_is_untouched(scene: Any) -> None:
+    node = add_volume()
+    before = slicer.util.arrayFromVolume(node).copy()
+    names = list(node.GetAttributeNames())
+    modified = node.GetImageData().GetMTime()
+    denoised(node)
+    segmented(node)
+    assert np.array_equal(slicer.util.arrayFromVolume(node), before)
+    assert list(node.GetAttributeNames()) == names
+    assert node.GetImageData().GetMTime() == modified
+    assert node.GetName() == "Head"
+
+
+def test_names_are_unique_and_say_how_they_were_made(scene: Any) -> None:
+    node = add_volume()
+    assert outputs.outputName(node, Task.DENOISE, True) == "Head denoised (AI-processed)"
+    assert outputs.outputName(node, Task.SEGMENT, False) == "Head segmentation (filtered)"
+    first, second = denoised(node), denoised(node)
+    assert first.GetName() == "Head denoised (AI-processed)"
+    assert second.GetName() != first.GetName()
+
+
+def test_provenance_is_on_the_node(scene: Any) -> None:
+    node = add_volume()
+    output = denoised(node)
+    assert json.loads(output.GetAttribute("MedEnhance.Provenance"))["model"] == "mr-denoise"
+    assert json.loads(output.GetAttribute("MedEnhance.Evidence"))[0]["after"] == 4.0
+    assert output.GetAttribute("MedEnhance.Use") == "Research use only"
+    assert output.GetNodeReference("MedEnhance.Input") is node
+
+
+def test_a_chosen_output_is_filled(scene: Any) -> None:
+    node, target = add_volume(), add_volume("Target", shape=(2, 2, 2))
+    assert denoised(node, target) is target
+    assert target.GetName() == "Target"
+    assert slicer.util.arrayFromVolume(target).shape == SHAPE_KJI
+
+
+def test_the_input_is_refused_as_output(scene: Any) -> None:
+    node = add_volume()
+    with pytest.raises(VolumeError, match="input volume itself"):
+        denoised(node, node)
+    with pytest.raises(VolumeError, match="needs a vtkMRMLSegmentationNode"):
+        segmented(node, add_volume("Other"))
+
+
+def unusable_nodes(scene: Any) -> dict[str, Any]:
+    voxels = np.zeros((2, 3, 4), np.uint8)
+    add = slicer.util.addVolumeFromArray
+    colour = add(
+        np.zeros((2, 3, 4, 3), np.uint8).transpose(3, 0, 1, 2),
+        nodeClassName="vtkMRMLVectorVolumeNode",
+    )
+    return {
+        "No input volume": None,
+        "is a label map": add(voxels, name="Labels", nodeClassName="vtkMRMLLabelMapVolumeNode"),
+        "is a colour": colour,
+        "is a segmentation": scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation"),
+        "holds no voxels": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty"),
+    }
+
+
+def test_what_is_not_a_scalar_image_is_refused_in_words(scene: Any) -> None:
+    for sentence, node in unusable_nodes(scene).items():
+        with pytest.raises(VolumeError, match=sentence):
+            bridge.volumeFromNode(node)
+
+
+def test_several_components_are_refused(scene: Any) -> None:
+    node = add_volume()
+    node.GetImageData().AllocateScalars(3, 3)
+    with pytest.raises(VolumeError, match="3 values per voxel"):
+        bridge.volumeFromNode(node)
+
+
+def test_outputs_survive_a_scene_bundle(scene: Any, tmp_path: Path) -> None:
+    node = add_volume()
+    expected = [world_point(node, index) for index in corners(SHAPE_KJI)]
+    denoised(node)
+    segmented(node)
+    for i in range(scene.GetNumberOfNodesByClass("vtkMRMLStorableNode")):
+        storable = scene.GetNthNodeByClass(i, "vtkMRMLStorableNode")
+        if storable.GetClassName() in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode"):
+            storable.AddDefaultStorageNode()
+    bundle = tmp_path / "scene.mrb"
+    assert scene.WriteToMRB(str(bundle))
+    scene.Clear(0)
+    assert scene.ReadFromMRB(str(bundle))
+    volume = scene.GetFirstNodeByName("Head denoised (AI-processed)")
+    segmentation = scene.GetFirstNodeByName("Head segmentation")
+    for index, point in zip(corners(SHAPE_KJI), expected, strict=True):
+        assert np.abs(world_point(volume, index) - point).max() < 1e-4
+    assert json.loads(volume.GetAttribute("MedEnhance.Warnings")) == [
+        "A warning; with: punctuation"
+    ]
+    assert volume.GetNodeReference("MedEnhance.Input").GetName() == "Head"
+    anterior = segments_of(segmentation)["Anterior hippocampus"]
+    assert "5928000" in anterior.GetTerminology()
+    assert np.allclose(anterior.GetColor(), np.array([230, 159, 0]) / 255, atol=1e-3)
