@@ -11,7 +11,7 @@ from MedEnhanceLib.errors import VolumeError
 
 MOST_LABELS = 64
 LARGEST_LABEL = 65_535
-LEAST_AGREEMENT = 0.5
+LEAST_AGREEMENT = 0.4
 
 
 class ImageWarning(UserWarning):
@@ -29,12 +29,16 @@ def check_finite(voxels: NDArray[Any], name: str) -> None:
         return
     not_numbers = int(np.isnan(voxels).sum())
     infinite = int(np.isinf(voxels).sum())
-    if not_numbers + infinite == 0:
-        return
-    kinds = [f"{n:,} {what}" for n, what in ((not_numbers, "NaN"), (infinite, "infinite")) if n]
-    raise VolumeError(
-        f"'{name}' has {' and '.join(kinds)} of {voxels.size:,} voxels; replace them by numbers "
-        "first, for example 0 outside the body."
+    if not_numbers + infinite > 0:
+        raise VolumeError(not_finite_sentence(name, not_numbers, infinite, voxels.size))
+
+
+def not_finite_sentence(name: str, nans: int, infinite: int, total: int) -> str:
+    """The sentence for an image with voxels that are no numbers."""
+    kinds = [f"{n:,} {what}" for n, what in ((nans, "NaN"), (infinite, "infinite")) if n]
+    return (
+        f"'{name}' has {' and '.join(kinds)} of {total:,} voxels; replace them by numbers first, "
+        "for example 0 outside the body."
     )
 
 

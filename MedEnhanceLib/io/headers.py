@@ -1,7 +1,8 @@
 """Faults in a file that ITK passes over in silence.
 
-ITK fills the missing end of a NIfTI file with zeros, takes a zero or NaN spacing for 1 mm, and
-turns a negative one into a flip. For a patient's image each of these is an error.
+ITK fills the missing end of a NIfTI file with zeros, makes zeros of its NaN and infinite voxels,
+takes a zero or NaN spacing for 1 mm, and turns a negative one into a flip. For a patient's image
+each of these is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.io.checks import ImageWarning
+from MedEnhanceLib.io.checks import ImageWarning, not_finite_sentence
 from MedEnhanceLib.io.formats import Format
 
 CHUNK = 1 << 20
@@ -37,21 +38,44 @@ def check_header(path: Path, form: Format) -> None:
     if form.name == "NIfTI":
         header = _nifti_header(path)
         _check_spacing(header.spacing, path.name)
-        check_nifti_complete(path)
+        _check_nifti_data(path, header)
     elif form.name == "MetaImage":
         _check_spacing(_meta_spacing(path), path.name)
 
 
 def check_nifti_complete(path: Path) -> None:
     """Raise `FileError` when a NIfTI file holds less than its header promises."""
-    expected = _nifti_header(path).bytes
+    header = _nifti_header(path)
+    _check_nifti_data(path, replace(header, floats=None))
+
+
+def _check_nifti_data(path: Path, header: _Nifti) -> None:
     try:
         with _opened(path) as file:
-            found = _length(file)
+            found, not_finite = _survey(file, header)
     except (OSError, EOFError, zlib.error) as error:
         raise _truncated(path, "its compressed data ends early or is garbled") from error
-    if found < expected:
-        raise _truncated(path, f"it has {found:,} of {expected:,} bytes")
+    if found < header.bytes:
+        raise _truncated(path, f"it has {found:,} of {header.bytes:,} bytes")
+    if any(not_finite):
+        raise VolumeError(not_finite_sentence(path.name, *not_finite, header.voxels))
+
+
+def _survey(file: BinaryIO, header: _Nifti) -> tuple[int, tuple[int, int]]:
+    """Length of the uncompressed file, and how many of its voxels are NaN and infinite."""
+    if header.floats is None and not isinstance(file, gzip.GzipFile):
+        return file.seek(0, os.SEEK_END), (0, 0)
+    found, nans, infinite = len(file.read(header.begin)), 0, 0
+    # Compressed data is read to its end also because gzip then verifies its checksum.
+    while chunk := file.read(CHUNK):
+        data = chunk[: max(0, header.bytes - found)]
+        found += len(chunk)
+        if header.floats is not None:
+            whole = len(data) - len(data) % np.dtype(header.floats).itemsize
+            values = np.frombuffer(data[:whole], header.floats)
+            nans += int(np.isnan(values).sum())
+            infinite += int(np.isinf(values).sum())
+    return found, (nans, infinite)
 
 
 def warn_of_second_position(path: Path, form: Format, used: Geometry) -> None:
@@ -81,17 +105,20 @@ class _Layout:
     start: str
     code: str
     dim_at: int
-    bits_at: int
+    kind_at: int
     pixdim_at: int
     start_at: int
     code_at: int
     sform_at: int
 
 
+# NIfTI's numbers for the types that can hold NaN.
+FLOATS = {16: "f4", 64: "f8"}
+
 # By the length of the header, which is its first number.
 LAYOUTS = {
-    NIFTI_1: _Layout("h", "f", "f", "h", 40, 72, 76, 108, 254, 280),
-    NIFTI_2: _Layout("q", "d", "q", "i", 16, 14, 104, 168, 348, 400),
+    NIFTI_1: _Layout("h", "f", "f", "h", 40, 70, 76, 108, 254, 280),
+    NIFTI_2: _Layout("q", "d", "q", "i", 16, 12, 104, 168, 348, 400),
 }
 
 
@@ -101,12 +128,18 @@ class _Nifti:
 
     Attributes:
         spacing: as stated, also when it makes no sense.
-        bytes: length that the (uncompressed) file must have.
+        voxels: how many there are.
+        begin: byte of the uncompressed file at which they begin.
+        bytes: length that the uncompressed file must have.
+        floats: number type of the voxels, or None when they are not real floating-point numbers.
         sform: 4x4 matrix from index to RAS, or None when the file states none.
     """
 
     spacing: tuple[float, ...]
+    voxels: int
+    begin: int
     bytes: int
+    floats: str | None
     sform: NDArray[np.float64] | None
 
 
@@ -128,7 +161,7 @@ def _nifti_header(path: Path) -> _Nifti:
 def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
     dims = struct.unpack_from(f"{order}8{at.whole}", raw, at.dim_at)
     axes = min(max(dims[0], 0), 7)
-    bits = struct.unpack_from(f"{order}h", raw, at.bits_at)[0]
+    kind, bits = struct.unpack_from(f"{order}2h", raw, at.kind_at)
     voxels = math.prod(max(n, 0) for n in dims[1 : axes + 1])
     pixdim = struct.unpack_from(f"{order}8{at.real}", raw, at.pixdim_at)
     start = struct.unpack_from(order + at.start, raw, at.start_at)[0]
@@ -138,7 +171,14 @@ def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
         sform = np.eye(4)
         rows = struct.unpack_from(f"{order}12{at.real}", raw, at.sform_at)
         sform[:3] = np.reshape(rows, (3, 4))
-    return _Nifti(pixdim[1 : min(axes, 3) + 1], begin + math.ceil(voxels * bits / 8), sform)
+    return _Nifti(
+        spacing=pixdim[1 : min(axes, 3) + 1],
+        voxels=voxels,
+        begin=begin,
+        bytes=begin + math.ceil(voxels * bits / 8),
+        floats=order + FLOATS[kind] if kind in FLOATS else None,
+        sform=sform,
+    )
 
 
 def _meta_spacing(path: Path) -> tuple[float, ...]:
@@ -175,13 +215,6 @@ def _opened(path: Path) -> BinaryIO:
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     return cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb")
-
-
-def _length(file: BinaryIO) -> int:
-    """Bytes until the end; reading compressed ones also makes gzip verify its checksum."""
-    if not isinstance(file, gzip.GzipFile):
-        return file.seek(0, os.SEEK_END)
-    return sum(len(chunk) for chunk in iter(lambda: file.read(CHUNK), b""))
 
 
 def _truncated(path: Path, how: str) -> FileError:

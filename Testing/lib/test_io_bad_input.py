@@ -1,0 +1,214 @@
+"""Every bad file gives one clear sentence, and ITK keeps quiet."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from MedEnhanceLib.errors import FileError, MedEnhanceError, VolumeError
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.io import ImageWarning, read_volume, write_image
+from MedEnhanceLib.volume import Volume
+
+SHAPE = (4, 5, 6)
+ALL = (".nii", ".nii.gz", ".nrrd", ".mha")
+META = (
+    "ObjectType = Image\nNDims = 3\nDimSize = {size}\nElementType = MET_UCHAR\n"
+    "ElementSpacing = {spacing}\nTransformMatrix = {axes}\nElementDataFile = LOCAL\n"
+)
+NRRD = (
+    "NRRD0004\ntype: uchar\ndimension: 3\nspace: left-posterior-superior\nsizes: 2 2 2\n"
+    "space directions: {axes}\nkinds: domain domain domain\nencoding: raw\n"
+    "space origin: (0,0,0)\n\n"
+)
+STRAIGHT = "1 0 0 0 1 0 0 0 1"
+
+
+def store(path: Path, array: np.ndarray, vector: bool = False) -> Path:
+    sitk.WriteImage(sitk.GetImageFromArray(array, isVector=vector), str(path), True)
+    return path
+
+
+def patched_nifti(path: Path, *changes: tuple[int, str, tuple[float, ...]]) -> Path:
+    """A NIfTI file with some bytes of its header changed."""
+    store(path, np.zeros(SHAPE, np.int16))
+    raw = bytearray(path.read_bytes())
+    for offset, kind, values in changes:
+        struct.pack_into(f"<{kind}", raw, offset, *values)
+    path.write_bytes(raw)
+    return path
+
+
+def refuse(path: Path, kind: type[MedEnhanceError], said: str) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        read_volume(path)
+    sentence = str(caught.value)
+    assert "ITK" not in sentence and "\n" not in sentence
+    assert (sentence.endswith(".") and path.name in sentence) or kind is VolumeError
+
+
+@pytest.mark.parametrize("extension", ALL)
+class TestKindsOfImage:
+    def test_colour(self, tmp_path: Path, extension: str) -> None:
+        path = store(tmp_path / f"x{extension}", np.zeros((*SHAPE, 3), np.uint8), vector=True)
+        refuse(path, VolumeError, r"colour \(RGB\) image with 3 numbers")
+
+    def test_vectors(self, tmp_path: Path, extension: str) -> None:
+        path = store(tmp_path / f"x{extension}", np.zeros((*SHAPE, 2), np.float32), vector=True)
+        refuse(path, VolumeError, "vector image with 2 numbers")
+
+    def test_several_time_points(self, tmp_path: Path, extension: str) -> None:
+        path = store(tmp_path / f"x{extension}", np.zeros((7, *SHAPE), np.float32))
+        refuse(path, VolumeError, "4D series of 7 volumes")
+
+    def test_one_time_point_is_a_volume(self, tmp_path: Path, extension: str) -> None:
+        array = np.arange(120, dtype=np.float32).reshape(1, *SHAPE)
+        volume = read_volume(store(tmp_path / f"x{extension}", array))
+        np.testing.assert_array_equal(volume.voxels, array[0])
+
+    def test_two_dimensions(self, tmp_path: Path, extension: str) -> None:
+        path = store(tmp_path / f"x{extension}", np.zeros((5, 6), np.float32))
+        refuse(path, VolumeError, "2D image of 6 x 5 pixels")
+
+    def test_nan_and_infinity(self, tmp_path: Path, extension: str) -> None:
+        array = np.zeros(SHAPE, np.float32)
+        array[0, 0, :3], array[1, 1, 1] = np.nan, np.inf
+        path = store(tmp_path / f"x{extension}", array)
+        refuse(path, VolumeError, "3 NaN and 1 infinite of 120 voxels")
+
+    def test_truncated(self, tmp_path: Path, extension: str) -> None:
+        path = tmp_path / f"x{extension}"
+        store(path, np.random.default_rng(0).normal(size=SHAPE).astype(np.float32))
+        raw = path.read_bytes()
+        path.write_bytes(raw[: len(raw) * 3 // 4])
+        refuse(path, FileError, "damaged or incomplete")
+
+    def test_nonsense(self, tmp_path: Path, extension: str) -> None:
+        path = tmp_path / f"x{extension}"
+        path.write_bytes(b"nonsense" * 100)
+        refuse(path, FileError, "again")
+
+    def test_no_bytes(self, tmp_path: Path, extension: str) -> None:
+        path = tmp_path / f"x{extension}"
+        path.touch()
+        refuse(path, FileError, "is an empty file")
+
+
+def test_complex_numbers(tmp_path: Path) -> None:
+    refuse(store(tmp_path / "x.nii", np.zeros(SHAPE, np.complex64)), VolumeError, "complex")
+
+
+def test_flipped_bits_in_compressed_data(tmp_path: Path) -> None:
+    path = store(tmp_path / "x.nii.gz", np.random.default_rng(0).integers(0, 99, (9, 9, 9)))
+    raw = bytearray(gzip.decompress(path.read_bytes()))
+    packed = bytearray(gzip.compress(bytes(raw)))
+    packed[-6] ^= 0xFF  # the checksum at the end
+    path.write_bytes(packed)
+    refuse(path, FileError, "damaged or incomplete")
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0, float("nan"), float("inf")])
+def test_spacing_in_nifti(tmp_path: Path, value: float) -> None:
+    path = patched_nifti(tmp_path / "x.nii", (84, "f", (value,)))
+    refuse(path, VolumeError, f"spacing 1 x {value:g} x 1 mm")
+
+
+@pytest.mark.parametrize("value", ["0", "-2", "nan", "two"])
+def test_spacing_in_metaimage(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "x.mha"
+    path.write_bytes(
+        META.format(size="2 2 2", spacing=f"1 {value} 1", axes=STRAIGHT).encode() + bytes(8)
+    )
+    refuse(path, VolumeError, "not a number" if value == "two" else f"1 x {value} x 1 mm")
+
+
+def test_huge_spacing(tmp_path: Path) -> None:
+    geometry_breaking = (280, "4f", (1.0, 0.0, 0.0, 0.0)), (300, "f", (1e6,)), (84, "f", (1e6,))
+    path = patched_nifti(tmp_path / "x.nii", *geometry_breaking)
+    refuse(path, VolumeError, r"1e\+06")
+
+
+def test_zero_spacing_in_nrrd(tmp_path: Path) -> None:
+    path = tmp_path / "x.nrrd"
+    path.write_bytes(NRRD.format(axes="(1,0,0) (0,0,0) (0,0,1)").encode() + bytes(8))
+    refuse(path, VolumeError, "spacing of zero")
+
+
+def test_no_voxels(tmp_path: Path) -> None:
+    path = tmp_path / "x.mha"
+    path.write_bytes(META.format(size="2 0 2", spacing="1 1 1", axes=STRAIGHT).encode())
+    refuse(path, VolumeError, r"empty \(2 x 0 x 2 voxels\)")
+
+
+def test_sheared_axes(tmp_path: Path) -> None:
+    mha, nrrd = tmp_path / "x.mha", tmp_path / "x.nrrd"
+    sheared = META.format(size="2 2 2", spacing="1 1 1", axes="1 0 0 0.3 1 0 0 0 1")
+    mha.write_bytes(sheared.encode() + bytes(8))
+    nrrd.write_bytes(NRRD.format(axes="(1,0,0) (0.3,1,0) (0,0,1)").encode() + bytes(8))
+    nifti = patched_nifti(
+        tmp_path / "x.nii", (280, "4f", (1.0, 0.3, 0.0, 0.0)), (252, "2h", (0, 1))
+    )
+    for path in (mha, nrrd, nifti):
+        refuse(path, VolumeError, "perpendicular")
+
+
+def test_two_positions_in_a_nifti_file_are_told(tmp_path: Path) -> None:
+    moved = patched_nifti(tmp_path / "x.nii", (268, "3f", (40.0, 0.0, 0.0)), (252, "2h", (1, 2)))
+    with pytest.warns(ImageWarning, match="differ by up to 40.0 mm"):
+        read_volume(moved)
+
+
+def test_paths(tmp_path: Path) -> None:
+    refuse(tmp_path / "missing.nii", FileError, "does not exist")
+    (tmp_path / "x.tif").write_bytes(b"II*\0")
+    refuse(tmp_path / "x.tif", FileError, r"extension '\.tif'.*use \.nii")
+    (tmp_path / "plain").write_bytes(b"text")
+    refuse(tmp_path / "plain", FileError, "no extension")
+    (tmp_path / "fake.dcm").write_bytes(b"text" * 100)
+    refuse(tmp_path / "fake.dcm", FileError, "not a DICOM image")
+    (tmp_path / "folder").mkdir()
+    refuse(tmp_path / "folder", FileError, "holds no DICOM images")
+
+
+def test_missing_data_of_a_detached_header(tmp_path: Path) -> None:
+    write_image(Volume(np.zeros(SHAPE, np.float32), Geometry(SHAPE[::-1])), tmp_path / "x.mhd")
+    (tmp_path / "x.zraw").unlink()
+    refuse(tmp_path / "x.mhd", FileError, "damaged or incomplete")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs permissions that bind")
+def test_an_unreadable_file(tmp_path: Path) -> None:
+    path = store(tmp_path / "x.nii", np.zeros(SHAPE, np.int16))
+    path.chmod(0)
+    refuse(path, FileError, "may not be read")
+
+
+def test_the_reason_is_kept_and_nothing_is_printed(tmp_path: Path, capfd) -> None:
+    path = store(tmp_path / "x.mha", np.random.default_rng(0).normal(size=SHAPE))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FileError) as caught:
+        read_volume(path)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    patched_nifti(tmp_path / "y.nii", (280, "4f", (1.0, 0.3, 0.0, 0.0)), (252, "2h", (0, 1)))
+    with pytest.raises(VolumeError):
+        read_volume(tmp_path / "y.nii")
+    assert capfd.readouterr().err == ""
+    os.write(2, b"heard again")
+    assert capfd.readouterr().err == "heard again"
+
+
+def test_importing_the_room_is_light() -> None:
+    code = (
+        "import sys, MedEnhanceLib.io, MedEnhanceLib.worker; "
+        "print([m for m in ('SimpleITK', 'torch', 'monai') if m in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
