@@ -1,0 +1,69 @@
+"""Write the small volumes that ship with the project: ``python -m training.make_sample_data``.
+
+A slab of the studyforrest T1 (public domain), the same slab with slices twice as thick, and one
+hippocampus crop with its expert labels. All are validation subjects: no model was trained on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import SimpleITK as sitk
+
+HEAD = "t1/studyforrest_t1_067iso.nii.gz"
+SLAB_START, SLAB_SIZE = (15, 38, 216), (244, 324, 24)
+HIPPOCAMPUS = "hippocampus_014"
+
+HEAD_LICENCE = """\
+mr_head_t1.nii.gz, mr_head_t1_thick.nii.gz
+
+A slab of 24 axial slices of the T1-weighted scan of one defaced volunteer (Philips 3 T, 0.7 x
+0.67 x 0.67 mm) from the studyforrest project (http://studyforrest.org), as distributed in
+datalad/example-dicom-structural. Public Domain Dedication and License (PDDL) 1.0,
+https://opendatacommons.org/licenses/pddl/1-0/. Changed: cropped; in the "thick" volume pairs of
+neighbouring slices are averaged, so that the first volume is its reference.
+"""
+HIPPOCAMPUS_LICENCE = """\
+hippocampus_t1.nii.gz, hippocampus_t1_labels.nii.gz
+
+Case {case} of Task04_Hippocampus of the Medical Segmentation Decathlon
+(http://medicaldecathlon.com): A. L. Simpson et al., arXiv:1902.09063; M. Antonelli et al., Nature
+Communications 13, 4128 (2022). Images and labels: Vanderbilt University Medical Center.
+Labels: 1 anterior, 2 posterior hippocampus. Creative Commons Attribution-ShareAlike 4.0
+International, https://creativecommons.org/licenses/by-sa/4.0/. Changed: renamed; stored as 16-bit
+and 8-bit integers.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
+    parser.add_argument("--out", type=Path, default=Path("Resources/SampleData"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_head(args.data, args.out)
+    write_hippocampus(args.data, args.out)
+
+
+def write_head(data: Path, out: Path) -> None:
+    slab = sitk.RegionOfInterest(sitk.ReadImage(str(data / HEAD)), SLAB_SIZE, SLAB_START)
+    sitk.WriteImage(sitk.Cast(slab, sitk.sitkInt16), str(out / "mr_head_t1.nii.gz"), True)
+    thick = sitk.BinShrink(sitk.Cast(slab, sitk.sitkFloat32), (1, 1, 2))
+    sitk.WriteImage(thick, str(out / "mr_head_t1_thick.nii.gz"), True)
+    (out / "mr_head_t1.LICENSE.txt").write_text(HEAD_LICENCE, encoding="utf-8")
+
+
+def write_hippocampus(data: Path, out: Path) -> None:
+    file = f"{HIPPOCAMPUS}.nii.gz"
+    image = sitk.ReadImage(str(data / "hippocampus/images" / file))
+    labels = sitk.ReadImage(str(data / "hippocampus/labels" / file))
+    sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(out / "hippocampus_t1.nii.gz"), True)
+    labels = sitk.Cast(labels, sitk.sitkUInt8)
+    sitk.WriteImage(labels, str(out / "hippocampus_t1_labels.nii.gz"), True)
+    licence = HIPPOCAMPUS_LICENCE.format(case=HIPPOCAMPUS)
+    (out / "hippocampus_t1.LICENSE.txt").write_text(licence, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
