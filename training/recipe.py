@@ -37,10 +37,12 @@ class Recipe(Protocol):
 def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``."""
     from training.denoising import Denoising
+    from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
 
     kinds = {
         "denoise": Denoising,
         "super-resolution": SuperResolution,
+        "segment": Segmentation,
     }
     return kinds[config["recipe"]](config, data)

@@ -1,0 +1,164 @@
+"""Teaching a network to label the hippocampus in crops of T1-weighted scans.
+
+Axes are (k, j, i), as numpy reads a scan in RAS orientation: up, forward, right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from monai.losses import DiceCELoss
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch.nn import functional
+
+from MedEnhanceLib.intensity import zscore_scaling
+from training.data import FloatArray, Part, read_splits
+from training.recipe import Batch, Config
+
+LABELS = {1: "anterior", 2: "posterior"}
+ROTATION, SHEAR, ZOOM = 0.25, 0.08, 0.15
+"""Spread of the random affine map: radians, and shares of length."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One crop: normalised image and labels (k, j, i) at 1 mm in RAS orientation."""
+
+    name: str
+    image: FloatArray
+    labels: NDArray[np.uint8]
+
+
+class Segmentation:
+    """Crops turned, stretched, mirrored left to right and recoloured at random."""
+
+    def __init__(self, config: Config, data: Path) -> None:
+        self.batch_size = int(config["batch"])
+        self.patch = tuple(config["patch"])
+        self.training = hippocampus_cases(data, "training")
+        self.validation = hippocampus_cases(data, "validation")
+        self.criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        pairs = [self._sample(rng) for _ in range(self.batch_size)]
+        images, labels = (torch.cat(part) for part in zip(*pairs, strict=True))
+        return Batch(images, labels, torch.ones(()))
+
+    def _sample(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        case = self.training[rng.integers(len(self.training))]
+        image = torch.from_numpy(random_look(case.image, rng))[None, None]
+        labels = torch.from_numpy(case.labels.astype(np.float32))[None, None]
+        grid = random_affine_grid(case.image.shape, self.patch, rng)
+        return (
+            functional.grid_sample(image, grid, "bilinear", "border", align_corners=False),
+            functional.grid_sample(labels, grid, "nearest", "border", align_corners=False),
+        )
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Soft Dice of the two labels plus cross-entropy."""
+        loss: torch.Tensor = self.criterion(output, batch.target)
+        return loss
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Mean Dice of each label over the validation subjects."""
+        table = dice_table(network, self.validation)
+        measures = {
+            f"dice_{name}": float(np.mean([row[value] for row in table.values()]))
+            for value, name in LABELS.items()
+        }
+        measures["score"] = float(np.mean(list(measures.values())))
+        return measures
+
+
+def hippocampus_cases(data: Path, part: Part) -> list[Case]:
+    """All crops of one part of the split."""
+    return [read_case(data, name) for name in read_splits()["hippocampus"][part]]
+
+
+def read_case(data: Path, name: str) -> Case:
+    """One crop, turned to RAS, z-scored over its nonzero voxels."""
+    image = _read_ras(data / "hippocampus/images" / f"{name}.nii.gz").astype(np.float32)
+    labels = _read_ras(data / "hippocampus/labels" / f"{name}.nii.gz").astype(np.uint8)
+    return Case(name, zscore_scaling(image).normalise(image), labels)
+
+
+def _read_ras(path: Path) -> NDArray[np.generic]:
+    # SimpleITK names the direction that each axis points to; RAS here is NIfTI's RAS+.
+    turned = sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")
+    return sitk.GetArrayFromImage(turned)
+
+
+def random_look(image: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Another scanner: gamma, brightness, blur, noise; each with probability one half or less."""
+    low, high = np.percentile(image, [0.5, 99.5])
+    if rng.random() < 0.5:
+        share = np.clip((image - low) / (high - low), 0, 1.5)
+        image = low + (high - low) * share ** np.exp(rng.normal(0, 0.25))
+    if rng.random() < 0.5:
+        image = image * np.exp(rng.normal(0, 0.1)) + rng.normal(0, 0.1)
+    if rng.random() < 0.25:
+        image = ndimage.gaussian_filter(image, rng.uniform(0.3, 0.9))
+    if rng.random() < 0.4:
+        image = image + rng.normal(0, rng.uniform(0.02, 0.3), image.shape)
+    return image.astype(np.float32)
+
+
+def random_affine_grid(
+    shape: tuple[int, ...], patch: tuple[int, ...], rng: np.random.Generator
+) -> torch.Tensor:
+    """Where in a crop of ``shape`` the voxels of a random patch lie, for ``grid_sample``.
+
+    The patch is centred in the crop up to a few voxels, rotated, sheared, zoomed, and mirrored
+    left to right in half of the cases, since the scans hold hippocampi of one side.
+    """
+    matrix = np.diag(1 + rng.uniform(-ZOOM, ZOOM, 3)) @ _rotation(rng)
+    matrix = matrix + rng.normal(0, SHEAR / 2, (3, 3)) * (1 - np.eye(3))
+    if rng.random() < 0.5:
+        matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
+    sizes = np.array(shape[::-1], dtype=float)  # grid_sample counts x, y, z
+    spans = np.array(patch[::-1], dtype=float)
+    theta = np.zeros((1, 3, 4), dtype=np.float32)
+    theta[0, :, :3] = matrix * spans[None, :] / sizes[:, None]
+    theta[0, :, 3] = rng.uniform(-4, 4, 3) * 2 / sizes
+    return functional.affine_grid(torch.from_numpy(theta), [1, 1, *patch], align_corners=False)
+
+
+def _rotation(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A small rotation about each of x, y and z."""
+    total = np.eye(3)
+    for axis, angle in enumerate(rng.normal(0, ROTATION / 2, 3)):
+        first, second = [a for a in range(3) if a != axis]
+        turn = np.eye(3)
+        turn[first, first] = turn[second, second] = np.cos(angle)
+        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
+        total = total @ turn
+    return total
+
+
+def dice_table(network: torch.nn.Module, cases: list[Case]) -> dict[str, dict[int, float]]:
+    """Dice of each label for each case, the whole crop in one pass."""
+    return {case.name: dice(predict(network, case.image), case.labels) for case in cases}
+
+
+def predict(network: torch.nn.Module, image: FloatArray, multiple: int = 4) -> NDArray[np.int64]:
+    """Labels (k, j, i) of a crop, padded at its far ends to what the network can halve."""
+    padding = [(0, -n % multiple) for n in image.shape]
+    padded = torch.from_numpy(np.pad(image, padding, mode="edge"))[None, None]
+    with torch.inference_mode():
+        scores = network(padded)[0]
+    labels: NDArray[np.int64] = scores.argmax(0).numpy()
+    return labels[tuple(slice(0, n) for n in image.shape)]
+
+
+def dice(found: NDArray[np.int64], expert: NDArray[np.uint8]) -> dict[int, float]:
+    """Dice of each label: 2 |A and B| / (|A| + |B|)."""
+    scores = {}
+    for value in LABELS:
+        ours, theirs = found == value, expert == value
+        scores[value] = float(2 * (ours & theirs).sum() / max(1, ours.sum() + theirs.sum()))
+    return scores
