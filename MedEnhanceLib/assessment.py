@@ -46,8 +46,8 @@ def check_volume(volume: Volume) -> None:
     voxels = volume.voxels
     if voxels.ndim != 3:
         raise VolumeError(
-            f"The volume has {voxels.shape[0]} channels per voxel (colour or a time series); choose "
-            "a scalar volume, or one channel or frame of it."
+            f"The volume has {voxels.shape[0]} channels per voxel (colour or a time series); "
+            "choose a scalar volume, or one channel or frame of it."
         )
     if sum(n > 1 for n in voxels.shape) < 2:
         raise VolumeError(
@@ -57,8 +57,8 @@ def check_volume(volume: Volume) -> None:
         bad = voxels.size - int(np.isfinite(voxels).sum())
         if bad:
             raise VolumeError(
-                f"{bad} voxels are NaN or infinite; replace them first (in Slicer: Simple Filters > "
-                "NaN removal, or numpy.nan_to_num)."
+                f"{bad} voxels are NaN or infinite; replace them first (in Slicer's Python console: "
+                "numpy.nan_to_num on slicer.util.arrayFromVolume)."
             )
     darkest, brightest = voxels.min(), voxels.max()
     if darkest == brightest:
@@ -110,8 +110,8 @@ def _extent_refusal(volume: Volume, model: Model) -> str:
     if all(least <= e <= most for e in extent):
         return ""
     return (
-        f"The volume spans {' x '.join(f'{e:.0f}' for e in extent)} mm, but '{model.title}' was made "
-        f"for {model.body_part or 'regions'} of {least:.0f} to {most:.0f} mm; crop the volume "
+        f"The volume spans {' x '.join(f'{e:.0f}' for e in extent)} mm, but '{model.title}' was "
+        f"made for {model.body_part or 'regions'} of {least:.0f} to {most:.0f} mm; crop the volume "
         "around the region first (in Slicer: Crop Volume)."
     )
 

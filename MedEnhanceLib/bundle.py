@@ -100,7 +100,8 @@ class Bundle(Model):
         if self.sha256 and found != self.sha256.lower():
             raise BundleError(
                 f"The weights of '{self.id}' hash to {found[:12]}..., but its metadata says "
-                f"{self.sha256[:12]}...; the file is damaged or was changed: install the model again."
+                f"{self.sha256[:12]}...; the file is damaged or was changed: install the "
+                "model again."
             )
         return found
 
@@ -150,7 +151,9 @@ def _bundle(
         body_part=str(facts.get("body_part", "")),
         version=str(metadata.get("version", "")),
         description=str(metadata.get("description", "")),
-        ranges={name: (float(r[0]), float(r[1])) for name, r in facts.get("ranges", {}).items() if r},
+        ranges={
+            name: (float(r[0]), float(r[1])) for name, r in facts.get("ranges", {}).items() if r
+        },
         labels=_labels(metadata, facts) if task is Task.SEGMENT else (),
         limits=tuple(facts.get("limits", ())),
         results=tuple(facts.get("results", ())),
@@ -173,8 +176,8 @@ def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise BundleError(
-                f"The bundle '{folder.name}' has a {name} of over {LARGEST_JSON} bytes, which is no "
-                "configuration; remove the folder."
+                f"The bundle '{folder.name}' has a {name} of over {LARGEST_JSON} bytes, which is "
+                "no configuration; remove the folder."
             )
         data = json.loads(path.read_text("utf-8"))
     except OSError as error:

@@ -73,7 +73,7 @@ class Catalog:
         models = self.models(task)
         ranked = sorted(
             (m for m in models if m.is_trained and _may_run(m)),
-            key=lambda m: (VERDICT_ORDER.index(suitability(volume, m).verdict)),
+            key=lambda m: VERDICT_ORDER.index(suitability(volume, m).verdict),
         )
         if ranked and suitability(volume, ranked[0]).verdict != "refused":
             return ranked[0]

@@ -132,7 +132,9 @@ class Geometry:
         new = np.array(_whole(size), dtype=float)
         first_centre = 0.5 * old / new - 0.5
         spacing = np.array(self.spacing) * old / new
-        return Geometry(_whole(size), tuple(spacing), tuple(self.to_world(first_centre)), self.direction)
+        return Geometry(
+            _whole(size), tuple(spacing), tuple(self.to_world(first_centre)), self.direction
+        )
 
     def cropped(self, start: Sequence[int], size: Sequence[int]) -> Geometry:
         """The grid of ``size`` voxels whose first voxel is this grid's ``start`` (i, j, k).

@@ -27,15 +27,20 @@ class Turn:
     order: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
 
+    @property
+    def _flipped_axes(self) -> tuple[int, ...]:
+        """Array axes that run backwards after the reordering."""
+        return tuple(2 - axis for axis in range(3) if self.flips[axis])
+
     def apply(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """View of (k, j, i) voxels with the axes turned."""
         axes = [2 - self.order[2 - axis] for axis in range(3)]
         turned = voxels.transpose(axes)
-        return np.flip(turned, [2 - axis for axis in range(3) if self.flips[axis]])
+        return np.flip(turned, self._flipped_axes)
 
     def undo(self, voxels: NDArray[Any]) -> NDArray[Any]:
         """View of turned (k, j, i) voxels with the axes as they were."""
-        straight = np.flip(voxels, [2 - axis for axis in range(3) if self.flips[axis]])
+        straight = np.flip(voxels, self._flipped_axes)
         axes = [2 - self.order[2 - axis] for axis in range(3)]
         return straight.transpose([int(a) for a in np.argsort(axes)])
 
@@ -63,7 +68,9 @@ def turn_towards(geometry: Geometry, code: str) -> Turn:
         BundleError: when the code does not name three different axes.
     """
     if sorted(LETTERS.get(letter, (9, 0))[0] for letter in code) != [0, 1, 2]:
-        raise BundleError(f"The orientation '{code}' is unknown; it must be three letters like RAS.")
+        raise BundleError(
+            f"The orientation '{code}' is unknown; it must be three letters like RAS."
+        )
     cosines = np.array(geometry.direction)
     old_of_world = _nearest_axes(np.abs(cosines))
     order: list[int] = []

@@ -106,7 +106,9 @@ class LabelMap:
     def __post_init__(self) -> None:
         voxels = np.asarray(self.voxels)
         if voxels.dtype.kind not in "bui":
-            raise VolumeError(f"A label map holds whole numbers, but these voxels are {voxels.dtype}.")
+            raise VolumeError(
+                f"A label map holds whole numbers, but these voxels are {voxels.dtype}."
+            )
         if voxels.ndim != 3:
             raise VolumeError(f"A label map has three axes, but this one has shape {voxels.shape}.")
         _check_shape(voxels, self.geometry)

@@ -89,7 +89,8 @@ class Forward:
         padded = self._padded(batch)
         with self._ticking(), torch.inference_mode():
             output = self._pass(padded)
-        output = output[(slice(None), slice(None), *[slice(0, n) for n in size])]
+        inside: tuple[Any, ...] = (slice(None), slice(None), *(slice(0, n) for n in size))
+        output = output[inside]
         if output.shape[2:] != size:
             raise InferenceError(
                 f"The network of '{self.bundle.id}' turned {size} voxels into {output.shape[2:]}; "

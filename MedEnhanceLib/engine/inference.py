@@ -127,7 +127,9 @@ def _exact(
 ) -> NDArray[np.float32]:
     padded = padded_shape(shape, forward.multiple)
     margin = aligned_halo(halo, forward.multiple)
-    most = forward.most_voxels if tile is None else min(forward.most_voxels, (tile + 2 * margin) ** 3)
+    most = (
+        forward.most_voxels if tile is None else min(forward.most_voxels, (tile + 2 * margin) ** 3)
+    )
     result = np.empty(shape, np.float32)
     pending = exact_plan(padded, halo, forward.multiple, most)[::-1]
     forward.steps = len(pending)
@@ -171,17 +173,15 @@ def _blended_patches(
     for box in plan:
         output = _on_some_device(forward, _read(channels, box))[0]
         inner = Box(box.start, _clipped(box.stop, shape))
-        cut = inner.inside(box).slices
-        yield inner, output[(slice(None), *cut)], weight[cut]
+        k, j, i = inner.inside(box).slices
+        yield inner, output[:, k, j, i], weight[k, j, i]
 
 
 def _patch_shape(forward: Forward, shape: Index, tile: int | None) -> Index:
     """The patch (k, j, i): the volume itself when it is no larger than what was trained on."""
     trained = forward.bundle.patch or (96, 96, 96)
     edges = [tile or n for n in trained][::-1]
-    k, j, i = (
-        min(n, p) for n, p in zip(padded_shape(shape, forward.multiple), edges, strict=True)
-    )
+    k, j, i = (min(n, p) for n, p in zip(padded_shape(shape, forward.multiple), edges, strict=True))
     return padded_shape((k, j, i), forward.multiple)
 
 
@@ -207,7 +207,9 @@ def _slice_by_slice(
     while first < depth:
         slices = np.arange(first, min(depth, first + at_once))
         try:
-            output = forward(_slices_with_neighbours(channels, slices, forward.bundle.input.neighbours))
+            output = forward(
+                _slices_with_neighbours(channels, slices, forward.bundle.input.neighbours)
+            )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

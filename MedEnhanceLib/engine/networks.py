@@ -20,7 +20,9 @@ def space_to_depth(x: torch.Tensor) -> torch.Tensor:
     """Fold 2x2x2 neighbours into channels: (B, C, D, H, W) -> (B, 8C, D/2, H/2, W/2)."""
     b, c, d, h, w = x.shape
     x = x.reshape(b, c, d // FOLD, FOLD, h // FOLD, FOLD, w // FOLD, FOLD)
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, c * FOLD**3, d // FOLD, h // FOLD, w // FOLD)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(
+        b, c * FOLD**3, d // FOLD, h // FOLD, w // FOLD
+    )
 
 
 def depth_to_space(x: torch.Tensor) -> torch.Tensor:

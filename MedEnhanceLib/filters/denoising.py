@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.itk import from_itk, unplaced
 
-DIFFUSION_STEPS = 5
+DIFFUSION_STEPS = 4
 DIFFUSION_TIME_STEP = 0.0625
-DIFFUSION_CONDUCTANCE = 2.0
+DIFFUSION_CONDUCTANCE = 1.0
 SEARCH_RADIUS = 2
 PATCH_RADIUS = 1
 

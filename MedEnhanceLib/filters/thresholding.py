@@ -31,7 +31,9 @@ def gaussian_mixture(voxels: NDArray[Any]) -> NDArray[np.uint8]:
     counts, edges = np.histogram(voxels, bins=BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     start = otsu(voxels)
-    means = np.array([voxels[start == c].mean() if (start == c).any() else 0 for c in range(CLASSES)])
+    means = np.array(
+        [voxels[start == c].mean() if (start == c).any() else 0 for c in range(CLASSES)]
+    )
     deviation = np.full(CLASSES, max(float(voxels.std()) / CLASSES, float(edges[1] - edges[0])))
     share = np.full(CLASSES, 1 / CLASSES)
     for _ in range(EM_STEPS):

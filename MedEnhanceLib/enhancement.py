@@ -1,0 +1,102 @@
+"""The one call that does everything: a volume in, a `Result` out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from MedEnhanceLib.assessment import check_volume, suitability
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.errors import OptionsError, UnsuitableError
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.options import (
+    OPTIONS_OF_TASK,
+    DenoiseOptions,
+    Options,
+    SegmentOptions,
+    SuperResolutionOptions,
+    options_from_json,
+)
+from MedEnhanceLib.provenance import provenance
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.result import CancelCallback, ProgressCallback, Result
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.tasks.denoise import denoise
+from MedEnhanceLib.tasks.segment import segment
+from MedEnhanceLib.tasks.super_resolution import super_resolve
+from MedEnhanceLib.volume import Volume
+
+
+def enhance(
+    volume: Volume,
+    task: Task | str,
+    model: str = "auto",
+    options: Options | dict[str, Any] | None = None,
+    *,
+    catalog: Catalog | None = None,
+    progress: ProgressCallback | None = None,
+    cancel: CancelCallback | None = None,
+) -> Result:
+    """Denoise, super-resolve or segment a volume. The input is not changed.
+
+    Args:
+        volume: scalar 3D volume.
+        task: a `Task` or its name.
+        model: id of a model, or "auto" for the one that suits the volume.
+        options: of the task's type, or a dictionary of its fields.
+        catalog: where models are looked up; by default `Catalog.default()`.
+        progress: called with `Progress` as the run goes on.
+        cancel: asked often; the run ends with `CancelledError` when it says yes.
+
+    Raises:
+        MedEnhanceError: each of its kinds says in one sentence what happened and what to do.
+    """
+    started = time.monotonic()
+    task = Task.named(str(task))
+    checked = _checked_options(task, options)
+    check_volume(volume)
+    catalog = catalog or Catalog.default()
+    chosen = catalog.best(task, volume) if model == "auto" else catalog.find(model)
+    warnings = _fit(volume, task, chosen)
+    reporter = Reporter(progress, cancel)
+    reporter.phase("Preparing", 0.01)
+    output, measures, found, traces = _run(volume, chosen, checked, reporter)
+    return Result(
+        task,
+        output,
+        tuple(measures),
+        provenance(volume, chosen, checked, time.monotonic() - started, **traces.facts),
+        (*warnings, *found, *traces.notes),
+    )
+
+
+def _checked_options(task: Task, options: Options | dict[str, Any] | None) -> Options:
+    if options is None or isinstance(options, dict):
+        return options_from_json(task, options or {})
+    if not isinstance(options, OPTIONS_OF_TASK[task]):
+        raise OptionsError(
+            f"{type(options).__name__} are not the options of {task}; give "
+            f"{OPTIONS_OF_TASK[task].__name__}."
+        )
+    return options
+
+
+def _fit(volume: Volume, task: Task, model: Model) -> tuple[str, ...]:
+    """Warnings of a model that may run; raises when it may not."""
+    if model.task is not task:
+        raise OptionsError(
+            f"The model '{model.id}' is for {model.task}, not for {task}; choose another."
+        )
+    verdict = suitability(volume, model)
+    if verdict.verdict == "refused":
+        raise UnsuitableError(verdict.reasons[0])
+    return verdict.reasons
+
+
+def _run(volume: Volume, model: Model, options: Options, reporter: Reporter) -> Any:
+    if isinstance(options, DenoiseOptions):
+        return denoise(volume, model, options, reporter)
+    if isinstance(options, SuperResolutionOptions):
+        return super_resolve(volume, model, options, reporter)
+    assert isinstance(options, SegmentOptions)  # the three are all there are
+    return segment(volume, model, options, reporter)

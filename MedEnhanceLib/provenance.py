@@ -1,0 +1,52 @@
+"""How a result was made, so that it can be made again. Never who it was made of."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from typing import Any
+
+import numpy as np
+
+from MedEnhanceLib import __version__
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.options import Options
+from MedEnhanceLib.volume import Volume
+
+PACKAGES = ("numpy", "SimpleITK", "torch", "monai")
+
+
+def provenance(
+    volume: Volume, model: Model, options: Options, seconds: float, **engine: Any
+) -> dict[str, Any]:
+    """Plain JSON values. ``engine`` adds what only the run knows: device, precision, hash."""
+    return {
+        "software": f"MedEnhance {__version__}",
+        "model": model.id,
+        "model_version": model.version,
+        "method": model.method,
+        "options": options.to_json(),
+        "seconds": round(seconds, 2),
+        "input_sha256": voxel_hash(volume),
+        "input_size": list(volume.geometry.size),
+        "input_spacing_mm": list(volume.geometry.spacing),
+        "libraries": _versions(),
+        "intended_use": "Research use only, not for diagnosis.",
+        **engine,
+    }
+
+
+def voxel_hash(volume: Volume) -> str:
+    """SHA-256 of the voxels' bytes in array order."""
+    return hashlib.sha256(np.ascontiguousarray(volume.voxels).data).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

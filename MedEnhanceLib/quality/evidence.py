@@ -1,0 +1,226 @@
+"""What a run changed, measured on the run itself, and warnings when it changed too much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.quality.sharpness import edge_mask, edge_sharpness, gradient_magnitude
+from MedEnhanceLib.result import Measure
+
+# Above these the removed signal shows anatomy; both are near zero for pure noise.
+STRUCTURE_CORRELATION = 0.25
+STRUCTURE_WHITENESS = 0.35
+MEAN_SHIFT_PERCENT = 2.0
+CONSISTENCY_PERCENT = 2.0
+
+
+def tissue_masks(
+    voxels: NDArray[Any], gradient: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The object (Otsu's foreground), and its homogeneous part (lower half of the gradients)."""
+    import SimpleITK as sitk
+
+    smooth = sitk.BoxMean(unplaced(voxels.astype(np.float32)), [1, 1, 1])
+    inside = from_itk(sitk.OtsuThreshold(smooth, 0, 1)).astype(bool)
+    if not inside.any():
+        inside = np.ones(voxels.shape, bool)
+    return inside, inside & (gradient <= np.median(gradient[inside]))
+
+
+def denoise_evidence(
+    before: NDArray[Any],
+    after: NDArray[Any],
+    sigma: float,
+    is_mr: bool,
+    geometry: Geometry,
+    units: str,
+) -> tuple[list[Measure], list[str]]:
+    """Evidence of denoising, and warnings.
+
+    Args:
+        before, after: input and the network's full output (strength 1), (k, j, i).
+        sigma: the noise's standard deviation that was removed.
+        is_mr: whether the noise is Rician.
+        units: of the voxels, "HU" or "".
+    """
+    gradient = gradient_magnitude(after, geometry)
+    inside, smooth = tissue_masks(after, gradient)
+    removed = before.astype(np.float32) - after
+    mean_before, mean_after = float(before[smooth].mean()), float(after[smooth].mean())
+    noise_after = estimate_noise(after, is_mr)
+    correlation = structure_correlation(removed, gradient, inside)
+    whiteness = neighbour_correlation(removed, inside)
+    edges = edge_mask(gradient)
+    measures = [
+        Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
+        Measure(
+            "Signal to noise",
+            mean_before / sigma if sigma else None,
+            mean_after / noise_after if noise_after else None,
+            "",
+            "Mean of homogeneous tissue over the noise; more is better.",
+        ),
+        Measure(
+            "Edge sharpness",
+            edge_sharpness(before, geometry, edges),
+            edge_sharpness(after, geometry, edges),
+            "%/mm",
+            "Mean gradient at the strongest edges; should hardly fall.",
+        ),
+        Measure(
+            "Mean of homogeneous tissue",
+            mean_before,
+            mean_after,
+            units,
+            "Should not move, but for the Rician bias at low signal.",
+        ),
+        Measure(
+            "Removed signal: correlation with edges",
+            None,
+            correlation,
+            "",
+            "0 when only noise was removed; 1 when the anatomy was.",
+        ),
+        Measure(
+            "Removed signal: correlation of neighbours",
+            None,
+            whiteness,
+            "",
+            "0 for white noise; more when structure was removed or the noise is correlated.",
+        ),
+    ]
+    return measures, _denoise_warnings(correlation, whiteness, mean_before, mean_after)
+
+
+def _denoise_warnings(
+    correlation: float, whiteness: float, mean_before: float, mean_after: float
+) -> list[str]:
+    warnings = []
+    if correlation > STRUCTURE_CORRELATION or whiteness > STRUCTURE_WHITENESS:
+        warnings.append(
+            f"The removed signal shows structure (correlation with edges {correlation:.2f}, of "
+            f"neighbours {whiteness:.2f}); look at it before trusting the result, or lower the "
+            "strength."
+        )
+    shift = 100 * abs(mean_after - mean_before) / max(abs(mean_before), 1e-6)
+    if shift > MEAN_SHIFT_PERCENT:
+        warnings.append(
+            f"The mean of homogeneous tissue moved by {shift:.1f} %; do not measure intensities on "
+            "the result."
+        )
+    return warnings
+
+
+def structure_correlation(
+    removed: NDArray[np.float32], gradient: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> float:
+    """Correlation of the removed signal's local mean strength with the image's edges.
+
+    The removed signal is averaged over 3x3x3 voxels first: independent noise averages out,
+    anatomy does not. Pearson's r within the object, 0 when there is no variation.
+    """
+    import SimpleITK as sitk
+
+    strength = np.abs(from_itk(sitk.BoxMean(unplaced(removed.astype(np.float32)), [1, 1, 1])))
+    return _pearson(strength[inside], gradient[inside])
+
+
+def neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """Correlation of the removed signal between voxels that touch, mean over the axes."""
+    values = []
+    for axis in range(3):
+        if removed.shape[axis] < 2:
+            continue
+        first, second = _shifted(removed, axis)
+        both = np.logical_and(*_shifted(inside, axis))
+        values.append(_pearson(first[both], second[both]))
+    return float(np.mean(values)) if values else 0.0
+
+
+def _shifted(array: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    length = array.shape[axis]
+    return (
+        array.take(range(length - 1), axis=axis),
+        array.take(range(1, length), axis=axis),
+    )
+
+
+def _pearson(first: NDArray[Any], second: NDArray[Any]) -> float:
+    if first.size < 2 or first.std() == 0 or second.std() == 0:
+        return 0.0
+    a = first.astype(np.float64) - first.mean(dtype=np.float64)
+    b = second.astype(np.float64) - second.mean(dtype=np.float64)
+    return float((a * b).mean() / np.sqrt((a * a).mean() * (b * b).mean()))
+
+
+def super_resolution_evidence(
+    before: NDArray[Any],
+    interpolated: NDArray[Any],
+    after: NDArray[Any],
+    source: Geometry,
+    target: Geometry,
+    residual_percent: float,
+    tolerated_percent: float,
+) -> tuple[list[Measure], list[str]]:
+    """Evidence of super-resolution, and warnings.
+
+    Args:
+        before: the input on ``source``; interpolated, after: on ``target``.
+        residual_percent: of the data consistency, root mean square in percent of the peak.
+        tolerated_percent: what the input's own noise leaves of it.
+    """
+    edges = edge_mask(gradient_magnitude(after, target))
+    measures = [
+        Measure(name, old, new, "mm", "Distance of voxel centres.")
+        for name, old, new in zip(
+            ("Spacing x", "Spacing y", "Spacing z"), source.spacing, target.spacing, strict=True
+        )
+    ]
+    measures += [
+        Measure(
+            "Edge sharpness",
+            edge_sharpness(interpolated, target, edges),
+            edge_sharpness(after, target, edges),
+            "%/mm",
+            "Mean gradient at the strongest edges, before: plain interpolation.",
+        ),
+        Measure(
+            "Mean",
+            float(before.mean(dtype=np.float64)),
+            float(after.mean(dtype=np.float64)),
+            "",
+            "Of the whole volume; should not move.",
+        ),
+        Measure(
+            "Data consistency",
+            None,
+            residual_percent,
+            "% of peak",
+            "What is left between the input and the output put back into thick slices.",
+        ),
+    ]
+    warnings = []
+    if residual_percent > max(CONSISTENCY_PERCENT, 2 * tolerated_percent):
+        warnings.append(
+            f"The output, put back into thick slices, differs from the input by "
+            f"{residual_percent:.2f} % of the peak; details may be invented."
+        )
+    return measures, warnings
+
+
+def segment_evidence(volumes_ml: dict[str, float]) -> tuple[list[Measure], list[str]]:
+    """Volume of each structure, and a warning for what was not found."""
+    measures = [
+        Measure(f"Volume of {name}", None, ml, "ml", "Voxel count times voxel volume.")
+        for name, ml in volumes_ml.items()
+    ]
+    missing = [name for name, ml in volumes_ml.items() if ml == 0]
+    if volumes_ml and len(missing) == len(volumes_ml):
+        return measures, ["Nothing was found; check that the volume shows what the model is for."]
+    return measures, [f"'{name}' was not found." for name in missing]

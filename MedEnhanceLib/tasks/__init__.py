@@ -1,0 +1,1 @@
+"""One file per task, each telling its story from input to result."""

@@ -1,0 +1,101 @@
+"""Denoise: estimate the noise, remove it, keep air and units, and show what was removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.filters import Filter
+from MedEnhanceLib.intensity import scaling_named
+from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.quality.evidence import denoise_evidence
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
+from MedEnhanceLib.tiles import Box, bounding_box
+from MedEnhanceLib.volume import Volume
+
+# Voxels around the content that are worked on too, so that its rim sees air as it should.
+CONTENT_MARGIN = 4
+
+
+def denoise(
+    volume: Volume, model: Model, options: DenoiseOptions, reporter: Reporter
+) -> tuple[Volume, list[Measure], list[str], Traces]:
+    """The denoised volume (float32, in the input's units and place), evidence and warnings."""
+    is_mr = modality_of(volume) != "CT"
+    reporter.phase("Estimating the noise", 0.05)
+    sigma = options.noise or estimate_noise(volume.voxels, is_mr)
+    if sigma == 0:
+        unchanged = volume.with_voxels(volume.voxels.astype(np.float32))
+        return unchanged, [], ["No noise was found, so nothing was changed."], FILTER_TRACES
+    reporter.phase("Removing noise", 0.9)
+    clean, traces = _clean(volume.voxels, model, sigma, is_mr, options, reporter)
+    clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
+    reporter.phase("Measuring what changed", 1.0)
+    measures, warnings = denoise_evidence(
+        volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
+    )
+    blended = _blend(volume.voxels, clean, options.strength)
+    return volume.with_voxels(blended), measures, warnings, traces
+
+
+def _clean(
+    voxels: NDArray[Any],
+    model: Model,
+    sigma: float,
+    is_mr: bool,
+    options: DenoiseOptions,
+    reporter: Reporter,
+) -> tuple[NDArray[np.float32], Traces]:
+    if isinstance(model, Filter):
+        return model.run(voxels, sigma, is_mr), FILTER_TRACES
+    assert isinstance(model, Bundle)  # the catalogue holds filters and bundles only
+    from MedEnhanceLib.engine.inference import regress
+
+    forward = open_network(model, options, reporter)
+    scaling = scaling_named(model.input.normalisation, voxels)
+    box = _content(voxels)
+    image = scaling.normalise(voxels[box.slices])
+    values: dict[str, NDArray[np.float32] | float] = {"image": image, "noise": sigma / scaling.scale}
+    output = regress(forward, [values[name] for name in model.input.channels], options.tile)
+    clean = voxels.astype(np.float32)
+    clean[box.slices] = scaling.restore(output)
+    return clean, traces_of(forward)
+
+
+def _content(voxels: NDArray[Any]) -> Box:
+    """The box outside of which there is only masked-out air, exactly zero."""
+    shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
+    box = bounding_box(voxels != 0)
+    return Box((0, 0, 0), shape) if box is None else box.grown(CONTENT_MARGIN, shape)
+
+
+def _keep_sign(before: NDArray[Any], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An image without values below zero stays one."""
+    return np.maximum(after, 0) if before.min() >= 0 else after
+
+
+def _keep_air(before: NDArray[Any], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Masked-out background, zero together with all its neighbours, stays zero."""
+    import SimpleITK as sitk
+
+    used = unplaced((before != 0).astype(np.uint8))
+    near = from_itk(sitk.BinaryDilate(used, [1, 1, 1], sitk.sitkBox))
+    return np.where(near > 0, after, np.float32(0))
+
+
+def _blend(
+    before: NDArray[Any], after: NDArray[np.float32], strength: float
+) -> NDArray[np.float32]:
+    if strength == 1:
+        return after
+    weight = np.float32(strength)
+    return before.astype(np.float32) * (1 - weight) + after * weight

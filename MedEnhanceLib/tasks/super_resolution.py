@@ -1,0 +1,220 @@
+"""Super-resolution: interpolate axis by axis, sharpen, and stay true to what was measured."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.acquisition import (
+    apply_along,
+    interpolate_axis,
+    slice_matrix,
+)
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.filters import Filter
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.intensity import Scaling, scaling_named
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
+from MedEnhanceLib.quality.evidence import super_resolution_evidence
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
+from MedEnhanceLib.volume import Volume
+
+# Refining by less than this is left to the viewer's own interpolation.
+LEAST_FACTOR = 1.05
+# The networks are fed the factor over this, to keep their inputs near one.
+FACTOR_UNIT = 4.0
+AXIS_NAMES = "xyz"
+CONSISTENCY_STEPS = 3
+CONSISTENCY_GOAL_PERCENT = 0.2
+REGULARISATION = 0.01
+MOST_VOXELS = 2_000_000_000
+
+
+def super_resolve(
+    volume: Volume, model: Model, options: SuperResolutionOptions, reporter: Reporter
+) -> tuple[Volume, list[Measure], list[str], Traces]:
+    """The refined volume (float32, same field of view), evidence and warnings."""
+    target = target_geometry(volume.geometry, options)
+    reporter.phase("Estimating the noise", 0.05)
+    sigma = estimate_noise(volume.voxels)
+    reporter.phase("Adding resolution", 0.85)
+    interpolated = _interpolated(volume.voxels, target)
+    if isinstance(model, Filter):
+        fine = model.run(volume.voxels, volume.geometry, target)
+        traces = FILTER_TRACES
+    else:
+        fine, traces = _sharpened(volume, target, model, options, sigma, reporter)
+    reporter.phase("Checking against the input", 0.92)
+    scale = float(np.abs(volume.voxels).max())
+    noise_percent = 100 * sigma / scale
+    if not isinstance(model, Filter):
+        goal = max(CONSISTENCY_GOAL_PERCENT, noise_percent) * scale / 100
+        fine = _made_consistent(volume.voxels, fine, goal)
+    if volume.voxels.min() >= 0:
+        fine = np.maximum(fine, 0)
+    residual = 100 * _rms(volume.voxels - acquire(fine, volume.voxels.shape)) / scale
+    reporter.phase("Measuring what changed", 1.0)
+    measures, warnings = super_resolution_evidence(
+        volume.voxels, interpolated, fine, volume.geometry, target, residual, noise_percent
+    )
+    return volume.with_voxels(fine, target), measures, warnings, traces
+
+
+def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geometry:
+    """The grid asked for; by default the finest spacing of the volume along every axis.
+
+    Raises:
+        OptionsError: when nothing would be refined, an axis would become coarser, or the result
+            would be too large.
+    """
+    factors = _factors(source, options)
+    if any(f < 1 / LEAST_FACTOR for f in factors):
+        coarser = AXIS_NAMES[int(np.argmin(factors))]
+        raise OptionsError(
+            f"The spacing wanted along {coarser} is coarser than the volume's "
+            f"{_mm(source.spacing)}; super-resolution only refines: give a smaller spacing."
+        )
+    kept = [f if f >= LEAST_FACTOR else 1.0 for f in factors]
+    if all(f == 1 for f in kept):
+        raise OptionsError(
+            f"With a spacing of {_mm(source.spacing)} there is nothing to refine; give a --factor "
+            "(e.g. 2 2 2) or a smaller --spacing."
+        )
+    for axis, factor in enumerate(kept):
+        if factor > LARGEST_FACTOR:
+            raise OptionsError(
+                f"Refining {AXIS_NAMES[axis]} {factor:.1f} times is more than {LARGEST_FACTOR:g} "
+                "times; ask for a larger spacing."
+            )
+        if factor > 1 and source.size[axis] < 2:
+            raise OptionsError(
+                f"The volume has one voxel along {AXIS_NAMES[axis]} (size {source.size}); there is "
+                "nothing between slices to find."
+            )
+    if math.prod(n * f for n, f in zip(source.size, kept, strict=True)) > MOST_VOXELS:
+        raise OptionsError(
+            f"Refining {source.size} voxels {tuple(kept)} times gives more than {MOST_VOXELS:.0e} "
+            "voxels; crop the volume, or ask for a larger spacing."
+        )
+    return source.refined(kept)
+
+
+def acquire(fine: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """``fine`` as seen in Gaussian slices that are as thick as they are apart."""
+    coarse = fine
+    for axis in range(3):
+        if coarse.shape[axis] != shape[axis]:
+            coarse = apply_along(slice_matrix(coarse.shape[axis], shape[axis]), coarse, axis)
+    return coarse
+
+
+def _factors(source: Geometry, options: SuperResolutionOptions) -> tuple[float, ...]:
+    if options.factor is not None:
+        return options.factor
+    wanted = options.spacing or (min(source.spacing),) * 3
+    return tuple(s / w for s, w in zip(source.spacing, wanted, strict=True))
+
+
+def _interpolated(voxels: NDArray[Any], target: Geometry) -> NDArray[np.float32]:
+    for axis, size in enumerate(target.shape):
+        if voxels.shape[axis] != size:
+            voxels = interpolate_axis(voxels, axis, size)
+    return voxels.astype(np.float32, copy=False)
+
+
+def _sharpened(
+    volume: Volume,
+    target: Geometry,
+    model: Model,
+    options: SuperResolutionOptions,
+    sigma: float,
+    reporter: Reporter,
+) -> tuple[NDArray[np.float32], Traces]:
+    """Refine axis after axis with the network, in steps no larger than it was trained on."""
+    assert isinstance(model, Bundle)  # the catalogue holds filters and bundles only
+    forward = open_network(model, options, reporter)
+    scaling = scaling_named(model.input.normalisation, volume.voxels)
+    image = scaling.normalise(volume.voxels)
+    steps = _steps(volume.geometry.shape, target.shape, model.ranges.get("factor", (1.0, 4.0))[1])
+    begin, end = reporter.begin, reporter.end
+    for number, (axis, size) in enumerate(steps):
+        reporter.begin = begin + (end - begin) * number / len(steps)
+        reporter.end = begin + (end - begin) * (number + 1) / len(steps)
+        forward.done = 0
+        noise = estimate_noise(image) if number else sigma / scaling.scale
+        image = _refine_axis(image, axis, size, noise, forward, options.tile)
+    return Scaling(scaling.offset, scaling.scale).restore(image), traces_of(forward)
+
+
+def _steps(
+    shape: tuple[int, int, int], target: tuple[int, int, int], largest: float
+) -> list[tuple[int, int]]:
+    """(axis, size) of each refinement; a factor beyond the trained range is taken in several."""
+    steps = []
+    for axis in range(3):
+        ratio = target[axis] / shape[axis]
+        if ratio == 1:
+            continue
+        count = max(1, math.ceil(math.log(ratio) / math.log(largest) - 1e-6))
+        steps += [(axis, round(shape[axis] * ratio ** (n / count))) for n in range(1, count + 1)]
+    return steps
+
+
+def _refine_axis(
+    image: NDArray[np.float32], axis: int, size: int, noise: float, forward: Any, tile: int | None
+) -> NDArray[np.float32]:
+    from MedEnhanceLib.engine.inference import regress
+
+    factor = size / image.shape[axis]
+    fine = interpolate_axis(image, axis, size)
+    values = {
+        "image": np.moveaxis(fine, axis, 0),
+        "factor": factor / FACTOR_UNIT,
+        "noise": noise,
+    }
+    output = regress(forward, [values[name] for name in forward.bundle.input.channels], tile)
+    return np.moveaxis(output, 0, axis)
+
+
+def _made_consistent(
+    coarse: NDArray[Any], fine: NDArray[np.float32], goal: float
+) -> NDArray[np.float32]:
+    """Back-projection: add to ``fine`` what its acquisition lacks of ``coarse``.
+
+    Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L, with the regularised pseudo-inverse
+    of the acquisition. Ends when the root mean square of what is lacking is ``goal``, the noise.
+    """
+    for _ in range(CONSISTENCY_STEPS):
+        lacking = coarse - acquire(fine, coarse.shape)
+        if _rms(lacking) <= goal:
+            break
+        for axis in range(3):
+            if fine.shape[axis] != lacking.shape[axis]:
+                inverse = _pseudo_inverse(fine.shape[axis], coarse.shape[axis])
+                lacking = apply_along(inverse, lacking, axis)
+        fine = fine + lacking
+    return fine
+
+
+def _pseudo_inverse(fine: int, coarse: int) -> NDArray[np.float64]:
+    """(fine, coarse): the smallest change of the fine image that makes a wanted coarse change."""
+    forward = slice_matrix(fine, coarse)
+    gram = forward @ forward.T
+    ridge = REGULARISATION * np.trace(gram) / coarse * np.eye(coarse)
+    return np.linalg.solve(gram + ridge, forward).T
+
+
+def _rms(values: NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
+
+
+def _mm(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{v:.3g}" for v in values) + " mm"
