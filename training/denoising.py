@@ -35,9 +35,7 @@ class Denoising:
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = [self._sample(rng) for _ in range(self.batch_size)]
         inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
-        return Batch(
-            torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights)
-        )
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights))
 
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One noisy patch with its noise level, the clean patch, and weights 1 / sigma."""
@@ -66,9 +64,7 @@ class Denoising:
         return measures
 
 
-def choose_reference(
-    scans: list[Reference], sigma: float, rng: np.random.Generator
-) -> Reference:
+def choose_reference(scans: list[Reference], sigma: float, rng: np.random.Generator) -> Reference:
     """The scan as it was made, where its own noise hardly matters; else a quieted one."""
     scanned, *quieted = scans
     if sigma >= LEAST_NOISE_OVER_REFERENCE * scanned.noise and rng.random() < 0.5:
@@ -79,8 +75,10 @@ def choose_reference(
 def validation_patch(name: str, scan: FloatArray) -> Reference:
     """The middle of a validation scan, quieted by averaging in-plane neighbours."""
     quieted = next(r for r in reversed(quiet_references(name, scan)[:4]) if not r.as_scanned)
-    starts = [max(0, (n - p) // 2) for n, p in zip(quieted.voxels.shape, VALIDATION_PATCH)]
-    window = tuple(slice(s, s + p) for s, p in zip(starts, VALIDATION_PATCH))
+    starts = [
+        max(0, (n - p) // 2) for n, p in zip(quieted.voxels.shape, VALIDATION_PATCH, strict=True)
+    ]
+    window = tuple(slice(s, s + p) for s, p in zip(starts, VALIDATION_PATCH, strict=True))
     even = quieted.voxels[window]
     even = even[tuple(slice(0, n // 2 * 2) for n in even.shape)]
     return Reference(name, np.ascontiguousarray(even), quieted.noise, False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
     add_rician_noise,
@@ -13,12 +14,22 @@ from MedEnhanceLib.acquisition import (
     interpolation_matrix,
     slice_matrix,
 )
-from training.data import FOREGROUND, FloatArray, is_thick_sliced, mr_scans, quiet_references
+from training.data import (
+    FOREGROUND,
+    FloatArray,
+    Reference,
+    average_neighbours,
+    is_thick_sliced,
+    mr_scans,
+    quiet_references,
+)
 from training.patches import random_contrast, random_patch, random_turn
 from training.recipe import Batch, Config
 
 VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
+LARGE_ERROR = 5.0
+"""Per cent of the peak from which the loss grows linearly."""
 MARGIN = 8
 """Voxels cut off at both ends along the thick axis, so that patches have no mirrored edge."""
 
@@ -34,29 +45,24 @@ class SuperResolution:
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
         ]
-        self.validation = [
-            validation_block(scan) for scan in mr_scans(data, "validation").values()
-        ]
+        self.validation = [validation_block(scan) for scan in mr_scans(data, "validation").values()]
 
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = [self._sample(rng) for _ in range(self.batch_size)]
         inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
-        return Batch(
-            torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights)
-        )
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights))
 
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One interpolated patch with factor and noise level, the sharp patch, its weights."""
         depth, height, width = self.patch
         scans = self.training[rng.integers(len(self.training))]
-        reference = scans[0] if rng.random() < 0.6 else scans[rng.integers(len(scans))]
-        axis = choose_axis(reference.voxels, rng)
+        reference, axis = choose_reference(scans, rng)
         voxels = np.moveaxis(reference.voxels, axis, 0)
         sharp = random_patch(voxels, (depth + 2 * MARGIN, height, width), rng)
         order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
         sharp = random_contrast(random_turn(sharp, rng, order), rng)
         slices = self._slices(sharp.shape[0], rng)
-        sigma = 0.0 if rng.random() < 0.4 else float(rng.uniform(*self.noise))
+        sigma = 0.0 if rng.random() < 0.5 else float(rng.uniform(*self.noise))
         blurred = acquire_and_interpolate(sharp, slices, sigma, rng)
         inside = slice(MARGIN, MARGIN + depth)
         target = sharp[inside]
@@ -74,8 +80,12 @@ class SuperResolution:
         return max(1, round(fine / rng.uniform(*self.factors)))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean absolute error in per cent of the peak, tissue counting more than air."""
-        return 100 * ((output - batch.target).abs() * batch.weight).mean()
+        """Huber loss in per cent of the peak, tissue counting more than air.
+
+        It is quadratic for small errors, so that edges count more than the reference's noise.
+        """
+        error = 100 * (output - batch.target) * batch.weight
+        return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=LARGE_ERROR)
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation."""
@@ -92,21 +102,33 @@ class SuperResolution:
         return measures
 
 
-def choose_axis(voxels: FloatArray, rng: np.random.Generator) -> int:
-    """The axis to thicken: any, but of thick-sliced scans nearly always one in-plane."""
-    if is_thick_sliced(voxels) and rng.random() < 0.9:
-        return int(rng.integers(1, 3))
-    return int(rng.integers(3))
+def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[Reference, int]:
+    """A reference, and the axis of it to thicken.
+
+    Mostly one that was quieted by averaging across the axis and keeps its detail along it. Of
+    thick-sliced scans the axis is nearly always one in-plane.
+    """
+    scanned, *quieted = scans
+    if is_thick_sliced(scanned.voxels):
+        axis = int(rng.integers(1, 3)) if rng.random() < 0.9 else 0
+        return (quieted[0] if axis == 0 or rng.random() < 0.5 else scanned), axis
+    axis = int(rng.integers(3))
+    kind = rng.random()
+    if kind < 0.35:
+        return scanned, axis
+    # Averages over the axes (0, 1), (0, 2), (1, 2): the one that leaves out `axis`.
+    return quieted[2 - axis] if kind < 0.85 else quieted[3], axis
 
 
 def acquire_and_interpolate(
     sharp: FloatArray, slices: int, sigma: float, rng: np.random.Generator
 ) -> FloatArray:
     """Thick slices with a random profile and noise, interpolated back along axis 0."""
-    if rng.random() < 0.3:
+    kind = rng.random()
+    if kind < 0.25:
         matrix = slice_matrix(sharp.shape[0], slices, "box", 1.0)
     else:
-        ratio = round(float(rng.uniform(0.75, 1.25)), 2) if rng.random() < 0.7 else 1.0
+        ratio = round(float(rng.uniform(0.75, 1.25)), 2) if kind < 0.6 else 1.0
         matrix = slice_matrix(sharp.shape[0], slices, "gaussian", ratio)
     thick = apply_along(matrix, sharp, 0)
     if sigma > 0:
@@ -121,8 +143,14 @@ def network_input(interpolated: FloatArray, factor: float, sigma: float) -> Floa
 
 
 def validation_block(scan: FloatArray) -> FloatArray:
-    """The middle of a validation scan as (thick axis, ...): an axis with small voxels first."""
-    voxels = np.moveaxis(scan, 1, 0) if is_thick_sliced(scan) else scan
+    """The middle of a validation scan with an axis of small voxels first.
+
+    It is quieted by averaging across that axis, which leaves the detail along it.
+    """
+    if is_thick_sliced(scan):
+        voxels = average_neighbours(np.moveaxis(scan, 1, 0), (2,))
+    else:
+        voxels = average_neighbours(scan, (1, 2))
     size = [VALIDATION_DEPTH, *(min(n // 2 * 2, VALIDATION_SIZE) for n in voxels.shape[1:])]
     starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]
     window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
