@@ -1,0 +1,264 @@
+"""The client's side: give the inference process a job, hear of it, get the result."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+from MedEnhanceLib.errors import MedEnhanceError, WorkerError
+from MedEnhanceLib.options import Options, options_from_json
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
+from MedEnhanceLib.worker.folder import (
+    discard_files,
+    input_file,
+    output_file,
+    remove_stale_folders,
+    store_voxels,
+    take_voxels,
+)
+from MedEnhanceLib.worker.process import Process, default_command
+from MedEnhanceLib.worker.protocol import CANCELLED, Event, Job, from_line, to_line
+
+POLL_SECONDS = 0.003
+WAIT_SECONDS = 0.05
+CLOSE_SECONDS = 3.0
+CANCEL_SECONDS = 20.0
+NOTE_LENGTH = 500
+
+
+class Worker:
+    """A process that runs one job at a time and keeps its models between jobs.
+
+    To be used from one thread. Nothing is started before the first job; after a crash, or after
+    `close`, the next job starts a new process.
+
+    Args:
+        python: the Python to run it with, by default the one that runs this. Slicer must name
+            its PythonSlicer, since its own executable is the application.
+        environment: variables for the process, by default those of this one.
+        command: the whole command, for special ways to start it; ``python`` is then not used.
+    """
+
+    def __init__(
+        self,
+        python: str | os.PathLike[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        self._python, self._environment, self._command = python, environment, command
+        self._process: Process | None = None
+        self._job = ""
+        self._cancelled = False
+        self._deadline = float("inf")
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job has been given whose last event has not been heard yet."""
+        return bool(self._job)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.exit_code is None
+
+    def submit(
+        self,
+        volume: Volume,
+        task: Task | str,
+        model: str = "auto",
+        options: Options | dict[str, Any] | None = None,
+        model_folders: Iterable[str | os.PathLike[str]] = (),
+        trusted: Iterable[str] = (),
+    ) -> str:
+        """Begin a job and return its name. The arguments are those of `enhance` and `Catalog`.
+
+        Raises:
+            WorkerError: when a job is running, or the process cannot be started.
+            OptionsError: when the options make no sense.
+        """
+        if self.busy:
+            raise WorkerError(
+                "The inference process is still working; wait for its result or cancel it first."
+            )
+        task = Task.named(str(task))
+        job = Job(
+            id=secrets.token_hex(8),
+            task=task,
+            model=model,
+            options=options_from_json(task, options) if isinstance(options, dict) else options,
+            model_folders=tuple(os.fspath(folder) for folder in model_folders),
+            trusted=tuple(trusted),
+            geometry=volume.geometry,
+            modality=volume.modality,
+            units=volume.units,
+        )
+        self._hand_over(job, volume)
+        self._job, self._cancelled, self._deadline = job.id, False, float("inf")
+        return job.id
+
+    def poll(self, patience: float = POLL_SECONDS) -> list[Event]:
+        """What has happened since the last call, after at most ``patience`` seconds.
+
+        Progress, then exactly one last event per job: result, error or cancelled. A process that
+        died is reported as an error.
+        """
+        process = self._process
+        if process is None:
+            return []
+        # Asked first, so that whatever it said before it ended is heard below.
+        exit_code = process.exit_code
+        events = [event for line in process.receive(patience) for event in self._heard(line)]
+        if self.busy and exit_code is not None:
+            # Its last words may still be on the way through the pipe.
+            rest = process.receive(WAIT_SECONDS)
+            events += [event for line in rest for event in self._heard(line)]
+        if exit_code is not None:
+            events += self._died(exit_code)
+        elif self.busy and time.monotonic() > self._deadline:
+            events.append(self._over(Event("cancelled", self._job, message=CANCELLED)))
+            self.close(force=True)
+        return events
+
+    def wait(self, on_event: Callable[[Event], None] | None = None) -> Result:
+        """Wait for the job's result.
+
+        Args:
+            on_event: called with every event.
+
+        Raises:
+            MedEnhanceError: of the kind that the job failed with; `CancelledError` when it was
+                cancelled; `WorkerError` when there is no job, or the process died.
+        """
+        if not self.busy:
+            raise WorkerError("There is no job to wait for; submit one first.")
+        while True:
+            for event in self.poll(WAIT_SECONDS):
+                if on_event is not None:
+                    on_event(event)
+                if event.result is not None:
+                    return event.result
+                if event.is_last:
+                    raise event.exception
+
+    def cancel(self, grace: float = CANCEL_SECONDS) -> None:
+        """Ask the job to stop; the event "cancelled" follows.
+
+        Args:
+            grace: seconds after which a process that does not obey is ended by force.
+        """
+        if not self.busy or self._process is None or self._cancelled:
+            return
+        self._cancelled = True
+        self._deadline = time.monotonic() + grace
+        # A process that is gone is reported by the next poll.
+        with contextlib.suppress(OSError):
+            self._process.send(to_line({"do": "cancel", "id": self._job}))
+
+    def close(self, force: bool = False) -> None:
+        """End the process and remove everything it left; a running job is dropped silently.
+
+        Args:
+            force: do not give it time to end by itself.
+        """
+        process, self._process, self._job = self._process, None, ""
+        if process is not None:
+            process.end(0.0 if force else CLOSE_SECONDS)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _hand_over(self, job: Job, volume: Volume) -> None:
+        process = self._running_process()
+        try:
+            store_voxels(volume.voxels, input_file(process.folder, job.id))
+        except OSError as error:
+            discard_files(process.folder, job.id)
+            raise WorkerError(
+                f"The voxels cannot be handed to the inference process ({error.strerror}); free "
+                f"some space on the disk of '{process.folder.parent}'."
+            ) from error
+        try:
+            process.send(to_line({"do": "run", **job.to_json()}))
+        except OSError as error:
+            said = process.said()
+            self.close(force=True)
+            raise WorkerError(
+                "The inference process ended as soon as it was started; see the details in the log."
+            ) from (MedEnhanceError(said) if said else error)
+
+    def _running_process(self) -> Process:
+        if self._process is not None and self._process.exit_code is not None:
+            self.close()
+        if self._process is None:
+            remove_stale_folders()
+            command = self._command or default_command(self._python)
+            self._process = Process(command, self._environment)
+        return self._process
+
+    def _heard(self, line: bytes) -> list[Event]:
+        """The event in a line; none when it is garbage, which is only noted."""
+        assert self._process is not None
+        folder = self._process.folder
+        try:
+            event = Event.from_json(
+                from_line(line), lambda job: take_voxels(output_file(folder, job))
+            )
+        except OSError as error:
+            sentence = f"The result cannot be fetched ({error.strerror}); run it again."
+            return [self._over(Event("error", self._job, message=sentence, error="WorkerError"))]
+        except (ValueError, KeyError, TypeError, MedEnhanceError) as error:
+            # A launcher or a wrapper may print before the process takes hold of its channel.
+            self._process.note(f"[not an event: {line[:NOTE_LENGTH]!r} ({error})]")
+            return []
+        if event.job not in ("", self._job) or not self.busy:
+            # The end of a job that was given up.
+            return []
+        return [self._over(event) if event.is_last else event]
+
+    def _died(self, exit_code: int) -> list[Event]:
+        said = self._process.said() if self._process is not None else ""
+        job = self._job
+        self.close(force=True)
+        if not job:
+            return []
+        if self._cancelled:
+            return [Event("cancelled", job, message=CANCELLED, details=said)]
+        sentence = (
+            f"The inference process ended unexpectedly ({_explained(exit_code)}); run it again, "
+            "with smaller tiles or on the CPU if it was short of memory."
+        )
+        return [Event("error", job, message=sentence, details=said, error="WorkerError")]
+
+    def _over(self, event: Event) -> Event:
+        """The job's last event, as it is told."""
+        assert self._process is not None
+        job, self._job = self._job, ""
+        discard_files(self._process.folder, job)
+        if self._cancelled:
+            return Event("cancelled", job, message=CANCELLED, details=event.details)
+        return replace(event, job=job)
+
+
+def _explained(exit_code: int) -> str:
+    if exit_code == -9:
+        return "killed, often for lack of memory"
+    if exit_code < 0:
+        return f"signal {-exit_code}"
+    # Windows reports its faults as large numbers, known by their hexadecimal form.
+    return f"exit code {exit_code:#x}" if exit_code > 0xFFFF else f"exit code {exit_code}"

@@ -1,0 +1,290 @@
+"""Crashes, orphans, garbage on the pipe and folders left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib.errors import WorkerError
+from MedEnhanceLib.volume import Volume
+from MedEnhanceLib.worker import Worker
+from MedEnhanceLib.worker.folder import PREFIX, is_running, make_folder, remove_stale_folders
+from MedEnhanceLib.worker.process import Process, Tail
+from MedEnhanceLib.worker.protocol import from_line
+
+from .conftest import FAKE, MANY_POLLS, last_event, poll_until
+
+HERE = Path(__file__).parent
+posix = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+
+
+def wait_until_gone(pid: int, folder: Path) -> None:
+    """A bounded wait until there is neither the process nor anything in the folder."""
+    waiting = subprocess.Popen([sys.executable, "-c", WATCHER, str(pid), str(folder)])
+    assert waiting.wait() == 0, f"process {pid} or {list(folder.iterdir())} is still there"
+
+
+WATCHER = """
+import os, sys, time
+from MedEnhanceLib.worker.folder import is_running
+def dead(pid):
+    if not is_running(pid):
+        return True
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return False
+for _ in range(1200):
+    if dead(int(sys.argv[1])) and not os.listdir(sys.argv[2]):
+        sys.exit(0)
+    time.sleep(0.05)
+sys.exit(1)
+"""
+
+
+def test_a_crash_costs_the_job_and_the_next_one_starts_anew(
+    worker: Worker, volume: Volume, temporary: Path
+) -> None:
+    worker.submit(volume, "denoise", "exit")
+    event = last_event(worker)
+    assert (event.kind, event.error) == ("error", "WorkerError")
+    assert "exit code 7" in event.message and "run it again" in event.message
+    assert "last words" in event.details
+    assert not worker.alive and not worker.busy
+    assert list(temporary.iterdir()) == []
+    worker.submit(volume, "denoise")
+    np.testing.assert_array_equal(worker.wait().volume.voxels, volume.voxels * 2)
+
+
+@posix
+def test_a_killed_process_raises_in_wait(worker: Worker, volume: Volume) -> None:
+    worker.submit(volume, "denoise", "die")
+    with pytest.raises(WorkerError, match="killed, often for lack of memory"):
+        worker.wait()
+
+
+@posix
+def test_a_process_that_died_between_jobs_is_replaced(worker: Worker, volume: Volume) -> None:
+    worker.submit(volume, "denoise")
+    pid = worker.wait().provenance["pid"]
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(MANY_POLLS):
+        if not worker.alive:
+            break
+        assert worker.poll(0.05) == []
+    worker.submit(volume, "denoise")
+    assert worker.wait().provenance["pid"] != pid
+
+
+def test_a_command_that_is_no_worker(volume: Volume, temporary: Path) -> None:
+    with Worker(command=[sys.executable, "-c", "raise SystemExit('not a worker')"]) as worker:
+        # It may be gone before or after the job reaches it.
+        with pytest.raises(WorkerError, match="ended"):
+            worker.submit(volume, "denoise")
+            worker.wait()
+        assert not worker.busy
+    assert list(temporary.iterdir()) == []
+
+
+def test_closing_while_a_job_runs(volume: Volume, temporary: Path) -> None:
+    for force in (False, True):
+        worker = Worker(command=FAKE)
+        worker.submit(volume, "denoise", "deaf")
+        poll_until(worker, lambda event: event.kind == "progress")
+        worker.close(force)
+        assert not worker.alive and not worker.busy
+        assert worker.poll() == []
+        assert list(temporary.iterdir()) == []
+
+
+def test_a_forgotten_worker_ends(volume: Volume, temporary: Path) -> None:
+    worker = Worker(command=FAKE)
+    worker.submit(volume, "denoise")
+    pid = worker.wait().provenance["pid"]
+    with pytest.warns(ResourceWarning, match="still running"):
+        del worker
+    wait_until_gone(pid, temporary)
+
+
+@posix
+def test_a_worker_whose_parent_is_killed_goes_with_its_folder(temporary: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, str(HERE / "forgetful_parent.py"), str(temporary), *FAKE],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent.parent)},
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert is_running(pid) and list(temporary.iterdir())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until_gone(pid, temporary)
+
+
+@posix
+def test_a_worker_behind_a_killed_launcher_goes_too(volume: Volume, temporary: Path) -> None:
+    launcher = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
+    worker = Worker(command=[sys.executable, "-c", launcher, *FAKE])
+    worker.submit(volume, "denoise")
+    pid = worker.wait().provenance["pid"]
+    launcher_pid = worker._process._popen.pid
+    assert pid != launcher_pid
+    worker.submit(volume, "denoise", "deaf")
+    poll_until(worker, lambda event: event.kind == "progress")
+    os.kill(launcher_pid, signal.SIGKILL)
+    assert last_event(worker).kind == "error"
+    wait_until_gone(pid, temporary)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense\n",
+        b"\xff\xfe\n",
+        b"[1, 2]\n",
+        b"{}\n",
+        b'{"do": "dance"}\n',
+    ],
+)
+def test_garbage_to_the_process_is_answered_and_survived(
+    worker: Worker, volume: Volume, line: bytes
+) -> None:
+    worker.submit(volume, "denoise", "wait")
+    worker._process.send(line)
+    event = last_event(worker)
+    assert event.kind == "error" and "not a job" in event.message
+    assert worker.alive
+
+
+def test_a_job_cannot_name_a_file_elsewhere(volume: Volume) -> None:
+    from MedEnhanceLib.worker.protocol import Job
+
+    for name in ("../escape", "a/b", "", "c:x"):
+        with pytest.raises(WorkerError, match="no name for a job"):
+            Job(name, "denoise", "auto", None, (), (), volume.geometry, "", "")
+
+
+def test_garbage_from_the_process_is_noted_and_survived(worker: Worker, volume: Volume) -> None:
+    # The fake greets before it takes hold of its channel, as a launcher might.
+    worker.submit(volume, "denoise")
+    worker.wait()
+    assert "a launcher's greeting" in worker._process.said()
+    worker.submit(volume, "denoise", "exit")
+    assert "a launcher's greeting" in last_event(worker).details
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}",
+        b"null",
+        b'{"kind": "party"}',
+        b'{"kind": "progress", "job": "", "progress": {"speed": 3}, "result": null}',
+        b'{"kind": "result"',
+    ],
+)
+def test_lines_that_are_no_events_are_never_taken_for_one(
+    worker: Worker, volume: Volume, line: bytes
+) -> None:
+    worker.submit(volume, "denoise", "wait")
+    assert worker._heard(line) == []
+    assert "not an event" in worker._process.said()
+    worker.cancel()
+    assert last_event(worker).kind == "cancelled"
+
+
+def test_a_result_without_its_voxels_is_an_error(worker: Worker, volume: Volume) -> None:
+    job = worker.submit(volume, "denoise", "wait")
+    facts = {"task": "denoise", "geometry": volume.geometry.to_json(), "evidence": []}
+    facts.update(provenance={}, warnings=[], modality="", units="")
+    event = {"kind": "result", "job": job, "progress": None, "message": "", "details": ""}
+    line = json.dumps({**event, "error": "", "result": facts}).encode()
+    (heard,) = worker._heard(line)
+    assert heard.kind == "error" and "cannot be fetched" in heard.message
+    assert not worker.busy
+
+
+def test_the_process_alone_speaks_the_protocol(temporary: Path) -> None:
+    process = Process(FAKE, None)
+    process.send(b"hello?\n")
+    escaping = {"do": "run", "id": "../../escape", "task": "denoise", "model": "double"}
+    escaping.update(options=None, model_folders=[], trusted=[], modality="", units="")
+    escaping["geometry"] = {"size": [1, 1, 1], "spacing": [1, 1, 1], "origin": [0, 0, 0]}
+    escaping["geometry"]["direction"] = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    process.send(json.dumps(escaping).encode() + b"\n")
+    lines: list[bytes] = []
+    for _ in range(MANY_POLLS):
+        lines += process.receive(0.05)
+        if len(lines) == 3:
+            break
+    assert lines[0].strip() == b"a launcher's greeting"
+    assert from_line(lines[1])["kind"] == "error"
+    assert "no name for a job" in from_line(lines[2])["message"]
+    process.end(60)
+    assert process.exit_code == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_only_forgotten_folders_are_swept(temporary: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = socket.gethostname()
+
+    def folder(name: str, owner: object) -> Path:
+        path = temporary / f"{PREFIX}{name}"
+        path.mkdir()
+        (path / "owner.json").write_text(json.dumps(owner))
+        (path / "x.in.npy").write_bytes(b"voxels")
+        return path
+
+    forgotten = folder("forgotten", {"pid": ended.pid, "host": here})
+    mine = make_folder()
+    kept = [
+        mine,
+        folder("elsewhere", {"pid": ended.pid, "host": f"not-{here}"}),
+        folder("strange", ["no owner"]),
+        temporary / f"{PREFIX}file",
+        temporary / "somebody-elses",
+    ]
+    kept[-2].touch()
+    kept[-1].mkdir()
+    if os.name != "nt":
+        link = temporary / f"{PREFIX}link"
+        target = temporary / "target"
+        target.mkdir()
+        (target / "owner.json").write_text(json.dumps({"pid": ended.pid, "host": here}))
+        link.symlink_to(target, target_is_directory=True)
+        kept += [link, target]
+    remove_stale_folders()
+    assert not forgotten.exists()
+    assert all(path.exists() for path in kept)
+
+
+def test_starting_sweeps(worker: Worker, volume: Volume, temporary: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    forgotten = temporary / f"{PREFIX}forgotten"
+    forgotten.mkdir()
+    owner = {"pid": ended.pid, "host": socket.gethostname()}
+    (forgotten / "owner.json").write_text(json.dumps(owner))
+    worker.submit(volume, "denoise")
+    worker.wait()
+    assert not forgotten.exists()
+
+
+def test_what_was_printed_is_kept_within_bounds() -> None:
+    tail = Tail(100)
+    for number in range(1000):
+        tail.add(f"{number:07d}\n".encode())
+    text = tail.text()
+    assert len(text) <= 100
+    assert text.endswith("0000999\n")
