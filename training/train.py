@@ -23,6 +23,8 @@ from torch.utils.tensorboard import SummaryWriter
 from MedEnhanceLib.engine import networks
 from training.recipe import Config, Recipe, make_recipe
 
+SAY_EVERY = 50
+
 
 def main() -> None:
     args = parse_arguments()
@@ -69,6 +71,8 @@ class Training:
         with SummaryWriter(str(self.folder)) as log:
             while self.step < self.config["steps"] and self.stale < self.config["patience"]:
                 losses.append(self._learn())
+                if self.step % SAY_EVERY == 0:
+                    print(f"step {self.step}: loss {np.mean(losses[-SAY_EVERY:]):.4f}", flush=True)
                 if self.step % self.config["validate_every"] == 0:
                     self.seconds = time.monotonic() - started
                     self._report(log, float(np.mean(losses)))

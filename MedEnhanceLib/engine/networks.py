@@ -14,6 +14,12 @@ from torch import nn
 from torch.nn import functional
 
 FOLD = 2
+DETAIL_REACH = 1
+"""Voxels on each side that `local_detail` looks at."""
+DETAIL_GAIN = 10.0
+SIGMA_GAIN = 10.0
+"""Detail and noise are a few per cent of the peak; these bring them to the image's size."""
+LEAST_SIGMA = 1e-4
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -30,6 +36,11 @@ def depth_to_space(x: torch.Tensor) -> torch.Tensor:
     b, c, d, h, w = x.shape
     x = x.reshape(b, c // FOLD**3, FOLD, FOLD, FOLD, d, h, w)
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // FOLD**3, d * FOLD, h * FOLD, w * FOLD)
+
+
+def local_detail(x: torch.Tensor) -> torch.Tensor:
+    """What an image (B, 1, D, H, W) has beyond the mean of each voxel's 3x3x3 surroundings."""
+    return x - functional.avg_pool3d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
 class ResidualBlock(nn.Module):
@@ -74,20 +85,24 @@ class NoiseAwareDenoiser(nn.Module):
     Input (B, 2, D, H, W): the image over its robust peak, and the noise's standard deviation
     in the same unit (constant or varying over the volume). Output (B, 1, D, H, W): the clean
     image. D, H, W must be even. The residual is predicted in units of sigma, so that faint
-    noise is treated with the same relative care as strong noise.
+    noise is treated with the same relative care as strong noise; for the same reason the body
+    is also shown the image's detail in units of sigma, in which noise always looks alike.
     """
 
     def __init__(self, width: int = 48, blocks: int = 5) -> None:
         super().__init__()
-        self.residual = HalfResolutionNet(2, width, blocks)
+        self.residual = HalfResolutionNet(3, width, blocks)
 
     @property
     def halo(self) -> int:
-        return self.residual.halo
+        """Voxels on each side of an output voxel that may influence it."""
+        return self.residual.halo + DETAIL_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         image, sigma = x[:, :1], x[:, 1:2]
-        return image - sigma * self.residual(x)
+        noise_like = torch.asinh(local_detail(image) / sigma.clamp_min(LEAST_SIGMA))
+        features = torch.cat([image, sigma * SIGMA_GAIN, noise_like], dim=1)
+        return image - sigma * self.residual(features)
 
 
 class ThroughPlaneSuperResolver(nn.Module):
@@ -100,11 +115,15 @@ class ThroughPlaneSuperResolver(nn.Module):
 
     def __init__(self, width: int = 40, blocks: int = 4) -> None:
         super().__init__()
-        self.residual = HalfResolutionNet(3, width, blocks)
+        self.residual = HalfResolutionNet(4, width, blocks)
 
     @property
     def halo(self) -> int:
-        return self.residual.halo
+        """Voxels on each side of an output voxel that may influence it."""
+        return self.residual.halo + DETAIL_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x[:, :1] + self.residual(x)
+        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
+        detail = local_detail(image) * DETAIL_GAIN
+        features = torch.cat([image, factor, sigma * SIGMA_GAIN, detail], dim=1)
+        return image + self.residual(features) / DETAIL_GAIN

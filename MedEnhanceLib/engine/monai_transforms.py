@@ -1,0 +1,128 @@
+"""What MedEnhance's MR models need before and after the network, as MONAI dictionary transforms.
+
+They let the bundles run under ``python -m monai.bundle run`` in the way of the library: the same
+robust peak, the same noise estimate, the same spline. Images are channel-first (1, x, y, z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config.type_definitions import KeysCollection
+from monai.data.meta_tensor import MetaTensor
+from monai.transforms.transform import MapTransform
+from numpy.typing import NDArray
+
+from MedEnhanceLib.acquisition import interpolate_axis
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.noise import estimate_noise
+
+Data = dict[Hashable, Any]
+PEAK = "medenhance_peak"
+SHAPE = "medenhance_shape"
+AFFINE = "medenhance_affine"
+AXIS = "medenhance_axis"
+FOLD = 2
+
+
+class NoiseChanneld(MapTransform):
+    """Divide the image by its robust peak and add a channel with its noise level.
+
+    The result has even sizes; :class:`RestorePeakd` undoes both on the prediction.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Data:
+        result = dict(data)
+        for key in self.key_iterator(result):
+            voxels = _voxels(result[key])
+            peak, sigma = robust_peak(voxels), estimate_noise(voxels)
+            channels = np.stack([voxels, np.full_like(voxels, sigma)]) / np.float32(peak)
+            _remember(result, peak, voxels.shape, _affine(result[key]), 0)
+            result[key] = torch.from_numpy(_even(channels))
+        return result
+
+
+class ThroughPlaneChannelsd(MapTransform):
+    """Interpolate along the thickest axis, put that axis first, add factor and noise channels.
+
+    Args:
+        factor: how many times finer; None refines to the finest spacing of the other axes.
+    """
+
+    def __init__(
+        self, keys: KeysCollection, factor: float | None = None, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.factor = factor
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Data:
+        result = dict(data)
+        for key in self.key_iterator(result):
+            voxels, affine = _voxels(result[key]), _affine(result[key])
+            spacing = np.linalg.norm(affine[:3, :3], axis=0)
+            axis = int(np.argmax(spacing))
+            size = round(voxels.shape[axis] * (self.factor or spacing.max() / spacing.min()))
+            factor = size / voxels.shape[axis]
+            peak, sigma = robust_peak(voxels), estimate_noise(voxels)
+            image = np.moveaxis(interpolate_axis(voxels, axis, size), axis, 0) / np.float32(peak)
+            flat = np.ones_like(image)
+            channels = np.stack([image, flat * (factor / 4), flat * (sigma / peak)])
+            _remember(result, peak, image.shape, _refined(affine, axis, factor), axis)
+            result[key] = torch.from_numpy(_even(channels))
+        return result
+
+
+class RestorePeakd(MapTransform):
+    """Bring the prediction back to the image's unit, size, axes and place."""
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Data:
+        result = dict(data)
+        x, y, z = (int(n) for n in np.asarray(result[SHAPE]).ravel())
+        for key in self.key_iterator(result):
+            output = torch.as_tensor(result[key])[:, :x, :y, :z] * float(result[PEAK])
+            output = torch.moveaxis(output, 1, 1 + int(result[AXIS]))
+            affine = torch.as_tensor(np.asarray(result[AFFINE]).reshape(4, 4))
+            result[key] = MetaTensor(output.contiguous(), affine=affine)
+        return result
+
+
+def _voxels(image: Any) -> NDArray[np.float32]:
+    """(x, y, z) of a channel-first image with one channel."""
+    array = np.asarray(image, dtype=np.float32)
+    if array.ndim != 4 or len(array) != 1:
+        raise ValueError(f"One 3D image is needed, but the data has the shape {array.shape}.")
+    return array[0]
+
+
+def _affine(image: Any) -> NDArray[np.float64]:
+    affine = image.affine if isinstance(image, MetaTensor) else np.eye(4)
+    return np.asarray(affine, dtype=np.float64)
+
+
+def _refined(affine: NDArray[np.float64], axis: int, factor: float) -> NDArray[np.float64]:
+    """The affine with smaller voxels along ``axis`` and the same outer edges."""
+    change = np.eye(4)
+    change[axis, axis] = 1 / factor
+    change[axis, 3] = 0.5 / factor - 0.5
+    return affine @ change
+
+
+def _even(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pad (C, x, y, z) at the far ends to even sizes by repeating the last voxels."""
+    missing = [(0, 0), *((0, -n % FOLD) for n in channels.shape[1:])]
+    return np.ascontiguousarray(np.pad(channels, missing, mode="edge"), dtype=np.float32)
+
+
+def _remember(
+    data: Data, peak: float, shape: tuple[int, ...], affine: NDArray[np.float64], axis: int
+) -> None:
+    data[PEAK], data[SHAPE], data[AFFINE], data[AXIS] = peak, np.array(shape), affine, axis
