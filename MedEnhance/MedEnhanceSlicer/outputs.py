@@ -6,6 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.task import Task
 
 from .bridge import fillVolumeNode, isLabelMap
 from .segments import fillSegmentationNode
@@ -39,12 +40,12 @@ def storeResult(result, inputNode, name, outputNode=None):
     :param outputNode: node to fill instead of making a new one.
     """
     scene = inputNode.GetScene()
-    nodeClass = (
-        "vtkMRMLSegmentationNode" if isLabelMap(result.output) else "vtkMRMLScalarVolumeNode"
-    )
-    checkOutputNode(outputNode, inputNode, nodeClass)
-    if outputNode is None:
-        outputNode = scene.AddNewNodeByClass(nodeClass, scene.GenerateUniqueName(name))
+    checkOutputNode(outputNode, inputNode, result.task)
+    isNew = outputNode is None
+    if isNew:
+        outputNode = scene.AddNewNodeByClass(
+            outputClass(result.task), scene.GenerateUniqueName(name)
+        )
     try:
         outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
         placeInStudy(outputNode, inputNode)
@@ -57,16 +58,22 @@ def storeResult(result, inputNode, name, outputNode=None):
             copyAppearance(outputNode, inputNode)
         describe(outputNode, inputNode, result)
     except Exception:
-        if not outputNode.GetAttribute("MedEnhance.Task"):
+        if isNew:
             scene.RemoveNode(outputNode)
         raise
     return outputNode
 
 
-def checkOutputNode(outputNode, inputNode, nodeClass):
-    """Raise VolumeError when the chosen output cannot take the result."""
+def outputClass(task):
+    """Class of the node that a task makes."""
+    return SEGMENTATION if task is Task.SEGMENT else VOLUME
+
+
+def checkOutputNode(outputNode, inputNode, task):
+    """Raise VolumeError when the chosen output cannot take the task's result."""
     if outputNode is None:
         return
+    nodeClass = outputClass(task)
     if outputNode is inputNode:
         raise VolumeError(
             "The output is the input volume itself, which is never overwritten; choose another "

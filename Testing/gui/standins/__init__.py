@@ -15,6 +15,8 @@ callable, and values of a wrong type are refused.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
 import types
 from typing import Any
@@ -26,6 +28,8 @@ def install() -> None:
 
     if "qt" in sys.modules:
         return
+    _keep_singletons_alive()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6 import QtWidgets
 
     from . import application, module_base, parameter_node, pythonqt, ui_loader, widgets
@@ -41,6 +45,16 @@ def install() -> None:
     _submodule("slicer.i18n", {"tr": lambda text: text, "translate": lambda _context, text: text})
     _submodule("slicer.ScriptedLoadableModule", module_base.EXPORTS, names=module_base.EXPORTS)
     _submodule("slicer.parameterNodeWrapper", parameter_node.EXPORTS, names=parameter_node.EXPORTS)
+
+
+def _keep_singletons_alive() -> None:
+    """PySide6 gives away references to None, True and False that it does not own.
+
+    From Python 3.12 on they are immortal; before, the interpreter aborts when the count is zero.
+    """
+    if sys.version_info < (3, 12):
+        for singleton in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(singleton)).value += 1 << 30
 
 
 def _submodule(name: str, contents: dict[str, Any], names: Any = ()) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import typing
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,9 +133,7 @@ def parameterNodeWrapper(cls: type) -> type:
         for connection in self._guis.pop(tag):
             connection.disconnect()
 
-    def add_observer(
-        self: Any, event: Any, callback: Callable[..., Any], priority: float = 0.0
-    ) -> int:
+    def add_observer(self: Any, event: Any, callback: Any, priority: float = 0.0) -> int:
         return int(self.parameterNode.AddObserver(event, callback, priority))
 
     for name, parameter in parameters.items():

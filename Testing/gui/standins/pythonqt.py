@@ -18,6 +18,7 @@ import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 SOURCES = (QtCore, QtGui, QtWidgets, QtUiTools)
+PLAIN = (QtWidgets.QListWidgetItem,)
 
 slot_errors: list[str] = []
 """Tracebacks of exceptions that escaped from slots; a test with any of them has failed."""
@@ -203,8 +204,23 @@ class _Namespace:
         return Enumerator(getattr(QtCore.Qt, name))
 
 
+class PlainWrapper:
+    """A Qt value that is no QObject, such as an entry of a list: methods only."""
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.native, name)
+        if not callable(value):
+            raise AttributeError(f"{type(self.native).__name__} has no method '{name}'")
+        return _method(value)
+
+
 def wrap(value: Any) -> Any:
     """A value that comes out of Qt."""
+    if isinstance(value, PLAIN):
+        return PlainWrapper(value)
     if isinstance(value, QtCore.QObject):
         key = shiboken6.getCppPointer(value)[0]
         known = _instances.get(key)
@@ -225,7 +241,7 @@ def unwrap(value: Any) -> Any:
     """A value that goes into Qt."""
     if isinstance(value, Wrapper):
         return value._target()
-    if isinstance(value, Enumerator):
+    if isinstance(value, (Enumerator, PlainWrapper)):
         return value.native
     if isinstance(value, WrapperMeta):
         return value.native

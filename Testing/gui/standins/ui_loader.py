@@ -44,7 +44,7 @@ def _check_widgets(root: ElementTree.Element, top: QWidget) -> None:
         if meta.className() != class_name:
             raise RuntimeError(f"'{name}' is a {meta.className()}, the .ui file says {class_name}")
         for entry in element.findall("property"):
-            known = meta.indexOfProperty(entry.get("name", "")) >= 0
+            known = meta.indexOfProperty(entry.get("name", "")) >= 0 or entry.get("name") == "buddy"
             if not known and entry.get("stdset") != "0":
                 raise RuntimeError(f"'{name}' ({class_name}) has no property '{entry.get('name')}'")
 

@@ -46,6 +46,12 @@ class qMRMLWidget(QWidget):  # noqa: N801
         return self.__dict__.get("_scene")
 
 
+class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):  # noqa: N801
+    """What the application puts a module's panel into."""
+
+    isEntered = _stored(bool, "isEntered", False)
+
+
 class qMRMLNodeComboBox(QWidget):  # noqa: N801
     """Chooses a node of some classes; follows additions and removals in its scene."""
 
@@ -266,5 +272,5 @@ class ctkSliderWidget(QWidget):  # noqa: N801
     singleStep = _of_spin_box(float, "singleStep")
 
 
-QMRML = (qMRMLWidget, qMRMLNodeComboBox)
+QMRML = (qMRMLWidget, qMRMLNodeComboBox, qSlicerScriptedLoadableModuleWidget)
 CTK = (ctkCollapsibleButton, ctkSliderWidget)

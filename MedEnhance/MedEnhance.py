@@ -1,0 +1,278 @@
+"""MedEnhance: denoise, super-resolve and segment medical volumes in 3D Slicer.
+
+From Slicer's Python console:
+
+    import MedEnhance
+    logic = MedEnhance.MedEnhanceLogic()
+    node = logic.process(getNode("Head"), "denoise")
+    job = logic.process(getNode("Head"), "segment", wait=False, onEvent=print)
+"""
+
+import logging
+from typing import Annotated
+
+import slicer
+import vtk
+from MedEnhanceSlicer import dependencies, jobs, sampleData
+from MedEnhanceSlicer.modelList import Choice
+from MedEnhanceSlicer.outputs import checkOutputNode
+from MedEnhanceSlicer.outputs import outputName as defaultOutputName
+from MedEnhanceSlicer.panel import Panel
+from MedEnhanceSlicer.parameters import (
+    AUTOMATIC_MODEL,
+    DeviceChoice,
+    NoiseChoice,
+    ResolutionChoice,
+    TaskChoice,
+)
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.options import options_from_json
+from MedEnhanceLib.task import Task
+
+
+class MedEnhance(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "MedEnhance"
+        parent.categories = ["Filtering", "Segmentation"]
+        parent.dependencies = []
+        parent.contributors = ["The MedEnhance contributors"]
+        parent.helpText = _(
+            "Denoise, super-resolve and segment medical volumes with trained networks, and "
+            "measure what was changed. Choose a volume and a task, and press Apply. The input is "
+            "never changed. Research use only; not for diagnosis. "
+            '<a href="https://github.com/MedEnhance/SlicerMedEnhance">Documentation</a>'
+        )
+        parent.acknowledgementText = _(
+            "Networks are built with PyTorch and MONAI; the manner of the panel owes much to "
+            "SlicerNNUnet, TotalSegmentator and TorchIO."
+        )
+        slicer.app.connect("startupCompleted()", sampleData.register)
+
+
+@parameterNodeWrapper
+class MedEnhanceParameterNode:
+    """Everything the user sets; saved and restored with the scene."""
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    task: TaskChoice = TaskChoice.DENOISE
+    model: str = AUTOMATIC_MODEL
+    device: DeviceChoice = DeviceChoice.AUTOMATIC
+    strength: Annotated[float, WithinRange(0, 1)] = 1.0
+    noise: NoiseChoice = NoiseChoice.ESTIMATED
+    noiseLevel: Annotated[float, WithinRange(0.01, 100000)] = 10.0
+    resolution: ResolutionChoice = ResolutionChoice.ISOTROPIC
+    spacingI: Annotated[float, WithinRange(0.05, 20)] = 1.0
+    spacingJ: Annotated[float, WithinRange(0.05, 20)] = 1.0
+    spacingK: Annotated[float, WithinRange(0.05, 20)] = 1.0
+    factorI: Annotated[float, WithinRange(1, 8)] = 1.0
+    factorJ: Annotated[float, WithinRange(1, 8)] = 1.0
+    factorK: Annotated[float, WithinRange(1, 8)] = 2.0
+    labels: str = ""
+    keepLargest: bool = True
+    fillHoles: bool = True
+    outputVolume: vtkMRMLScalarVolumeNode
+    outputSegmentation: vtkMRMLSegmentationNode
+
+
+class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The module's panel: its life in Slicer. What it shows and does is in `Panel`."""
+
+    def __init__(self, parent=None):
+        self.logic = None
+        self.panel = None
+        self._parameterNode = None
+        self._guiTag = None
+        VTKObservationMixin.__init__(self)
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedEnhance.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = self.createLogic()
+        self.panel = Panel(self.ui, self.logic)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
+        self.initializeParameterNode()
+
+    def createLogic(self):
+        return MedEnhanceLogic()
+
+    def cleanup(self):
+        self.setParameterNode(None)
+        self.removeObservers()
+        jobs.closeSharedRunner()
+
+    def enter(self):
+        self.initializeParameterNode()
+
+    def exit(self):
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event):
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onNodeAdded(self, caller, event):
+        """Select the first volume that is loaded while the panel is open."""
+        if self._parameterNode is not None and self._parameterNode.inputVolume is None:
+            self.selectFirstVolume()
+
+    def initializeParameterNode(self):
+        self.setParameterNode(self.logic.getParameterNode())
+        self.selectFirstVolume()
+
+    def selectFirstVolume(self):
+        if self._parameterNode.inputVolume is None:
+            first = firstVolume()
+            if first is not None:
+                self._parameterNode.inputVolume = first
+
+    def setParameterNode(self, parameterNode):
+        """Connect the panel to a parameter node, or to none."""
+        modified = vtk.vtkCommand.ModifiedEvent
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, modified, self.onParametersModified)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, modified, self.onParametersModified)
+        self.panel.setParameters(parameterNode)
+
+    def onParametersModified(self, caller=None, event=None):
+        self.panel.update()
+
+    def onReload(self):
+        """Forget the helper packages too, so that all code is read again."""
+        forgetHelpers()
+        super().onReload()
+
+
+class MedEnhanceLogic(ScriptedLoadableModuleLogic):
+    """Runs models on volume nodes, from the panel and from Python.
+
+    :param runner: a JobRunner; by default the one shared by this Slicer.
+    :param catalog: a MedEnhanceLib Catalog; by default the shipped and the user's models.
+    """
+
+    def __init__(self, runner=None, catalog=None):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._runner = runner
+        self._catalog = catalog
+
+    @property
+    def runner(self):
+        return self._runner or jobs.sharedRunner()
+
+    @property
+    def catalog(self):
+        if self._catalog is None:
+            self._catalog = Catalog.default()
+        return self._catalog
+
+    def getParameterNode(self):
+        return MedEnhanceParameterNode(super().getParameterNode())
+
+    def choose(self, inputVolume, task, model=AUTOMATIC_MODEL):
+        """The model that would run, and whether it suits the volume; see `Choice`."""
+        return Choice(self.catalog, inputVolume, Task.named(str(task)), model)
+
+    def process(
+        self,
+        inputVolume,
+        task,
+        model=AUTOMATIC_MODEL,
+        options=None,
+        wait=True,
+        outputName=None,
+        onEvent=None,
+        outputNode=None,
+    ):
+        """Run a model on a volume.
+
+        :param inputVolume: vtkMRMLScalarVolumeNode; it is not changed.
+        :param task: "denoise", "super-resolution" or "segment".
+        :param model: id from the list of models, or "auto" for the one that suits best.
+        :param options: the library's options, or a dictionary of them, e.g. ``{"strength": 0.7}``.
+        :param wait: return the result's node when it is there (Slicer stays responsive), rather
+            than a `Job` at once.
+        :param outputName: name of the new node.
+        :param onEvent: called with the `Job` at every progress and at its end.
+        :param outputNode: node to fill instead of making a new one.
+        :return: the new node, or the `Job`.
+        :raises MedEnhanceError: says in one sentence what is wrong and what to do.
+        """
+        task = Task.named(str(task))
+        if options is None or isinstance(options, dict):
+            options = options_from_json(task, options or {})
+        chosen = self.choose(inputVolume, task, model).require()
+        dependencies.checkFor(chosen)
+        checkOutputNode(outputNode, inputVolume, task)
+        name = outputName or defaultOutputName(inputVolume, task, chosen.is_trained)
+        job = jobs.Job(inputVolume, task, chosen, options, name, outputNode, onEvent)
+        self.runner.start(job)
+        return job.wait() if wait else job
+
+    def close(self):
+        """End the inference process and give back its memory; the next run starts another."""
+        self.runner.close()
+
+
+class MedEnhanceTest(ScriptedLoadableModuleTest):
+    """Runs the shipped models on the shipped samples, in this Slicer."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        from MedEnhanceSlicer import selfTest
+
+        for check in selfTest.CHECKS:
+            self.setUp()
+            self.delayDisplay(check.__doc__)
+            check(self, MedEnhanceLogic())
+        jobs.closeSharedRunner()
+        self.delayDisplay("MedEnhance self test passed")
+
+
+def firstVolume():
+    """The first plain scalar volume of the scene that is not hidden, or None."""
+    scene = slicer.mrmlScene
+    for i in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
+        node = scene.GetNthNodeByClass(i, "vtkMRMLScalarVolumeNode")
+        isPlain = node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        if isPlain and not node.GetHideFromEditors() and node.GetImageData() is not None:
+            return node
+    return None
+
+
+def forgetHelpers():
+    """Drop MedEnhance's packages from Python's memory."""
+    import sys
+
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("MedEnhanceSlicer", "MedEnhanceLib"):
+            del sys.modules[name]
+    logging.debug("MedEnhance: helper packages will be read again")

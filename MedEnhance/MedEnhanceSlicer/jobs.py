@@ -1,0 +1,239 @@
+"""Runs one job at a time on the inference process, and puts its result into the scene.
+
+The process is asked for news by a timer, so nothing here blocks. The input node may be deleted and
+the scene may be closed at any moment: the run is then cancelled and its result dropped.
+"""
+
+import logging
+import shutil
+import time
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import CancelledError, WorkerError
+
+from .bridge import volumeFromNode
+from .outputs import storeResult
+
+POLL_MS = 50
+RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
+
+
+class Job:
+    """One run of one model on one volume.
+
+    Attributes:
+        state: RUNNING until it is DONE, FAILED or CANCELLED.
+        node: the result's node, once done.
+        result: the library's Result, once done.
+        error: the exception, when failed or cancelled.
+        progress: the library's latest Progress, or None.
+        warnings: sentences the process sent on the way.
+        details: what an expert would want to read after a failure, or "".
+    """
+
+    def __init__(self, inputNode, task, model, options, outputName, outputNode=None, onEvent=None):
+        self.inputNode = inputNode
+        self.inputName = inputNode.GetName()
+        self.task = task
+        self.model = model
+        self.options = options
+        self.outputName = outputName
+        self.outputNode = outputNode
+        self.onEvent = onEvent
+        self.state = RUNNING
+        self.node = None
+        self.result = None
+        self.error = None
+        self.progress = None
+        self.warnings = []
+        self.details = ""
+        self.cancelReason = None
+        self.runner = None
+
+    @property
+    def finished(self):
+        return self.state != RUNNING
+
+    @property
+    def cancelling(self):
+        return self.cancelReason is not None and not self.finished
+
+    def cancel(self, reason=None):
+        """Ask for the run to be stopped; it is CANCELLED shortly afterwards."""
+        if self.finished or self.cancelling:
+            return
+        self.cancelReason = reason or _("The run was cancelled; nothing was changed.")
+        self.runner.cancel()
+
+    def wait(self):
+        """Keep Slicer responsive until the run is over, and return the result's node.
+
+        :raises MedEnhanceError: when the run failed or was cancelled.
+        """
+        while not self.finished:
+            slicer.app.processEvents()
+            self.runner.poll()
+            if not self.finished:
+                time.sleep(0.01)
+        if self.error is not None:
+            raise self.error
+        return self.node
+
+    def inputIsThere(self):
+        return slicer.mrmlScene.IsNodePresent(self.inputNode)
+
+
+class JobRunner:
+    """Feeds the inference process and listens to it.
+
+    :param worker: a MedEnhanceLib Worker, or something like it; by default one is made when needed.
+    """
+
+    def __init__(self, worker=None):
+        self._worker = worker
+        self._job = None
+        self._timer = None
+
+    @property
+    def busy(self):
+        return self._job is not None
+
+    def start(self, job):
+        """Begin a job.
+
+        :raises MedEnhanceError: when another job is running or the input cannot be used.
+        """
+        if self.busy:
+            raise WorkerError(
+                f"MedEnhance is still working on '{self._job.inputName}'; wait for it or cancel it."
+            )
+        volume = volumeFromNode(job.inputNode)
+        if self._worker is None:
+            self._worker = newWorker()
+        folders = modelFolders(job.model)
+        self._worker.submit(
+            volume, job.task, model=job.model.id, options=job.options, model_folders=folders
+        )
+        job.runner = self
+        self._job = job
+        self._startTimer()
+        return job
+
+    def cancel(self):
+        """Ask the process to stop; its answer is awaited by polling."""
+        self._worker.cancel()
+
+    def poll(self):
+        """Take the process's news. Called by the timer; never blocks."""
+        job = self._job
+        if job is None:
+            return
+        if not job.inputIsThere():
+            job.cancel(_("The input volume was removed from the scene; the run was stopped."))
+        try:
+            events = self._worker.poll()
+        except Exception as error:
+            self._finish(job, FAILED, error)
+            return
+        for event in events:
+            if self._job is job:
+                self._handle(job, event)
+
+    def close(self):
+        """End the process. A job that is running is cancelled."""
+        job, self._job = self._job, None
+        if self._timer is not None:
+            self._timer.stop()
+        if self._worker is not None:
+            self._worker.close()
+        if job is not None:
+            self._finish(job, CANCELLED, CancelledError(_("MedEnhance was closed during the run.")))
+
+    def _startTimer(self):
+        if self._timer is None:
+            self._timer = qt.QTimer()
+            self._timer.setInterval(POLL_MS)
+            self._timer.connect("timeout()", self.poll)
+        self._timer.start()
+
+    def _handle(self, job, event):
+        if event.kind == "progress":
+            job.progress = event.progress
+            self._tell(job)
+        elif event.kind == "warning":
+            job.warnings.append(event.message)
+            self._tell(job)
+        elif job.cancelReason is not None or event.kind == "cancelled":
+            reason = job.cancelReason or event.message
+            self._finish(job, CANCELLED, CancelledError(reason))
+        elif event.kind == "error":
+            job.details = event.details
+            logging.error("MedEnhance: %s\n%s", event.message, event.details)
+            self._finish(job, FAILED, event.exception)
+        else:
+            self._store(job, event.result)
+
+    def _store(self, job, result):
+        target = job.outputNode
+        if target is not None and not slicer.mrmlScene.IsNodePresent(target):
+            target = None
+        try:
+            job.node = storeResult(result, job.inputNode, job.outputName, target)
+        except Exception as error:
+            logging.exception("MedEnhance could not store its result")
+            self._finish(job, FAILED, error)
+            return
+        job.result = result
+        job.warnings.extend(w for w in result.warnings if w not in job.warnings)
+        self._finish(job, DONE, None)
+
+    def _finish(self, job, state, error):
+        self._job = None
+        if self._timer is not None:
+            self._timer.stop()
+        job.state, job.error = state, error
+        self._tell(job)
+
+    def _tell(self, job):
+        if job.onEvent is None:
+            return
+        try:
+            job.onEvent(job)
+        except Exception:
+            logging.exception("MedEnhance: the listener of a run failed")
+
+
+def newWorker():
+    """The inference process, run by Slicer's own Python; it starts with the first job."""
+    from MedEnhanceLib.worker.client import Worker
+
+    return Worker(python=shutil.which("PythonSlicer"))
+
+
+def modelFolders(model):
+    """Folders the process must look into to find a model the user brought along."""
+    folder = getattr(model, "folder", None)
+    shipped = getattr(model, "shipped", True)
+    return () if folder is None or shipped else (str(folder),)
+
+
+_shared = None
+
+
+def sharedRunner():
+    """The runner of this Slicer: panel and console use one process, so that models stay warm."""
+    global _shared
+    if _shared is None:
+        _shared = JobRunner()
+    return _shared
+
+
+def closeSharedRunner():
+    """End the shared process; the next run starts another."""
+    global _shared
+    if _shared is not None:
+        _shared.close()
+        _shared = None

@@ -1,0 +1,48 @@
+"""The structures of a segmentation model, to be ticked."""
+
+import qt
+
+from .parameters import labelsFromText, labelsToText
+
+ROW_HEIGHT = 22
+MOST_ROWS = 6
+
+
+class LabelList:
+    """Keeps a list widget equal to a model's labels and the user's choice of them.
+
+    :param listWidget: QListWidget.
+    """
+
+    def __init__(self, listWidget):
+        self._list = listWidget
+        self._labels = ()
+
+    def show(self, labels, chosenText):
+        """Show the labels, ticking the chosen ones.
+
+        :param labels: MedEnhanceLib Labels.
+        :param chosenText: values as text ("1,2"), "" for all.
+        """
+        chosen = labelsFromText(chosenText)
+        wasBlocked = self._list.blockSignals(True)
+        if labels != self._labels:
+            self._labels = labels
+            self._list.clear()
+            for label in labels:
+                self._list.addItem(label.name)
+            self._list.setFixedHeight(ROW_HEIGHT * min(max(len(labels), 1), MOST_ROWS) + 4)
+        for row, label in enumerate(labels):
+            ticked = chosen is None or label.value in chosen
+            self._list.item(row).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
+        self._list.blockSignals(wasBlocked)
+
+    @property
+    def chosenText(self):
+        """The ticked values as text; "" when all are ticked, or none."""
+        ticked = [
+            label.value
+            for row, label in enumerate(self._labels)
+            if self._list.item(row).checkState() == qt.Qt.Checked
+        ]
+        return "" if len(ticked) == len(self._labels) else labelsToText(ticked)

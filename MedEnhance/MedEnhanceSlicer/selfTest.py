@@ -1,0 +1,124 @@
+"""What MedEnhanceTest checks inside Slicer: shipped models on shipped samples, end to end.
+
+Each check takes the test case, for its assertions, and a logic.
+"""
+
+import json
+
+import numpy as np
+import slicer
+import vtk
+
+from MedEnhanceLib.errors import CancelledError, VolumeError
+from MedEnhanceLib.task import Task
+
+from . import sampleData
+
+HEAD = "MedEnhance mr head t1"
+THICK_HEAD = "MedEnhance mr head t1 thick"
+HIPPOCAMPUS = "MedEnhance hippocampus t1"
+CROP_KJI = (24, 48, 48)
+
+
+def loadSample(name, crop=None):
+    """A sample as a volume node; cropped about its middle to (k, j, i) voxels if asked."""
+    from MedEnhanceLib.io import read_volume
+
+    from .bridge import ijkToRasMatrix
+
+    volume = read_volume(sampleData.sampleFiles()[name])
+    if crop is not None:
+        starts = [max(0, (n - c) // 2) for n, c in zip(volume.voxels.shape, crop, strict=True)]
+        ends = [s + min(c, n) for s, c, n in zip(starts, crop, volume.voxels.shape, strict=True)]
+        voxels = volume.voxels[tuple(slice(s, e) for s, e in zip(starts, ends, strict=True))]
+        geometry = volume.geometry.cropped(starts[::-1], voxels.shape[::-1])
+        volume = volume.with_voxels(voxels, geometry)
+    matrix = slicer.util.vtkMatrixFromArray(ijkToRasMatrix(volume.geometry))
+    return slicer.util.addVolumeFromArray(np.array(volume.voxels), matrix, name)
+
+
+def trainedModel(logic, task):
+    """The first shipped network for the task."""
+    return next(model for model in logic.catalog.models(task) if model.is_trained)
+
+
+def checkDenoise(test, logic):
+    """Denoising a noisy head brings it closer to the clean one, in the same place."""
+    clean = loadSample(HEAD, CROP_KJI)
+    voxels = slicer.util.arrayFromVolume(clean).astype(np.float32)
+    sigma = 0.07 * float(np.percentile(voxels, 99.9))
+    random = np.random.default_rng(0)
+    real, imaginary = random.normal(0, sigma, (2, *voxels.shape))
+    noisy = np.hypot(voxels + real, imaginary).astype(np.float32)
+    ijkToRas = vtk.vtkMatrix4x4()
+    clean.GetIJKToRASMatrix(ijkToRas)
+    node = slicer.util.addVolumeFromArray(noisy, ijkToRas, "Noisy")
+    model = trainedModel(logic, Task.DENOISE)
+    output = logic.process(node, "denoise", model=model.id, options={"noise": sigma})
+    foreground = voxels > voxels.max() * 10 / 255
+    before = np.sqrt(np.mean((noisy - voxels)[foreground] ** 2))
+    denoised = slicer.util.arrayFromVolume(output)
+    after = np.sqrt(np.mean((denoised - voxels)[foreground] ** 2))
+    test.assertLess(after, 0.6 * before)
+    test.assertTrue(np.array_equal(slicer.util.arrayFromVolume(node), noisy))
+    assertSameBounds(test, node, output)
+    provenance = json.loads(output.GetAttribute("MedEnhance.Provenance"))
+    test.assertIn(model.id, json.dumps(provenance))
+
+
+def checkSuperResolution(test, logic):
+    """Super-resolution of thick slices makes voxels isotropic and keeps the field of view."""
+    node = loadSample(THICK_HEAD, (16, 48, 48))
+    model = trainedModel(logic, Task.SUPER_RESOLUTION)
+    output = logic.process(node, "super-resolution", model=model.id)
+    spacing = np.array(output.GetSpacing())
+    test.assertLess(spacing.max() / spacing.min(), 1.1)
+    test.assertGreater(output.GetImageData().GetDimensions()[2], 16)
+    assertSameBounds(test, node, output)
+
+
+def checkSegment(test, logic):
+    """Segmenting the hippocampus crop finds both parts, named and coded, where the expert did."""
+    node = loadSample(HIPPOCAMPUS)
+    expert = slicer.util.arrayFromVolume(loadSample(HIPPOCAMPUS + " labels")) > 0
+    model = trainedModel(logic, Task.SEGMENT)
+    output = logic.process(node, "segment", model=model.id)
+    segmentation = output.GetSegmentation()
+    names = {
+        segmentation.GetNthSegment(i).GetName() for i in range(segmentation.GetNumberOfSegments())
+    }
+    test.assertEqual(names, {label.name for label in model.labels})
+    found = np.zeros(expert.shape, bool)
+    for segmentID in segmentation.GetSegmentIDs():
+        found |= slicer.util.arrayFromSegmentBinaryLabelmap(output, segmentID, node) > 0
+    dice = 2 * np.count_nonzero(found & expert) / (found.sum() + expert.sum())
+    test.assertGreater(dice, 0.75)
+
+
+def checkCancel(test, logic):
+    """A cancelled run leaves no node, and the next run works."""
+    node = loadSample(HEAD, CROP_KJI)
+    job = logic.process(node, "denoise", model="filter-non-local-means", wait=False)
+    job.cancel()
+    with test.assertRaises(CancelledError):
+        job.wait()
+    test.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), 1)
+    test.assertIsNotNone(logic.process(node, "denoise", model="filter-median"))
+
+
+def checkRefusal(test, logic):
+    """What is not a scalar image is refused in a sentence."""
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    with test.assertRaisesRegex(VolumeError, "'Labels' is a label map"):
+        logic.process(labels, "denoise")
+
+
+def assertSameBounds(test, node, other):
+    """Both volumes span the same box in RAS, to a hundredth of a millimetre."""
+    bounds = np.zeros((2, 6))
+    for row, volume in enumerate((node, other)):
+        volume.GetRASBounds(bounds[row])
+    test.assertLess(np.abs(bounds[0] - bounds[1]).max(), 0.01)
+
+
+CHECKS = (checkDenoise, checkSuperResolution, checkSegment, checkCancel, checkRefusal)

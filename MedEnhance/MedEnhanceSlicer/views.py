@@ -1,0 +1,85 @@
+"""What the panel says, as simple rich text; colours that the colour-blind can tell apart."""
+
+import html
+
+from slicer.i18n import tr as _
+
+COLORS = {"good": "#009e73", "warning": "#e69f00", "refused": "#d55e00"}
+
+
+def bannerStyle(verdict):
+    """Style sheet of the suitability banner; readable on light and dark backgrounds."""
+    color = COLORS[verdict]
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return (
+        f"QLabel {{ border-left: 3px solid {color}; "
+        f"background-color: rgba({red}, {green}, {blue}, 40); padding: 4px; }}"
+    )
+
+
+def bannerText(verdict, modelTitle, reasons):
+    """One paragraph: whether the model suits the volume, and why not."""
+    if verdict == "good":
+        return _("{model} suits this volume.").format(model=modelTitle)
+    return " ".join(reasons)
+
+
+def modelText(model):
+    """What a model is for, in a few words under the list."""
+    facts = [model.method, model.modality, model.body_part, ", ".join(model.contrasts)]
+    facts = " · ".join(fact for fact in facts if fact)
+    return f"{facts}. {model.description}" if model.description else facts
+
+
+def progressText(progress):
+    """Phase and time left."""
+    phase = progress.phase[:1].upper() + progress.phase[1:]
+    if progress.seconds_left is None:
+        return phase
+    return _("{phase}, about {time} left").format(phase=phase, time=duration(progress.seconds_left))
+
+
+def duration(seconds):
+    """A time for people, such as "8 s", "2 min 5 s" or "1 h 10 min"."""
+    seconds = max(0, round(seconds))
+    if seconds < 60:
+        return _("{seconds} s").format(seconds=seconds)
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return _("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)
+    hours, minutes = divmod(minutes, 60)
+    return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+
+
+def evidenceText(result):
+    """The measures as a small table, and the warnings."""
+    rows = "".join(_measureRow(measure) for measure in result.evidence)
+    head = "<tr><td></td><td><i>{}</i></td><td><i>{}</i></td></tr>".format(_("before"), _("after"))
+    table = f'<table cellspacing="4">{head}{rows}</table>' if rows else ""
+    warnings = "".join(f"<p>{html.escape(warning)}</p>" for warning in result.warnings)
+    return table + warnings
+
+
+def volumesText(labelMap):
+    """Millilitres of each structure; says so when nothing was found."""
+    volumes = labelMap.volumes_ml()
+    if not any(volumes.values()):
+        return "<p>" + _("Nothing was found.") + "</p>"
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td align='right'>{_number(ml)} ml</td></tr>"
+        for name, ml in volumes.items()
+    )
+    return f'<table cellspacing="4">{rows}</table>'
+
+
+def _measureRow(measure):
+    unit = f" {html.escape(measure.unit)}" if measure.unit else ""
+    before, after = (
+        "" if value is None else _number(value) + unit for value in (measure.before, measure.after)
+    )
+    name = html.escape(measure.name[:1].upper() + measure.name[1:])
+    return f"<tr><td>{name}</td><td>{before}</td><td>{after}</td></tr>"
+
+
+def _number(value):
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -1,0 +1,210 @@
+"""Runs seen from the panel, over an inference process that a test controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from Testing.gui.driver import PanelDriver
+from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.volumes import add_head
+
+OpenPanel = Callable[..., PanelDriver]
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head()
+    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+
+
+def volumes() -> list[str]:
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [node.GetName() for node in nodes]
+
+
+def test_apply_becomes_cancel_with_progress_and_back(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    ui = panel.ui
+    panel.apply()
+    assert ui.applyButton.text == "Cancel"
+    assert ui.progressBar.visible and ui.progressBar.maximum == 0
+    assert not ui.settingsCollapsibleButton.enabled
+    worker.report(0.42, "network", 65)
+    panel.wait_until(lambda: ui.progressBar.value == 420)
+    assert panel.status == "Network, about 1 min 5 s left"
+    worker.succeed(("The noise was estimated high.",))
+    panel.wait_for_end()
+    assert ui.applyButton.text == "Apply" and ui.applyButton.enabled
+    assert not ui.progressBar.visible
+    assert ui.settingsCollapsibleButton.enabled
+    assert panel.status == "Done: Head denoised (AI-processed)"
+    assert "Signal to noise" in ui.evidenceLabel.text
+    assert "The noise was estimated high." in ui.evidenceLabel.text
+    assert volumes() == ["Head", "Head denoised (AI-processed)"]
+
+
+def test_filters_are_not_called_ai(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.choose("modelComboBox", "Median")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert volumes()[-1] == "Head denoised (filtered)"
+
+
+def test_cancel_leaves_no_node(panel: PanelDriver, worker: FakeWorker) -> None:
+    worker.obeys = False
+    job = panel.apply()
+    panel.click("applyButton")
+    assert panel.ui.applyButton.text == "Cancelling..."
+    assert not panel.ui.applyButton.enabled
+    worker.succeed()
+    panel.wait_for_end()
+    assert job.state == "cancelled"
+    assert volumes() == ["Head"]
+    assert "cancelled" in panel.status
+    assert panel.ui.applyButton.text == "Apply" and panel.ui.applyButton.enabled
+
+
+def test_a_failure_is_one_sentence_and_the_next_run_works(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    job = panel.apply()
+    worker.fail("The device ran out of memory; use the CPU.")
+    panel.wait_for_end()
+    assert panel.status == "The device ran out of memory; use the CPU."
+    assert type(job.error).__name__ == "DeviceError" and job.details == "trace"
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert panel.status.startswith("Done")
+
+
+def test_two_runs_make_two_nodes(panel: PanelDriver, worker: FakeWorker) -> None:
+    for _ in range(2):
+        panel.apply()
+        worker.succeed()
+        panel.wait_for_end()
+    assert len(set(volumes())) == 3
+
+
+def test_a_chosen_output_is_filled_each_time(panel: PanelDriver, worker: FakeWorker) -> None:
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Target")
+    panel.choose("outputVolumeSelector", "Target")
+    for _ in range(2):
+        panel.apply()
+        worker.succeed()
+        panel.wait_for_end()
+    assert volumes() == ["Head", "Target"]
+
+
+def test_the_input_is_never_the_output(panel: PanelDriver, worker: FakeWorker) -> None:
+    before = slicer.util.arrayFromVolume(panel.parameters.inputVolume).copy()
+    panel.choose("outputVolumeSelector", "Head")
+    panel.click("applyButton")
+    assert "never overwritten" in panel.status
+    assert not worker.jobs
+    assert np.array_equal(slicer.util.arrayFromVolume(panel.parameters.inputVolume), before)
+
+
+def test_segments_are_measured(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.choose("taskComboBox", "Segment")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert "Anterior hippocampus" in panel.ui.evidenceLabel.text
+    assert " ml" in panel.ui.evidenceLabel.text
+    assert slicer.mrmlScene.GetFirstNodeByName("Head segmentation (AI-processed)") is not None
+
+
+def test_scene_closed_during_a_run(panel: PanelDriver, worker: FakeWorker) -> None:
+    worker.obeys = False
+    job = panel.apply()
+    slicer.mrmlScene.Clear(0)
+    panel.wait_until(lambda: worker.cancelled)
+    worker.succeed()
+    panel.wait_for_end()
+    assert job.state == "cancelled" and "removed from the scene" in panel.status
+    assert volumes() == []
+    add_head("Another")
+    panel.breathe()
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert volumes() == ["Another", "Another denoised (AI-processed)"]
+
+
+def test_input_deleted_during_a_run(panel: PanelDriver, worker: FakeWorker) -> None:
+    job = panel.apply()
+    slicer.mrmlScene.RemoveNode(panel.parameters.inputVolume)
+    panel.wait_for_end()
+    assert job.state == "cancelled" and "removed from the scene" in panel.status
+    assert volumes() == []
+    assert not panel.ui.applyButton.enabled
+
+
+def test_output_deleted_during_a_run_is_made_anew(panel: PanelDriver, worker: FakeWorker) -> None:
+    target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Target")
+    panel.choose("outputVolumeSelector", "Target")
+    panel.apply()
+    slicer.mrmlScene.RemoveNode(target)
+    worker.succeed()
+    panel.wait_for_end()
+    assert volumes() == ["Head", "Head denoised (AI-processed)"]
+
+
+def test_the_module_can_be_left_during_a_run(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.apply()
+    panel.leave()
+    worker.report(0.5, "network")
+    panel.wait_until(lambda: not worker.events)
+    worker.succeed()
+    panel.wait_for_end()
+    assert volumes()[-1] == "Head denoised (AI-processed)"
+    panel.enter()
+    assert panel.ui.applyButton.enabled
+
+
+def test_settings_can_change_from_outside_during_a_run(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    panel.apply()
+    panel.parameters.strength = 0.1
+    slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name="Later")
+    assert panel.ui.applyButton.text == "Cancel"
+    worker.succeed()
+    panel.wait_for_end()
+    assert "Head denoised (AI-processed)" in volumes()
+
+
+def test_a_second_run_at_once_is_refused_from_the_console(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    from MedEnhanceLib.errors import WorkerError
+
+    panel.apply()
+    logic: Any = panel.widget.logic
+    with pytest.raises(WorkerError, match="still working on 'Head'"):
+        logic.process(panel.parameters.inputVolume, "denoise")
+    assert panel.ui.applyButton.text == "Cancel"
+
+
+def test_closing_the_module_ends_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
+    job = panel.apply()
+    panel.widget.logic.close()
+    assert worker.closed and job.state == "cancelled"
+    assert "closed" in panel.status

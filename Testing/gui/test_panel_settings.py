@@ -1,0 +1,212 @@
+"""The panel shows what belongs to the task, and stores what the user sets in the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
+from Testing.gui.driver import PanelDriver
+from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.volumes import add_head
+
+OpenPanel = Callable[..., PanelDriver]
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
+    """A panel over a fake inference process, with a volume loaded."""
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head()
+    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+
+
+def shown(panel: PanelDriver, *names: str) -> list[bool]:
+    return [bool(getattr(panel.ui, name).visible) for name in names]
+
+
+def test_an_empty_scene_asks_for_a_volume(open_panel: OpenPanel) -> None:
+    panel = open_panel()
+    assert not panel.ui.applyButton.enabled
+    assert "Load or select a volume" in panel.ui.applyButton.toolTip
+    assert not panel.ui.suitabilityLabel.visible
+    assert panel.ui.useLabel.text.startswith("Research use only")
+
+
+def test_a_volume_loaded_later_is_selected(open_panel: OpenPanel) -> None:
+    panel = open_panel()
+    node = add_head()
+    panel.breathe()
+    assert panel.ui.inputSelector.currentNode() is node
+    assert panel.ui.applyButton.enabled
+
+
+def test_only_scalar_volumes_are_offered(panel: PanelDriver) -> None:
+    for kind in ("LabelMap", "Vector"):
+        slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}VolumeNode", kind)
+    assert panel.ui.inputSelector.nodeCount() == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "visible"), [("Denoise", 0), ("Super-resolution", 1), ("Segment", 2)]
+)
+def test_settings_follow_the_task(panel: PanelDriver, task: str, visible: int) -> None:
+    panel.choose("taskComboBox", task)
+    expected = [index == visible for index in range(3)]
+    assert shown(panel, "denoiseWidget", "superResolutionWidget", "segmentWidget") == expected
+    is_segment = visible == 2
+    assert shown(panel, "outputVolumeSelector", "outputSegmentationSelector") == [
+        not is_segment,
+        is_segment,
+    ]
+
+
+def test_denoise_options_reach_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
+    assert not panel.ui.noiseLevelSpinBox.visible
+    panel.choose("noiseComboBox", "By hand")
+    assert panel.ui.noiseLevelSpinBox.visible
+    panel.set_number("noiseLevelSpinBox", 12.5)
+    panel.set_number("strengthSlider", 0.4)
+    panel.ui.advancedCollapsibleButton.collapsed = False
+    panel.choose("deviceComboBox", "CPU")
+    panel.apply()
+    assert worker.jobs[-1][3] == DenoiseOptions(device="cpu", strength=0.4, noise=12.5)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("Isotropic", SuperResolutionOptions()),
+        ("Spacing", SuperResolutionOptions(spacing=(0.5, 1.0, 0.75))),
+        ("Factor", SuperResolutionOptions(factor=(1.0, 1.0, 3.0))),
+    ],
+)
+def test_super_resolution_options_reach_the_process(
+    panel: PanelDriver, worker: FakeWorker, choice: str, expected: SuperResolutionOptions
+) -> None:
+    panel.choose("taskComboBox", "Super-resolution")
+    panel.choose("resolutionComboBox", choice)
+    assert shown(panel, "spacingWidget", "factorWidget") == [
+        choice == "Spacing",
+        choice == "Factor",
+    ]
+    if choice == "Spacing":
+        panel.set_number("spacingISpinBox", 0.5)
+        panel.set_number("spacingKSpinBox", 0.75)
+    if choice == "Factor":
+        panel.set_number("factorKSpinBox", 3)
+    panel.apply()
+    assert worker.jobs[-1][3] == expected
+
+
+def test_segment_options_reach_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.choose("taskComboBox", "Segment")
+    panel.tick(0, False)
+    panel.click("fillHolesCheckBox")
+    panel.apply()
+    assert worker.jobs[-1][3] == SegmentOptions(labels=(2,), keep_largest=True, fill_holes=False)
+
+
+def test_all_structures_are_wanted_by_default(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.choose("taskComboBox", "Segment")
+    names = [panel.ui.labelsListWidget.item(row).text() for row in range(2)]
+    assert names == ["Anterior hippocampus", "Posterior hippocampus"]
+    panel.tick(0, False)
+    panel.tick(0, True)
+    panel.apply()
+    assert worker.jobs[-1][3].labels is None
+
+
+def test_the_best_model_is_preselected_and_can_be_changed(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    combo = panel.ui.modelComboBox
+    assert combo.currentText == "Automatic: MR denoiser (residual CNN)"
+    panel.choose("modelComboBox", "Median")
+    assert panel.parameters.model == "filter-median"
+    assert "median" in panel.ui.modelTextLabel.text.lower()
+    panel.apply()
+    assert worker.jobs[-1][2] == "filter-median"
+
+
+def test_a_model_of_another_task_falls_back_to_automatic(panel: PanelDriver) -> None:
+    panel.choose("modelComboBox", "Median")
+    panel.choose("taskComboBox", "Segment")
+    assert panel.ui.modelComboBox.currentIndex == 0
+    assert panel.ui.applyButton.enabled
+    panel.choose("taskComboBox", "Denoise")
+    assert panel.ui.modelComboBox.currentText == "Median 3x3x3"
+
+
+def test_the_banner_warns_with_reasons(open_panel: OpenPanel, worker: FakeWorker) -> None:
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head(spacing=4.0)
+    panel = open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+    assert "spacing 4 x 4 x 4 mm" in panel.ui.suitabilityLabel.text
+    assert "#e69f00" in panel.ui.suitabilityLabel.styleSheet
+    assert panel.ui.applyButton.enabled
+
+
+def test_what_cannot_run_is_refused_before_apply(panel: PanelDriver) -> None:
+    slicer.util.addVolumeFromArray(np.full((4, 8, 8), 7.0), name="Constant")
+    panel.choose("inputSelector", "Constant")
+    assert "All voxels have the value 7" in panel.ui.suitabilityLabel.text
+    assert not panel.ui.applyButton.enabled
+    assert "All voxels have the value 7" in panel.ui.applyButton.toolTip
+    panel.choose("inputSelector", "Head")
+    assert panel.ui.applyButton.enabled
+
+
+def test_settings_live_in_the_scene(panel: PanelDriver, open_panel: OpenPanel) -> None:
+    panel.set_number("strengthSlider", 0.25)
+    panel.choose("noiseComboBox", "By hand")
+    panel.choose("modelComboBox", "Median")
+    node = panel.widget.logic.getParameterNode().parameterNode
+    assert node.GetParameter("strength") == "0.25"
+    assert node.GetParameter("noise") == "BY_HAND"
+    panel.leave()
+    node.SetParameter("strength", "0.5")
+    panel.enter()
+    assert panel.ui.strengthSlider.value == 0.5
+    assert panel.ui.modelComboBox.currentText == "Median 3x3x3"
+
+
+def test_settings_survive_saving_the_scene(panel: PanelDriver, tmp_path: Any) -> None:
+    panel.choose("taskComboBox", "Segment")
+    panel.tick(1, False)
+    scene = slicer.mrmlScene
+    scene.GetFirstNodeByName("Head").AddDefaultStorageNode()
+    bundle = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(bundle)
+    scene.Clear(0)
+    panel.breathe()
+    assert panel.ui.inputSelector.currentNode() is None
+    assert scene.ReadFromMRB(bundle)
+    panel.leave()
+    panel.enter()
+    assert panel.ui.taskComboBox.currentText == "Segment"
+    assert panel.parameters.labels == "1"
+    assert panel.ui.inputSelector.currentNode().GetName() == "Head"
+
+
+def test_a_hidden_panel_does_not_follow_the_scene(panel: PanelDriver) -> None:
+    panel.leave()
+    slicer.mrmlScene.Clear(0)
+    assert panel.parameters is None
+    panel.enter()
+    assert panel.parameters.inputVolume is None

@@ -1,0 +1,78 @@
+"""The stand-ins refuse what PythonQt refuses, so that the panel's tests mean something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_properties_are_attributes_and_not_methods(scene: Any) -> None:
+    import qt
+
+    button = qt.QPushButton("Apply")
+    assert button.text == "Apply"
+    with pytest.raises(TypeError):
+        button.text()
+    with pytest.raises(AttributeError, match="use the property 'checked'"):
+        button.isChecked()
+    button.setText("Cancel")
+    assert button.text == "Cancel"
+
+
+def test_unknown_names_raise(scene: Any) -> None:
+    import ctk
+    import qt
+
+    label = qt.QLabel("x")
+    with pytest.raises(AttributeError):
+        label.txet = "y"
+    with pytest.raises(AttributeError):
+        label.txet  # noqa: B018
+    with pytest.raises(AttributeError):
+        label.connect("missing()", print)
+    with pytest.raises(AttributeError):
+        ctk.ctkMissing  # noqa: B018
+    with pytest.raises(AttributeError):
+        qt.QMissing  # noqa: B018
+
+
+def test_wrong_types_raise(scene: Any) -> None:
+    import qt
+
+    label = qt.QLabel("x")
+    for value in (5, None):
+        with pytest.raises(TypeError):
+            label.text = value
+    with pytest.raises(TypeError):
+        label.visible = "yes"
+
+
+def test_enumerators_are_numbers(scene: Any) -> None:
+    import qt
+
+    assert int(qt.Qt.Checked) == 2
+    assert qt.Qt.Checked == 2
+
+
+def test_slots_get_the_arguments_they_take(scene: Any) -> None:
+    import qt
+
+    heard: list[Any] = []
+    box = qt.QCheckBox("x")
+    box.connect("toggled(bool)", heard.append)
+    box.connect("toggled(bool)", lambda: heard.append("none"))
+    box.checked = True
+    assert heard == [True, "none"]
+    box.disconnect("toggled(bool)", heard.append)
+
+
+def test_values_of_parameters_are_checked(scene: Any) -> None:
+    import MedEnhance
+
+    parameters = MedEnhance.MedEnhanceLogic().getParameterNode()
+    with pytest.raises(ValueError):
+        parameters.strength = 1.5
+    with pytest.raises(TypeError):
+        parameters.task = "denoise"
+    assert parameters.inputVolume is None
