@@ -117,7 +117,7 @@ def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> B
     facts = metadata.get("medenhance", {})
     try:
         return _bundle(folder, metadata, inference, facts, shipped, trusted)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(
             f"The bundle '{folder.name}' has a {METADATA} that cannot be understood "
             f"({type(error).__name__}: {error}); correct it or remove the folder."

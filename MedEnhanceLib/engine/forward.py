@@ -26,6 +26,8 @@ CONVOLUTIONS = (
     torch.nn.ConvTranspose2d,
 )
 SAMPLE_EDGE = 32
+# Networks pool and convolve over three voxels; thinner volumes are padded to this.
+SMALLEST_EDGE = 4
 
 
 class Forward:
@@ -105,7 +107,9 @@ class Forward:
         return output
 
     def _padded(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        missing = [(0, -n % self.multiple) for n in batch.shape[2:]]
+        wanted = (max(n, SMALLEST_EDGE) for n in batch.shape[2:])
+        full = [-(-n // self.multiple) * self.multiple for n in wanted]
+        missing = [(0, f - n) for f, n in zip(full, batch.shape[2:], strict=True)]
         if not any(after for _, after in missing):
             return batch
         return np.pad(batch, [(0, 0), (0, 0), *missing], mode="edge")

@@ -64,7 +64,10 @@ def _clean(
     scaling = scaling_named(model.input.normalisation, voxels)
     box = _content(voxels)
     image = scaling.normalise(voxels[box.slices])
-    values: dict[str, NDArray[np.float32] | float] = {"image": image, "noise": sigma / scaling.scale}
+    values: dict[str, NDArray[np.float32] | float] = {
+        "image": image,
+        "noise": sigma / scaling.scale,
+    }
     output = regress(forward, [values[name] for name in model.input.channels], options.tile)
     clean = voxels.astype(np.float32)
     clean[box.slices] = scaling.restore(output)

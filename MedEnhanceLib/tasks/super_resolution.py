@@ -32,7 +32,7 @@ LEAST_FACTOR = 1.05
 # The networks are fed the factor over this, to keep their inputs near one.
 FACTOR_UNIT = 4.0
 AXIS_NAMES = "xyz"
-CONSISTENCY_STEPS = 3
+CONSISTENCY_STEPS = 4
 CONSISTENCY_GOAL_PERCENT = 0.2
 REGULARISATION = 0.01
 MOST_VOXELS = 2_000_000_000
@@ -58,8 +58,7 @@ def super_resolve(
     if not isinstance(model, Filter):
         goal = max(CONSISTENCY_GOAL_PERCENT, noise_percent) * scale / 100
         fine = _made_consistent(volume.voxels, fine, goal)
-    if volume.voxels.min() >= 0:
-        fine = np.maximum(fine, 0)
+    fine = np.maximum(fine, _floor(volume.voxels))
     residual = 100 * _rms(volume.voxels - acquire(fine, volume.voxels.shape)) / scale
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = super_resolution_evidence(
@@ -193,7 +192,7 @@ def _made_consistent(
     of the acquisition. Ends when the root mean square of what is lacking is ``goal``, the noise.
     """
     for _ in range(CONSISTENCY_STEPS):
-        lacking = coarse - acquire(fine, coarse.shape)
+        lacking = coarse - acquire(np.maximum(fine, _floor(coarse)), coarse.shape)
         if _rms(lacking) <= goal:
             break
         for axis in range(3):
@@ -202,6 +201,11 @@ def _made_consistent(
                 lacking = apply_along(inverse, lacking, axis)
         fine = fine + lacking
     return fine
+
+
+def _floor(voxels: NDArray[Any]) -> np.float32:
+    """An image without values below zero stays one."""
+    return np.float32(0 if voxels.min() >= 0 else -np.inf)
 
 
 def _pseudo_inverse(fine: int, coarse: int) -> NDArray[np.float64]:

@@ -1,0 +1,169 @@
+"""A tiny catalogue of real bundles with untrained weights, so that the engine runs in moments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from MedEnhanceLib import Catalog, Geometry, Volume
+from MedEnhanceLib.bundle import Bundle, read_bundle
+from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, ThroughPlaneSuperResolver
+
+# No test may depend on how busy the machine is.
+settings.register_profile("steady", deadline=None, max_examples=60)
+settings.load_profile("steady")
+
+OBLIQUE = (
+    (0.9362933635841992, -0.27509584731824366, 0.21835066314633444),
+    (0.28962947762551555, 0.9564250858492325, -0.036957013524625036),
+    (-0.19866933079506122, 0.0978433950072557, 0.9751703272018158),
+)
+LABELS = [
+    {"value": 1, "name": "First", "color": [200, 0, 0]},
+    {"value": 2, "name": "Second", "color": [0, 200, 0]},
+]
+
+
+def write_bundle(
+    folder: Path, network: torch.nn.Module | None, definition: dict[str, Any], **facts: Any
+) -> Path:
+    """A bundle folder around a network's present weights."""
+    (folder / "configs").mkdir(parents=True)
+    (folder / "models").mkdir()
+    if network is not None:
+        torch.save(network.state_dict(), folder / "models" / "model.pt")
+        facts.setdefault(
+            "sha256", hashlib.sha256((folder / "models" / "model.pt").read_bytes()).hexdigest()
+        )
+    facts.setdefault("id", folder.name)
+    metadata = {"version": "0.0.1", "name": folder.name, "medenhance": facts}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "configs" / "inference.json").write_text(json.dumps({"network_def": definition}))
+    return folder
+
+
+def randomised(network: torch.nn.Module, seed: int = 0, std: float = 0.08) -> torch.nn.Module:
+    """Weights drawn afresh, the last layer too, so that the output is not trivial."""
+    torch.manual_seed(seed)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=std)
+    return network
+
+
+def denoiser_bundle(root: Path, name: str = "tiny-denoiser", **facts: Any) -> Path:
+    network = randomised(NoiseAwareDenoiser(width=6, blocks=1))
+    return write_bundle(
+        root / name,
+        network,
+        {"_target_": "MedEnhanceLib.engine.networks.NoiseAwareDenoiser", "width": 6, "blocks": 1},
+        **{
+            "task": "denoise",
+            "modality": "MR",
+            "halo": network.halo,
+            "input": {
+                "channels": ["image", "noise"],
+                "normalisation": "robust_peak",
+                "multiple": 2,
+            },
+            **facts,
+        },
+    )
+
+
+def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Path:
+    network = randomised(ThroughPlaneSuperResolver(width=6, blocks=1), std=0.04)
+    return write_bundle(
+        root / name,
+        network,
+        {
+            "_target_": "MedEnhanceLib.engine.networks.ThroughPlaneSuperResolver",
+            "width": 6,
+            "blocks": 1,
+        },
+        **{
+            "task": "super-resolution",
+            "modality": "MR",
+            "halo": network.halo,
+            "ranges": {"factor": [1.3, 4]},
+            "input": {
+                "channels": ["image", "factor", "noise"],
+                "normalisation": "robust_peak",
+                "multiple": 2,
+            },
+            **facts,
+        },
+    )
+
+
+def unet_bundle(root: Path, name: str = "tiny-unet", **facts: Any) -> Path:
+    arguments = {
+        "spatial_dims": 3,
+        "in_channels": 1,
+        "out_channels": 3,
+        "channels": [4, 8],
+        "strides": [2],
+    }
+    from monai.networks.nets import UNet
+
+    torch.manual_seed(1)
+    network = UNet(**arguments)
+    return write_bundle(
+        root / name,
+        network,
+        {"_target_": "monai.networks.nets.UNet", **arguments},
+        **{
+            "task": "segment",
+            "modality": "MR",
+            "labels": LABELS,
+            "input": {
+                "channels": ["image"],
+                "normalisation": "zscore_nonzero",
+                "multiple": 2,
+                "orientation": "RAS",
+                "spacing_mm": [1, 1, 1],
+            },
+            **facts,
+        },
+    )
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
+    """One tiny bundle per task, and the filters; nothing that is shipped."""
+    monkeypatch.setattr("MedEnhanceLib.catalog.models_folder", lambda: tmp_path / "none")
+    monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path / "user"))
+    denoiser_bundle(tmp_path / "models")
+    resolver_bundle(tmp_path / "models")
+    unet_bundle(tmp_path / "models")
+    return Catalog.default(extra_folders=[tmp_path / "models"])
+
+
+@pytest.fixture
+def denoiser(tmp_path: Path) -> Bundle:
+    return read_bundle(denoiser_bundle(tmp_path))
+
+
+def head_like(shape: tuple[int, int, int] = (20, 24, 28), sigma: float = 20.0) -> np.ndarray:
+    """A bright ball with a brighter core in noisy air, (k, j, i) float32."""
+    grid = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in grid))
+    clean = 600.0 * (radius < 0.8) + 300.0 * (radius < 0.4)
+    rng = np.random.default_rng(3)
+    return np.hypot(clean + rng.normal(0, sigma, shape), rng.normal(0, sigma, shape)).astype(
+        np.float32
+    )
+
+
+@pytest.fixture
+def head() -> Volume:
+    """A small oblique, anisotropic MR-like volume."""
+    voxels = head_like()
+    geometry = Geometry((28, 24, 20), (0.9, 1.1, 1.7), (-30.0, 12.0, 44.0), OBLIQUE)
+    return Volume(voxels, geometry, "MR")

@@ -1,0 +1,80 @@
+"""Suitability and the checks on voxels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import Catalog, Geometry, Volume, suitability
+from MedEnhanceLib.assessment import looks_like_labels, modality_of
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.task import Task
+
+from .conftest import head_like
+
+MR = Bundle("m", "MR model", Task.DENOISE, "CNN", "MR", ranges={"spacing_mm": (0.5, 2.0)})
+
+
+def volume(voxels: np.ndarray, modality: str = "", spacing: float = 1.0) -> Volume:
+    size = voxels.shape[::-1][:3]
+    return Volume(voxels, Geometry(size, (spacing,) * 3), modality)
+
+
+def test_good() -> None:
+    assert suitability(volume(head_like(), "MR"), MR).verdict == "good"
+
+
+@pytest.mark.parametrize(
+    ("voxels", "word"),
+    [
+        (np.full((8, 8, 8), 3.0), "All voxels have the value 3"),
+        (np.array([np.nan, 1.0, 2.0, np.inf] * 16).reshape(4, 4, 4), "32 voxels are NaN"),
+        (np.zeros((1, 1, 9)) + np.arange(9), "less than one slice"),
+    ],
+)
+def test_voxels_that_nobody_can_use(voxels: np.ndarray, word: str) -> None:
+    verdict = suitability(volume(voxels), MR)
+    assert verdict.verdict == "refused"
+    assert word in verdict.reasons[0]
+
+
+def test_channels_are_refused() -> None:
+    four = Volume(np.random.rand(3, 4, 4, 4), Geometry((4, 4, 4)))
+    assert "3 channels" in suitability(four, MR).reasons[0]
+
+
+def test_ct_is_refused_by_an_mr_model_from_tag_or_from_values() -> None:
+    hounsfield = (head_like() * 2 - 1000).astype(np.int16)
+    assert modality_of(volume(hounsfield)) == "CT"
+    for ct in (volume(hounsfield), volume(head_like(), "CT")):
+        verdict = suitability(ct, MR)
+        assert verdict.verdict == "refused"
+        assert "made for MR" in verdict.reasons[0]
+
+
+def test_segmentation_is_refused_as_an_image() -> None:
+    labels = (head_like(sigma=0) / 300).astype(np.uint8)
+    assert looks_like_labels(labels)
+    assert not looks_like_labels(head_like().astype(np.int16))
+
+
+def test_spacing_noise_and_slices_warn() -> None:
+    assert "outside" in suitability(volume(head_like(), "MR", 3.0), MR).reasons[0]
+    assert "one slice" in suitability(volume(head_like((1, 30, 30)), "MR"), MR).reasons[0]
+    noisy = Bundle("n", "N", Task.DENOISE, "CNN", "MR", ranges={"noise_percent": (1, 9)})
+    assert "more than" in suitability(volume(head_like(sigma=300), "MR"), noisy).reasons[0]
+    clean = head_like((24, 24, 24), sigma=0.5)
+    assert "already clean" in suitability(volume(clean, "MR"), noisy).reasons[0]
+
+
+def test_field_of_view_is_refused_with_the_way_out() -> None:
+    crop = Bundle("s", "S", Task.SEGMENT, "CNN", "MR", ranges={"extent_mm": (10, 15)})
+    verdict = suitability(volume(head_like(), "MR"), crop)
+    assert verdict.verdict == "refused"
+    assert "Crop Volume" in verdict.reasons[0]
+
+
+def test_shipped_filters_take_anything_sensible(catalog: Catalog) -> None:
+    for model in catalog.models():
+        if not model.is_trained:
+            assert suitability(volume(head_like()), model).verdict == "good"

@@ -1,0 +1,218 @@
+"""Bundles: facts, damage, trust; the catalogue that lists them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from MedEnhanceLib import Catalog, MedEnhanceError, Task
+from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.engine.loading import load_network
+from MedEnhanceLib.errors import BundleError, TrustError, UnsuitableError
+
+from .conftest import denoiser_bundle, unet_bundle
+
+CPU = torch.device("cpu")
+
+
+def edit(folder: Path, name: str, change: Any) -> None:
+    path = folder / "configs" / name
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def test_facts_are_read(tmp_path: Path) -> None:
+    bundle = read_bundle(denoiser_bundle(tmp_path))
+    assert bundle.task is Task.DENOISE
+    assert (bundle.modality, bundle.halo, bundle.input.multiple) == ("MR", 10, 2)
+    assert bundle.input.channels == ("image", "noise")
+    assert bundle.is_trained
+
+
+@pytest.mark.parametrize(
+    "missing", ["configs/metadata.json", "configs/inference.json", "models/model.pt"]
+)
+def test_missing_files_are_named(tmp_path: Path, missing: str) -> None:
+    folder = denoiser_bundle(tmp_path)
+    (folder / missing).unlink()
+    with pytest.raises(BundleError, match=missing):
+        read_bundle(folder)
+
+
+def test_wrong_hash_is_refused_before_loading(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    with (folder / "models" / "model.pt").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BundleError, match="damaged or was changed"):
+        load_network(read_bundle(folder), CPU)
+
+
+def test_garbage_json_is_refused(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    (folder / "configs" / "metadata.json").write_text("{ not json")
+    with pytest.raises(BundleError, match="not JSON"):
+        read_bundle(folder)
+    (folder / "configs" / "metadata.json").write_text("[]")
+    with pytest.raises(BundleError, match="no JSON object"):
+        read_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"task": "cook"},
+        {"halo": "wide"},
+        {"input": {"channels": ["smell"]}},
+        {"input": {"dimensions": 5}},
+        {"ranges": {"factor": [1]}},
+        {"weights": "../../secret.pt"},
+    ],
+)
+def test_impossible_facts_are_refused(tmp_path: Path, facts: dict) -> None:
+    folder = denoiser_bundle(tmp_path)
+    edit(folder, "metadata.json", lambda data: data["medenhance"].update(facts))
+    with pytest.raises(MedEnhanceError):
+        read_bundle(folder)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    edit(folder, "inference.json", lambda data: data["network_def"].update(width=8))
+    with pytest.raises(BundleError, match="cannot be used"):
+        load_network(read_bundle(folder), CPU)
+
+
+def test_nan_weights_are_refused(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    state = torch.load(folder / "models" / "model.pt", weights_only=True)
+    next(iter(state.values()))[0] = float("nan")
+    torch.save(state, folder / "models" / "model.pt")
+    edit(folder, "metadata.json", lambda data: data["medenhance"].pop("sha256"))
+    with pytest.raises(BundleError, match="NaN"):
+        load_network(read_bundle(folder), CPU)
+
+
+class Bomb:
+    """Unpickling this writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
+def test_a_pickle_that_executes_is_refused(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    proof = tmp_path / "executed"
+    (folder / "models" / "model.pt").write_bytes(pickle.dumps(Bomb(proof)))
+    edit(folder, "metadata.json", lambda data: data["medenhance"].pop("sha256"))
+    with pytest.raises(BundleError):
+        load_network(read_bundle(folder), CPU)
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "MedEnhanceLib.cli.main.main", "monai.apps.download_url", "builtins.eval"],
+)
+def test_networks_off_the_allow_list_need_trust(tmp_path: Path, target: str) -> None:
+    folder = denoiser_bundle(tmp_path)
+    edit(folder, "inference.json", lambda data: data["network_def"].update(_target_=target))
+    with pytest.raises(TrustError, match="allow-list"):
+        load_network(read_bundle(folder), CPU)
+
+
+@pytest.mark.parametrize("place", ["network_def", "elsewhere"])
+def test_expressions_need_trust_and_are_not_run(tmp_path: Path, place: str) -> None:
+    folder = denoiser_bundle(tmp_path)
+    proof = tmp_path / "executed"
+    expression = f"$__import__('pathlib').Path({str(proof)!r}).touch() or 6"
+
+    def add(data: dict) -> None:
+        data.setdefault(place, {})["width"] = expression
+
+    edit(folder, "inference.json", add)
+    with pytest.raises(TrustError, match="expression"):
+        load_network(read_bundle(folder), CPU)
+    assert not proof.exists()
+    trusted = read_bundle(folder, trusted=True)
+    assert isinstance(load_network(trusted, CPU), torch.nn.Module)
+
+
+def test_an_allow_listed_module_does_not_open_its_own_imports(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    target = "MedEnhanceLib.engine.networks.space_to_depth"
+    edit(folder, "inference.json", lambda data: data["network_def"].update(_target_=target))
+    with pytest.raises(BundleError, match="no network"):
+        load_network(read_bundle(folder), CPU)
+
+
+def test_networks_are_loaded_once(tmp_path: Path) -> None:
+    bundle = read_bundle(denoiser_bundle(tmp_path))
+    assert load_network(bundle, CPU) is load_network(bundle, CPU)
+
+
+def test_a_model_zoo_bundle_is_understood(tmp_path: Path) -> None:
+    """MONAI's own metadata, without MedEnhance's key."""
+    folder = unet_bundle(tmp_path, "spleen_ct_segmentation")
+    metadata = {
+        "version": "0.5.3",
+        "task": "Decathlon spleen segmentation",
+        "network_data_format": {
+            "inputs": {
+                "image": {"modality": "CT", "num_channels": 1, "spatial_shape": [96, 96, 96]}
+            },
+            "outputs": {"pred": {"channel_def": {"0": "background", "1": "spleen"}}},
+        },
+    }
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    bundle = read_bundle(folder)
+    assert (bundle.id, bundle.task, bundle.modality) == (folder.name, Task.SEGMENT, "CT")
+    assert [label.name for label in bundle.labels] == ["spleen"]
+    assert bundle.patch == (96, 96, 96)
+
+
+def test_catalog_lists_and_names_problems(tmp_path: Path, catalog: Catalog) -> None:
+    assert [m.id for m in catalog.models("denoise")][0] == "tiny-denoiser"
+    assert {m.id for m in catalog.models("denoise")} >= {"filter-median", "filter-non-local-means"}
+    assert not catalog.problems
+    (tmp_path / "models" / "broken").mkdir()
+    denoiser_bundle(tmp_path / "models", "zz-double", id="tiny-denoiser")
+    problems = Catalog.default(extra_folders=[tmp_path / "models"]).problems
+    assert len(problems) == 2
+    assert any("broken" in p for p in problems)
+    assert any("zz-double" in p for p in problems)
+
+
+def test_find_names_what_there_is(catalog: Catalog) -> None:
+    with pytest.raises(BundleError, match="tiny-denoiser"):
+        catalog.find("nothing")
+
+
+def test_best_is_the_trained_model_of_the_modality(catalog: Catalog, head: Any) -> None:
+    assert catalog.best("denoise", head).id == "tiny-denoiser"
+    assert catalog.best("segment", head).id == "tiny-unet"
+
+
+def test_best_for_ct_is_no_mr_model(catalog: Catalog, head: Any) -> None:
+    ct = head.with_voxels(head.voxels.astype("int16") - 1000)
+    object.__setattr__(ct, "modality", "CT")
+    assert catalog.best("denoise", ct).id == "filter-non-local-means"
+    with pytest.raises(UnsuitableError, match="CT"):
+        catalog.best("segment", ct)
+
+
+def test_best_leaves_untrusted_bundles_out(tmp_path: Path, catalog: Catalog, head: Any) -> None:
+    folder = tmp_path / "models" / "tiny-denoiser"
+    edit(folder, "inference.json", lambda data: data.update(run="$print('hello')"))
+    again = Catalog.default(extra_folders=[tmp_path / "models"])
+    assert again.best("denoise", head).id.startswith("filter-")
+    trusting = Catalog.default(extra_folders=[tmp_path / "models"], trusted=["tiny-denoiser"])
+    assert trusting.best("denoise", head).id == "tiny-denoiser"

@@ -1,0 +1,206 @@
+"""The engine: exact tiles, blended tiles, slices, memory running out, cancelling, bad output."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from MedEnhanceLib.bundle import Bundle, read_bundle
+from MedEnhanceLib.engine import device, forward, inference
+from MedEnhanceLib.errors import CancelledError, DeviceError, InferenceError
+from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
+from MedEnhanceLib.reporting import Reporter
+
+from .conftest import denoiser_bundle, head_like, randomised, unet_bundle, write_bundle
+
+
+def run(bundle: Bundle, voxels: np.ndarray, tile: int | None = None, **changes: Any) -> np.ndarray:
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    for name, value in changes.items():
+        setattr(passes, name, value)
+    return inference.regress(passes, [voxels, 0.05], tile)
+
+
+def whole_pass(bundle: Bundle, voxels: np.ndarray) -> np.ndarray:
+    """One pass of the plain network, without any of the engine."""
+    from MedEnhanceLib.engine.loading import load_network
+
+    network = load_network(bundle, torch.device("cpu"))
+    padded = np.pad(voxels, [(0, n % 2) for n in voxels.shape], mode="edge")
+    channels = np.stack([padded, np.full_like(padded, 0.05)])[None]
+    with torch.inference_mode():
+        output = network(torch.from_numpy(channels))[0, 0].numpy()
+    return output[tuple(slice(0, n) for n in voxels.shape)]
+
+
+@pytest.mark.parametrize("shape", [(40, 44, 36), (39, 41, 37), (3, 20, 30), (52, 10, 11)])
+@pytest.mark.parametrize("tile", [None, 16])
+def test_exact_tiles_equal_one_pass(
+    denoiser: Bundle, shape: tuple[int, int, int], tile: int | None
+) -> None:
+    voxels = head_like(shape) / 900
+    expected = whole_pass(denoiser, voxels)
+    assert np.abs(expected - voxels).max() > 1e-3  # the network does something
+    assert np.abs(run(denoiser, voxels, tile) - expected).max() < 1e-5
+
+
+def test_declared_halo_is_the_receptive_field(denoiser: Bundle) -> None:
+    """A change further away than the halo has no effect; one at its rim has."""
+    voxels = head_like((48, 48, 48)) / 900
+    before = whole_pass(denoiser, voxels)
+    changed = voxels.copy()
+    changed[24, 24, 24] += 5
+    touched = np.argwhere(whole_pass(denoiser, changed) != before)
+    assert denoiser.halo is not None
+    assert np.abs(touched - 24).max() <= denoiser.halo
+    assert np.abs(touched - 24).max() >= denoiser.halo - 2
+
+
+def test_out_of_memory_halves_the_boxes_and_says_so(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voxels = head_like((40, 44, 36)) / 900
+    expected = whole_pass(denoiser, voxels)
+    plain = forward.Forward._pass
+    refused = []
+
+    def small_memory(self: forward.Forward, batch: np.ndarray) -> np.ndarray:
+        if batch[0, 0].size > 40_000:
+            refused.append(batch.shape)
+            raise torch.OutOfMemoryError("out of memory")
+        return plain(self, batch)
+
+    monkeypatch.setattr(forward.Forward, "_pass", small_memory)
+    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), Reporter())
+    found = inference.regress(passes, [voxels, 0.05], None)
+    assert refused
+    assert np.abs(found - expected).max() < 1e-5
+    assert passes.notes == ["Memory was short, so the volume was worked on in smaller pieces."]
+
+
+def test_out_of_memory_to_the_end_is_one_sentence(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(self: forward.Forward, batch: np.ndarray) -> np.ndarray:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(forward.Forward, "_pass", no_memory)
+    with pytest.raises(DeviceError, match="not enough memory"):
+        run(denoiser, head_like((20, 20, 20)) / 900)
+
+
+def test_progress_grows_and_cancel_takes_effect_inside_a_pass(denoiser: Bundle) -> None:
+    seen: list[float] = []
+    reporter = Reporter(lambda progress: seen.append(progress.fraction))
+    reporter.phase("network", 1.0)
+    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), reporter)
+    inference.regress(passes, [head_like() / 900, 0.05], None)
+    assert seen == sorted(seen)
+    assert len(seen) > 3
+    assert seen[-1] == 1.0
+
+    seen.clear()
+    passes.reporter = Reporter(cancel=lambda: True)
+    with pytest.raises(CancelledError):
+        inference.regress(passes, [head_like() / 900, 0.05], None)
+
+
+def test_nan_output_is_refused(tmp_path: Path) -> None:
+    folder = denoiser_bundle(tmp_path)
+    bundle = read_bundle(folder)
+    voxels = np.full((8, 8, 8), 3.4e38, np.float32)
+    with pytest.raises(InferenceError, match="NaN or infinite"):
+        run(bundle, voxels)
+
+
+class Neighbours(torch.nn.Module):
+    """Tells its channels apart: 100 x below + 10 x here + above."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = torch.nn.Conv2d(3, 1, 1, bias=False)
+        self.mix.weight.data[:] = torch.tensor([100.0, 10.0, 1.0]).reshape(1, 3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mix(x)
+
+
+def test_slices_get_their_neighbours_as_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = read_bundle(
+        write_bundle(
+            tmp_path / "slices",
+            Neighbours(),
+            {"_target_": "MedEnhanceLib.engine.networks.Neighbours"},
+            task="denoise",
+            input={"dimensions": 2, "neighbours": 1, "channels": ["image"], "multiple": 4},
+        )
+    )
+    monkeypatch.setattr("MedEnhanceLib.engine.networks.Neighbours", Neighbours, raising=False)
+    voxels = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((10, 5, 7), np.float32)
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    found = inference.regress(passes, [voxels], None)
+    index = np.arange(10)
+    expected = 100 * np.clip(index - 1, 0, 9) + 10 * index + np.clip(index + 1, 0, 9)
+    assert found.shape == voxels.shape
+    assert np.allclose(found, expected[:, None, None])
+
+
+def test_blended_classes_equal_one_pass_where_patches_agree(tmp_path: Path) -> None:
+    """A network that only looks at its own voxel must be blind to how it is tiled."""
+    network = randomised(torch.nn.Conv3d(1, 3, 1), seed=4)
+    definition = {"_target_": "monai.networks.nets.Stub"}
+    bundle = read_bundle(write_bundle(tmp_path / "b", network, definition, task="segment"))
+    bundle = dataclasses.replace(bundle, patch=(16, 16, 16))
+    voxels = head_like((37, 20, 41)) / 900 - 0.4
+    expected = network(torch.from_numpy(voxels)[None, None])[0].argmax(0).numpy()
+
+    passes = forward.Forward.__new__(forward.Forward)
+    passes.bundle, passes.multiple, passes.dimensions = bundle, 1, 3
+    passes.reporter, passes.notes, passes.steps, passes.done = Reporter(), [], 1, 0
+    passes.network, passes.device, passes.precision = network, torch.device("cpu"), torch.float32
+    found = inference.classify(passes, [voxels], None)
+    assert passes.done > 8
+    assert set(np.unique(found)) == set(np.unique(expected))
+    assert (found == expected).mean() > 0.9999  # ties in rounding only
+
+
+def test_unet_volume_smaller_than_its_patch_is_one_pass(tmp_path: Path) -> None:
+    bundle = read_bundle(unet_bundle(tmp_path, patch=[64, 64, 64]))
+    passes = forward.Forward(bundle, SegmentOptions(device="cpu"), Reporter())
+    labels = inference.classify(passes, [head_like((21, 24, 27)) / 900], None)
+    assert passes.done == 1
+    assert labels.shape == (21, 24, 27)
+    assert labels.max() <= 2
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError, match="Choose --device cpu"):
+        device.choose_device("mps")
+
+
+def test_auto_takes_a_device_that_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "why_unusable", lambda name: "" if name == "cpu" else "broken")
+    assert device.choose_device("auto").type == "cpu"
+
+
+def test_a_device_that_computes_wrongly_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = torch.nn.functional.conv3d
+    calls = iter([1.0, 1.5])
+    monkeypatch.setattr(torch.nn.functional, "conv3d", lambda *a, **k: right(*a, **k) * next(calls))
+    assert "wrongly" in device._test_kernel(torch.device("cpu"))
+
+
+def test_half_precision_stays_close(denoiser: Bundle) -> None:
+    voxels = head_like((16, 16, 16)) / 900
+    options = DenoiseOptions(device="cpu", precision="bfloat16")
+    passes = forward.Forward(denoiser, options, Reporter())
+    half = inference.regress(passes, [voxels, 0.05], None)
+    assert passes.precision_name == "bfloat16"
+    assert 0 < np.abs(half - run(denoiser, voxels)).max() < 0.01

@@ -1,0 +1,257 @@
+"""The three tasks through the one public call, on tiny networks and on the filters."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import Catalog, Geometry, Volume, enhance
+from MedEnhanceLib.acquisition import thick_slices
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, UnsuitableError
+from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
+from MedEnhanceLib.tasks.segment import fill_holes, keep_largest
+from MedEnhanceLib.tasks.super_resolution import acquire, target_geometry
+
+from .conftest import OBLIQUE, head_like
+
+ALL_MODELS = [
+    ("denoise", "tiny-denoiser"),
+    ("denoise", "filter-median"),
+    ("denoise", "filter-anisotropic-diffusion"),
+    ("denoise", "filter-non-local-means"),
+    ("super-resolution", "tiny-resolver"),
+    ("super-resolution", "filter-bspline"),
+    ("super-resolution", "filter-lanczos"),
+    ("segment", "tiny-unet"),
+    ("segment", "filter-otsu"),
+    ("segment", "filter-gaussian-mixture"),
+]
+
+
+@pytest.mark.parametrize(("task", "model"), ALL_MODELS)
+def test_every_model_keeps_the_place_and_the_input(
+    catalog: Catalog, head: Volume, task: str, model: str
+) -> None:
+    before = head.voxels.copy()
+    result = enhance(head, task, model, catalog=catalog)
+    assert np.array_equal(head.voxels, before)
+    assert result.output.voxels.shape == result.output.geometry.shape
+    assert np.allclose(result.output.geometry.extent, head.geometry.extent)
+    corner = head.geometry.to_world([-0.5] * 3) - result.output.geometry.to_world([-0.5] * 3)
+    assert np.abs(corner).max() < 1e-4
+    assert result.evidence
+    assert result.provenance["model"] == model
+    json.dumps(result.report())
+
+
+@pytest.mark.parametrize(
+    "direction",
+    [
+        ((-1, 0, 0), (0, -1, 0), (0, 0, 1)),
+        ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
+        ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
+        OBLIQUE,
+    ],
+)
+def test_segmentation_finds_the_same_place_however_the_axes_run(
+    catalog: Catalog, direction: tuple
+) -> None:
+    """The label's centre must be the bright ball's centre in millimetres."""
+    geometry = Geometry((28, 24, 20), (1.2, 1.0, 1.4), (5, -7, 11), direction)
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"))[::-1]
+    points = geometry.to_world(index.reshape(3, -1).T)
+    centre = geometry.to_world([17, 8, 12])
+    ball = (np.linalg.norm(points - centre, axis=1) < 6).reshape(geometry.shape)
+    voxels = np.where(ball, 900, 100) + np.random.default_rng(0).normal(0, 5, geometry.shape)
+    result = enhance(Volume(voxels, geometry, "MR"), "segment", "filter-otsu", catalog=catalog)
+    found = np.argwhere(result.labelmap.voxels == 3)[:, ::-1]
+    assert np.abs(geometry.to_world(found).mean(axis=0) - centre).max() < 0.5
+
+    turned = enhance(Volume(voxels, geometry, "MR"), "segment", "tiny-unet", catalog=catalog)
+    assert turned.labelmap.geometry == geometry
+
+
+def test_network_labels_do_not_depend_on_axis_order(catalog: Catalog) -> None:
+    """The same patient stored in two axis orders gets the same labels, voxel for voxel."""
+    voxels = head_like((20, 24, 28))
+    stored = Volume(voxels, Geometry((28, 24, 20)), "MR")
+    flipped = Volume(
+        voxels[::-1].transpose(0, 2, 1),
+        Geometry((24, 28, 20), (1, 1, 1), (0, 0, 19), ((0, 1, 0), (1, 0, 0), (0, 0, -1))),
+        "MR",
+    )
+    options = SegmentOptions(keep_largest=False, fill_holes=False)
+    first = enhance(stored, "segment", "tiny-unet", options, catalog=catalog).labelmap.voxels
+    second = enhance(flipped, "segment", "tiny-unet", options, catalog=catalog).labelmap.voxels
+    assert len(np.unique(first)) > 1
+    assert np.array_equal(second[::-1].transpose(0, 2, 1), first)
+
+
+def test_strength_blends(catalog: Catalog, head: Volume) -> None:
+    full, half, none = (
+        enhance(head, "denoise", "filter-median", DenoiseOptions(strength=s), catalog=catalog)
+        for s in (1, 0.5, 0)
+    )
+    assert np.allclose(none.volume.voxels, head.voxels)
+    assert np.allclose(half.volume.voxels, (head.voxels + full.volume.voxels) / 2, atol=1e-3)
+
+
+def test_denoising_keeps_masked_air_and_units(catalog: Catalog) -> None:
+    voxels = np.zeros((24, 40, 40), np.int16)
+    voxels[4:20, 8:30, 8:30] = head_like((16, 22, 22)).astype(np.int16)
+    volume = Volume(voxels, Geometry((40, 40, 24)), "MR", "units")
+    result = enhance(volume, "denoise", "tiny-denoiser", catalog=catalog).volume
+    assert result.units == "units"
+    assert result.voxels.dtype == np.float32
+    assert (result.voxels[:2] == 0).all()
+    assert result.voxels.min() >= 0
+
+
+def test_filters_remove_noise_and_evidence_says_so(catalog: Catalog, head: Volume) -> None:
+    result = enhance(head, "denoise", "filter-non-local-means", catalog=catalog)
+    noise = next(m for m in result.evidence if m.name == "Noise")
+    assert noise.before == pytest.approx(20, rel=0.2)
+    assert noise.after is not None
+    assert noise.after < noise.before / 2
+
+
+def test_over_smoothing_is_called_out(catalog: Catalog) -> None:
+    """A median takes thin bright lines away; the removed signal then shows them."""
+    voxels = head_like((32, 32, 32), sigma=4)
+    voxels[:, ::4, ::4] += 500
+    volume = Volume(voxels, Geometry((32, 32, 32)), "MR")
+    result = enhance(volume, "denoise", "filter-median", catalog=catalog)
+    assert any("shows structure" in w for w in result.warnings)
+    plain = enhance(
+        Volume(head_like((32, 32, 32)), volume.geometry, "MR"),
+        "denoise",
+        "filter-non-local-means",
+        catalog=catalog,
+    )
+    assert not any("shows structure" in w for w in plain.warnings)
+
+
+def test_a_volume_without_noise_is_left_alone(catalog: Catalog) -> None:
+    volume = Volume(
+        np.kron(np.arange(1, 28.0).reshape(3, 3, 3), np.ones((16, 16, 16))),
+        Geometry((48, 48, 48)),
+        "MR",
+    )
+    result = enhance(volume, "denoise", "filter-median", catalog=catalog)
+    assert np.array_equal(result.volume.voxels, volume.voxels)
+    assert "No noise" in result.warnings[-1]
+
+
+def test_super_resolution_reaches_the_finest_spacing_by_default(
+    catalog: Catalog, head: Volume
+) -> None:
+    fine = enhance(head, "super-resolution", "tiny-resolver", catalog=catalog).volume
+    assert np.allclose(fine.geometry.spacing, 0.9, rtol=0.03)
+
+
+@pytest.mark.parametrize("factor", [(1, 1, 2), (2, 2, 2), (1, 1.5, 1), (1, 1, 6)])
+def test_super_resolution_is_consistent_with_its_input(
+    catalog: Catalog, factor: tuple[float, float, float]
+) -> None:
+    """Even a network with random weights cannot stray far from what was measured."""
+    smooth = thick_slices(head_like((40, 40, 40), sigma=0), 0, 2)
+    volume = Volume(smooth, Geometry((40, 40, 20), (1, 1, 2)), "MR")
+    options = SuperResolutionOptions(factor=factor)
+    result = enhance(volume, "super-resolution", "tiny-resolver", options, catalog=catalog)
+    expected = [round(n * f) for n, f in zip((40, 40, 20), factor, strict=True)]
+    assert list(result.volume.geometry.size) == expected
+    again = acquire(result.volume.voxels, smooth.shape)
+    inner = (slice(2, -2),) * 3
+    assert np.sqrt(np.mean((again - smooth)[inner] ** 2)) < 0.02 * smooth.max()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (SuperResolutionOptions(spacing=(1, 1, 5)), "coarser"),
+        (SuperResolutionOptions(factor=(1, 1, 1)), "nothing to refine"),
+        (SuperResolutionOptions(spacing=(0.1, 1, 1)), "more than 8"),
+    ],
+)
+def test_impossible_targets(options: SuperResolutionOptions, word: str) -> None:
+    with pytest.raises(OptionsError, match=word):
+        target_geometry(Geometry((20, 20, 20), (1, 1, 2)), options)
+
+
+def test_one_slice_comes_back_in_place_but_cannot_be_refined(catalog: Catalog) -> None:
+    volume = Volume(head_like((1, 40, 40)), Geometry((40, 40, 1), (1, 1, 5), (1, 2, 3)), "MR")
+    result = enhance(volume, "denoise", "tiny-denoiser", catalog=catalog)
+    assert result.volume.geometry == volume.geometry
+    assert any("one slice" in w for w in result.warnings)
+    with pytest.raises(OptionsError, match="one voxel along z"):
+        enhance(volume, "super-resolution", "tiny-resolver", catalog=catalog)
+    with pytest.raises(UnsuitableError, match="one slice"):
+        enhance(volume, "segment", "tiny-unet", catalog=catalog)
+
+
+def test_labels_wanted(catalog: Catalog, head: Volume) -> None:
+    options = SegmentOptions(labels=(2,))
+    result = enhance(head, "segment", "filter-otsu", options, catalog=catalog).labelmap
+    assert set(np.unique(result.voxels)) <= {0, 2}
+    assert [label.value for label in result.labels] == [2]
+    with pytest.raises(OptionsError, match="no label 7"):
+        enhance(head, "segment", "filter-otsu", SegmentOptions(labels=(7,)), catalog=catalog)
+
+
+def test_keep_largest_and_fill_holes() -> None:
+    labels = np.zeros((9, 9, 9), np.uint8)
+    labels[1:6, 1:6, 1:6] = 1
+    labels[3, 3, 3] = 0
+    labels[8, 8, 8] = 1
+    labels[7, 1, 1] = 2
+    kept = keep_largest(labels, [1, 2])
+    assert kept[8, 8, 8] == 0
+    assert kept[7, 1, 1] == 2
+    assert fill_holes(kept)[3, 3, 3] == 1
+    assert (fill_holes(np.zeros((4, 4, 4), np.uint8)) == 0).all()
+
+
+def test_cancel_and_progress(catalog: Catalog, head: Volume) -> None:
+    fractions: list[float] = []
+    enhance(
+        head,
+        "denoise",
+        "tiny-denoiser",
+        catalog=catalog,
+        progress=lambda progress: fractions.append(progress.fraction),
+    )
+    assert fractions == sorted(fractions)
+    asked = iter([False] * 4 + [True] * 100)
+    with pytest.raises(CancelledError):
+        enhance(head, "denoise", "tiny-denoiser", catalog=catalog, cancel=lambda: next(asked))
+
+
+def test_wrong_uses_are_named(catalog: Catalog, head: Volume) -> None:
+    with pytest.raises(OptionsError, match="is for segment"):
+        enhance(head, "denoise", "filter-otsu", catalog=catalog)
+    with pytest.raises(OptionsError, match="no task 'sharpen'"):
+        enhance(head, "sharpen", catalog=catalog)
+    with pytest.raises(OptionsError, match="not the options"):
+        enhance(head, "denoise", options=SegmentOptions(), catalog=catalog)
+    with pytest.raises(OptionsError, match="'power'"):
+        enhance(head, "denoise", options={"power": 3}, catalog=catalog)
+    ct = dataclasses.replace(head, modality="CT")
+    with pytest.raises(UnsuitableError, match="made for MR"):
+        enhance(ct, "denoise", "tiny-denoiser", catalog=catalog)
+
+
+@pytest.mark.parametrize(
+    "voxels",
+    [
+        np.full((4, 4, 4), np.nan),
+        np.full((4, 4, 4), 7),
+        np.arange(4.0).reshape(1, 1, 4),
+    ],
+)
+def test_bad_voxels_are_one_sentence(catalog: Catalog, voxels: np.ndarray) -> None:
+    volume = Volume(voxels, Geometry(voxels.shape[::-1]))
+    with pytest.raises(MedEnhanceError):
+        enhance(volume, "denoise", catalog=catalog)

@@ -1,0 +1,77 @@
+"""The noise estimate and intensity scaling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.errors import BundleError, VolumeError
+from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
+from MedEnhanceLib.noise import estimate_noise
+
+from .conftest import head_like
+
+
+@pytest.mark.parametrize("percent", [1, 3, 9, 15])
+def test_noise_is_found_within_a_tenth(percent: float) -> None:
+    clean = head_like((40, 48, 44), sigma=0)
+    sigma = percent / 100 * 900
+    noisy = add_rician_noise(clean, sigma, np.random.default_rng(1))
+    assert estimate_noise(noisy) == pytest.approx(sigma, rel=0.1)
+
+
+def test_noise_at_low_signal_is_not_underestimated() -> None:
+    """At a signal of 1.5 sigma the magnitude's spread is a fifth smaller than sigma."""
+    clean = np.full((40, 40, 40), 15.0, np.float32)
+    noisy = add_rician_noise(clean, 10.0, np.random.default_rng(1))
+    assert noisy.std() < 9
+    assert estimate_noise(noisy) == pytest.approx(10, rel=0.07)
+
+
+def test_gaussian_noise_of_ct() -> None:
+    rng = np.random.default_rng(1)
+    air_and_tissue = np.where(np.arange(40) < 20, -1000, 40) * np.ones((40, 40, 40))
+    assert estimate_noise(air_and_tissue + rng.normal(0, 12, (40,) * 3), rician=False) == (
+        pytest.approx(12, rel=0.1)
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 60, 60), (3, 50, 50), (60, 1, 60)])
+def test_thin_volumes(shape: tuple[int, int, int]) -> None:
+    clean = np.full(shape, 500.0, np.float32)
+    noisy = add_rician_noise(clean, 20.0, np.random.default_rng(1))
+    assert estimate_noise(noisy) == pytest.approx(20, rel=0.15)
+
+
+def test_no_noise_is_zero() -> None:
+    assert estimate_noise(head_like((24, 24, 24), sigma=0)) == 0
+    assert estimate_noise(np.ones((3, 3, 3))) == 0
+
+
+def test_robust_peak_ignores_outliers_but_not_small_objects() -> None:
+    voxels = np.ones((20, 20, 20))
+    voxels[0, 0, 0] = 1e6
+    assert robust_peak(voxels) == 1
+    small = np.zeros((20, 20, 20))
+    small[3, 3, 3] = 5
+    assert robust_peak(small) == 5
+    with pytest.raises(VolumeError, match="above"):
+        robust_peak(np.full((4, 4, 4), -3.0))
+
+
+@pytest.mark.parametrize("name", ["robust_peak", "zscore_nonzero"])
+def test_scalings_are_undone_exactly_enough(name: str) -> None:
+    voxels = (head_like() - 20).astype(np.int16)
+    scaling = scaling_named(name, voxels)
+    assert np.abs(scaling.restore(scaling.normalise(voxels)) - voxels).max() < 1e-3
+
+
+def test_zscore_is_of_the_voxels_inside() -> None:
+    voxels = np.array([0, 0, 0, 1, 3], np.float32)
+    assert scaling_named("zscore_nonzero", voxels) == Scaling(2, 1)
+
+
+def test_unknown_scaling_is_named() -> None:
+    with pytest.raises(BundleError, match="histogram"):
+        scaling_named("histogram", np.ones(3))

@@ -1,0 +1,62 @@
+"""Tiles cover a volume exactly once, and stay within memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from MedEnhanceLib.tiles import (
+    aligned_halo,
+    bounding_box,
+    exact_plan,
+    gaussian_weight,
+    overlapping_plan,
+    padded_shape,
+)
+
+shapes = st.tuples(*[st.integers(1, 48)] * 3)
+
+
+@given(shapes, st.integers(0, 9), st.sampled_from([1, 2, 4]), st.integers(8_000, 200_000))
+def test_exact_plan_covers_every_voxel_once(
+    shape: tuple[int, int, int], halo: int, multiple: int, most: int
+) -> None:
+    padded = padded_shape(shape, multiple)
+    count = np.zeros(padded, int)
+    for box in exact_plan(padded, halo, multiple, most):
+        count[box.slices] += 1
+        grown = box.grown(aligned_halo(halo, multiple), padded)
+        assert all(start % multiple == 0 for start in (*box.start, *grown.start))
+        assert all(n % multiple == 0 for n in grown.shape)
+        assert grown.voxels <= most or min(box.shape) <= multiple or box.halves(multiple) is None
+    assert (count == 1).all()
+
+
+@given(shapes, st.tuples(*[st.integers(4, 32)] * 3), st.floats(0, 0.5))
+def test_overlapping_plan_covers_every_voxel(
+    shape: tuple[int, int, int], patch: tuple[int, int, int], overlap: float
+) -> None:
+    patch = tuple(min(p, n) for p, n in zip(patch, shape, strict=True))
+    plan = overlapping_plan(shape, patch, overlap)
+    covered = np.zeros(shape, bool)
+    for box in plan:
+        assert box.shape == patch
+        covered[box.slices] = True
+    assert covered.all()
+    assert [box.start[0] for box in plan] == sorted(box.start[0] for box in plan)
+
+
+def test_gaussian_weight_peaks_in_the_middle_and_never_vanishes() -> None:
+    weight = gaussian_weight((9, 9, 9))
+    assert weight[4, 4, 4] == weight.max()
+    assert weight.min() > 0
+
+
+def test_bounding_box() -> None:
+    mask = np.zeros((5, 6, 7), bool)
+    assert bounding_box(mask) is None
+    mask[1, 2:4, 3] = True
+    box = bounding_box(mask)
+    assert box is not None
+    assert (box.start, box.stop) == ((1, 2, 3), (2, 4, 4))
