@@ -14,7 +14,8 @@ from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.io.checks import ImageWarning
 from MedEnhanceLib.io.formats import DICOM
-from MedEnhanceLib.io.series import Frame, Series, choose_series, list_series, series_of
+from MedEnhanceLib.io.frames import Frame
+from MedEnhanceLib.io.series import Series, choose_series, list_series, series_of
 from MedEnhanceLib.io.toolkit import explained, quiet, simpleitk
 from MedEnhanceLib.volume import Volume
 
@@ -40,7 +41,8 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
         series = choose_series([series_of(path)], wanted, path.name)
     _check_kind(series)
     frames, geometry = _stacked(series)
-    voxels = np.stack([_pixels(frame) for frame in frames])
+    files = {path: _pixels(path) for path in dict.fromkeys(frame.path for frame in frames)}
+    voxels = np.stack([_plane(files[frame.path], frame) for frame in frames])
     if voxels.dtype == np.float64:
         # Stored pixels have 16 bits or fewer, which a 32-bit float holds without loss.
         voxels = voxels.astype(np.float32)
@@ -58,11 +60,15 @@ def _check_kind(series: Series) -> None:
             raise VolumeError(
                 f"Series {series} is in colour; choose the series of the original grey images."
             )
-        if frame.count > 1:
+        if frame.count > 1 and not frame.placed:
             raise VolumeError(
-                f"Series {series} is a multi-frame DICOM file ({frame.count} frames), whose slice "
-                "positions cannot be verified; convert it to NIfTI first (for example with "
-                "dcm2niix)."
+                f"Series {series} is a multi-frame file that does not state where each frame lies "
+                "(as for films and some old scanners); convert it to NIfTI first."
+            )
+        if not frame.is_uniform:
+            raise VolumeError(
+                f"Series {series} is a multi-frame file that scales the values of each frame "
+                "differently; convert it to NIfTI first (for example with dcm2niix)."
             )
         if not frame.placed:
             raise VolumeError(
@@ -177,18 +183,24 @@ def _check_straight(
         )
 
 
-def _pixels(frame: Frame) -> NDArray[Any]:
-    """One slice (j, i), in units after the header's rescaling."""
+def _pixels(path: Path) -> NDArray[Any]:
+    """A file's pixels (frame, j, i), in units after the header's rescaling."""
     itk = simpleitk()
     reader = itk.ImageFileReader()
     reader.SetImageIO(DICOM.engine)
-    reader.SetFileName(os.fspath(frame.path))
+    reader.SetFileName(os.fspath(path))
     try:
         with quiet():
             image = reader.Execute()
     except RuntimeError as error:
-        raise explained(error, frame.path.name) from error
+        raise explained(error, path.name) from error
     pixels: NDArray[Any] = itk.GetArrayFromImage(image)
-    if pixels.size != frame.size[0] * frame.size[1]:
+    return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def _plane(pixels: NDArray[Any], frame: Frame) -> NDArray[Any]:
+    columns, rows = frame.size
+    if pixels.shape != (frame.count, rows, columns):
         raise FileError(f"'{frame.path.name}' is damaged; copy or export it again.")
-    return pixels.reshape(frame.size[::-1])
+    plane: NDArray[Any] = pixels[frame.index]
+    return plane

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from MedEnhanceLib.errors import FileError
-from MedEnhanceLib.io.formats import DICOM, has_dicom_mark
-from MedEnhanceLib.io.toolkit import quiet, simpleitk
+from MedEnhanceLib.io.formats import has_dicom_mark
+from MedEnhanceLib.io.frames import Frame, Scanned, scan
 
 MOST_FILES = 50_000
 # A header longer than this is not searched further for the series that it belongs to.
@@ -19,38 +18,6 @@ HEADER_BYTES = 1 << 16
 # Preamble, mark, and the element that gives the length of the header's first group.
 FIRST_GROUP = 128 + 4 + 12
 SHORTEST_ENDING = 4
-SHORTEST_SECRET = 3
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image of a series: what its header says that matters here.
-
-    Attributes:
-        path: its file.
-        instance: SOP instance UID, the same in every copy of the file.
-        kind: SOP class UID, which tells a CT slice from a screenshot.
-        size: columns, rows.
-        count: how many frames the file holds; 1 for a classic slice.
-        channels: numbers per pixel.
-        spacing: mm between columns and between rows.
-        placed: whether the header says where the image lies.
-        position: LPS mm of the first pixel's centre.
-        axes: unit vectors along which columns and rows count up.
-        thickness: mm, 0 when not stated.
-    """
-
-    path: Path
-    instance: str
-    kind: str
-    size: tuple[int, int]
-    count: int
-    channels: int
-    spacing: tuple[float, float]
-    placed: bool
-    position: tuple[float, float, float]
-    axes: tuple[tuple[float, float, float], tuple[float, float, float]]
-    thickness: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +61,7 @@ def list_series(folder: str | os.PathLike[str]) -> list[Series]:
 
 def series_of(file: Path) -> Series:
     """The series that a DICOM file belongs to, whole, as far as it lies in the same folder."""
-    scanned = _scan(file) if has_dicom_mark(file) else None
+    scanned = scan(file) if has_dicom_mark(file) else None
     if scanned is None:
         raise FileError(
             f"'{file.name}' is not a DICOM image that can be read; copy or export it again."
@@ -154,41 +121,32 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-@dataclass(frozen=True)
-class _Scanned:
-    series: str
-    number: str
-    description: str
-    modality: str
-    frame: Frame
-
-
 def _grouped(files: Iterable[Path]) -> list[Series]:
-    groups: dict[str, dict[str, _Scanned]] = {}
+    groups: dict[str, dict[str, Scanned]] = {}
     unread: list[Path] = []
     for file in files:
         if not has_dicom_mark(file):
             continue
-        scanned = _scan(file)
+        scanned = scan(file)
         if scanned is None:
             unread.append(file)
         else:
             # A second copy of the same image is the same image.
-            groups.setdefault(scanned.series, {}).setdefault(scanned.frame.instance, scanned)
+            groups.setdefault(scanned.series, {}).setdefault(scanned.frames[0].instance, scanned)
     found = [_series(uid, list(group.values()), unread) for uid, group in groups.items()]
     return sorted(found, key=lambda s: (s.number is None, s.number or 0, s.uid))
 
 
-def _series(uid: str, scanned: Sequence[_Scanned], unread: Iterable[Path]) -> Series:
+def _series(uid: str, scanned: Sequence[Scanned], unread: Iterable[Path]) -> Series:
     first = scanned[0]
     return Series(
         uid=uid,
         number=int(first.number) if re.fullmatch(r"[+-]?\d+", first.number) else None,
         description=first.description,
         modality=first.modality,
-        slices=sum(s.frame.count for s in scanned),
-        frames=tuple(s.frame for s in scanned),
-        damaged=tuple(file for file in unread if _belongs(file, uid, first.frame.kind)),
+        slices=sum(s.frames[0].count for s in scanned),
+        frames=tuple(frame for s in scanned for frame in s.frames),
+        damaged=tuple(file for file in unread if _belongs(file, uid, first.frames[0].kind)),
     )
 
 
@@ -204,58 +162,3 @@ def _belongs(file: Path, uid: str, kind: str) -> bool:
         return False
     group_end = FIRST_GROUP + int.from_bytes(raw[FIRST_GROUP - 4 : FIRST_GROUP], "little")
     return kind.encode() in raw[:group_end] and uid.encode() in raw
-
-
-def _scan(file: Path) -> _Scanned | None:
-    """What the file's header says, or None when it is no DICOM image (a report, a DICOMDIR)."""
-    reader = simpleitk().ImageFileReader()
-    reader.SetImageIO(DICOM.engine)
-    reader.SetFileName(os.fspath(file))
-    try:
-        with quiet():
-            reader.ReadImageInformation()
-    except RuntimeError:
-        return None
-    tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
-    return _Scanned(
-        series=tags.get("0020|000e", ""),
-        number=tags.get("0020|0011", ""),
-        description=_anonymous(tags.get("0008|103e", ""), tags),
-        modality=tags.get("0008|0060", ""),
-        frame=_frame(file, reader, tags),
-    )
-
-
-def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
-    columns, rows = reader.GetSize()[:2]
-    direction = reader.GetDirection()
-    return Frame(
-        path=file,
-        instance=tags.get("0008|0018", "") or os.fspath(file),
-        kind=tags.get("0008|0016", ""),
-        size=(columns, rows),
-        count=int(tags.get("0028|0008") or 1),
-        channels=reader.GetNumberOfComponents(),
-        spacing=reader.GetSpacing()[:2],
-        placed="0020|0032" in tags and "0020|0037" in tags,
-        position=reader.GetOrigin(),
-        axes=(direction[0::3], direction[1::3]),
-        thickness=_number(tags.get("0018|0088")) or _number(tags.get("0018|0050")),
-    )
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:
-        return 0.0
-
-
-def _anonymous(description: str, tags: dict[str, str]) -> str:
-    """The description without the patient's name, number or birth date, should they be in it."""
-    secrets = re.split(r"[\^=\s,]+", tags.get("0010|0010", ""))
-    secrets += [tags.get("0010|0020", ""), tags.get("0010|0030", "")]
-    for secret in secrets:
-        if len(secret) >= SHORTEST_SECRET:
-            description = re.sub(re.escape(secret), "***", description, flags=re.IGNORECASE)
-    return description

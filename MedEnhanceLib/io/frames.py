@@ -1,0 +1,148 @@
+"""What the header of one DICOM file says, as far as it matters here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from MedEnhanceLib.io.formats import DICOM
+from MedEnhanceLib.io.multiframe import find_places
+from MedEnhanceLib.io.toolkit import quiet, simpleitk
+
+SHORTEST_SECRET = 3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image of a series: what its header says that matters here.
+
+    Attributes:
+        path: its file.
+        instance: SOP instance UID, the same in every copy of the file.
+        kind: SOP class UID, which tells a CT slice from a screenshot.
+        size: columns, rows.
+        index: which frame of its file it is.
+        count: how many frames the file holds; 1 for a classic slice.
+        channels: numbers per pixel.
+        spacing: mm between columns and between rows.
+        placed: whether the header says where the image lies.
+        is_uniform: whether all frames of the file scale their values alike.
+        position: LPS mm of the first pixel's centre.
+        axes: unit vectors along which columns and rows count up.
+        thickness: mm, 0 when not stated.
+    """
+
+    path: Path
+    instance: str
+    kind: str
+    size: tuple[int, int]
+    index: int
+    count: int
+    channels: int
+    spacing: tuple[float, float]
+    placed: bool
+    is_uniform: bool
+    position: tuple[float, float, float]
+    axes: tuple[tuple[float, float, float], tuple[float, float, float]]
+    thickness: float
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """The images of one file and the series that they belong to."""
+
+    series: str
+    number: str
+    description: str
+    modality: str
+    frames: tuple[Frame, ...]
+
+
+def scan(file: Path) -> Scanned | None:
+    """What the file's header says, or None when it is no DICOM image (a report, a DICOMDIR)."""
+    reader = simpleitk().ImageFileReader()
+    reader.SetImageIO(DICOM.engine)
+    reader.SetFileName(os.fspath(file))
+    try:
+        with quiet():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
+    return Scanned(
+        series=tags.get("0020|000e", ""),
+        number=tags.get("0020|0011", ""),
+        description=_anonymous(tags.get("0008|103e", ""), tags),
+        modality=tags.get("0008|0060", ""),
+        frames=_expanded(_frame(file, reader, tags)),
+    )
+
+
+def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
+    columns, rows = reader.GetSize()[:2]
+    direction = reader.GetDirection()
+    return Frame(
+        path=file,
+        instance=tags.get("0008|0018", "") or os.fspath(file),
+        kind=tags.get("0008|0016", ""),
+        size=(columns, rows),
+        index=0,
+        count=int(tags.get("0028|0008") or 1),
+        channels=reader.GetNumberOfComponents(),
+        spacing=reader.GetSpacing()[:2],
+        placed="0020|0032" in tags and "0020|0037" in tags,
+        is_uniform=True,
+        position=reader.GetOrigin(),
+        axes=(direction[0::3], direction[1::3]),
+        thickness=_number(tags.get("0018|0088")) or _number(tags.get("0018|0050")),
+    )
+
+
+def _expanded(first: Frame) -> tuple[Frame, ...]:
+    """All frames of the file; the first one alone, unplaced, when the others' place is unknown."""
+    if first.count == 1:
+        return (first,)
+    places = find_places(first.path, first.count)
+    if places is None:
+        return (replace(first, placed=False),)
+    frames = []
+    for index, position in enumerate(places.positions):
+        axes = places.axes_of(index)
+        frames.append(
+            replace(
+                first,
+                index=index,
+                placed=True,
+                is_uniform=places.is_uniform,
+                spacing=places.spacing,
+                position=_triple(position),
+                axes=(_triple(axes[:3]), _triple(axes[3:])),
+            )
+        )
+    return tuple(frames)
+
+
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    x, y, z = values
+    return (x, y, z)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
+
+
+def _anonymous(description: str, tags: dict[str, str]) -> str:
+    """The description without the patient's name, number or birth date, should they be in it."""
+    secrets = re.split(r"[\^=\s,]+", tags.get("0010|0010", ""))
+    secrets += [tags.get("0010|0020", ""), tags.get("0010|0030", "")]
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            description = re.sub(re.escape(secret), "***", description, flags=re.IGNORECASE)
+    return description
