@@ -180,7 +180,7 @@ def test_a_model_zoo_bundle_is_understood(tmp_path: Path) -> None:
 
 
 def test_catalog_lists_and_names_problems(tmp_path: Path, catalog: Catalog) -> None:
-    assert [m.id for m in catalog.models("denoise")][0] == "tiny-denoiser"
+    assert next(m.id for m in catalog.models("denoise")) == "tiny-denoiser"
     assert {m.id for m in catalog.models("denoise")} >= {"filter-median", "filter-non-local-means"}
     assert not catalog.problems
     (tmp_path / "models" / "broken").mkdir()

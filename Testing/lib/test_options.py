@@ -1,0 +1,68 @@
+"""Options check themselves and survive JSON; importing the library is light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from MedEnhanceLib import DenoiseOptions, SegmentOptions, SuperResolutionOptions, Task
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.options import Options, options_from_json
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        (Task.DENOISE, DenoiseOptions(device="cuda:1", strength=0.3, noise=12.5)),
+        (Task.SUPER_RESOLUTION, SuperResolutionOptions(spacing=(1, 1, 2), tile=64)),
+        (Task.SUPER_RESOLUTION, SuperResolutionOptions(factor=(1, 1, 2.5))),
+        (Task.SEGMENT, SegmentOptions(labels=(1, 2), keep_largest=False)),
+    ],
+)
+def test_json_round_trip(task: Task, options: Options) -> None:
+    assert options_from_json(task, json.loads(json.dumps(options.to_json()))) == options
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "word"),
+    [
+        (Task.DENOISE, {"strength": 1.5}, "between 0 and 1"),
+        (Task.DENOISE, {"strength": float("nan")}, "between 0 and 1"),
+        (Task.DENOISE, {"strength": "much"}, "much"),
+        (Task.DENOISE, {"noise": -3}, "positive"),
+        (Task.DENOISE, {"noise": float("inf")}, "positive"),
+        (Task.DENOISE, {"device": "tpu"}, "tpu"),
+        (Task.DENOISE, {"precision": "int8"}, "int8"),
+        (Task.DENOISE, {"tile": 3}, "16 voxels"),
+        (Task.SUPER_RESOLUTION, {"factor": (1, 1)}, "three numbers"),
+        (Task.SUPER_RESOLUTION, {"factor": (1, 1, 9)}, "between 1 and 8"),
+        (Task.SUPER_RESOLUTION, {"spacing": (0, 1, 1)}, "positive"),
+        (Task.SUPER_RESOLUTION, {"spacing": (1, 1, 1), "factor": (2, 2, 2)}, "not both"),
+        (Task.SEGMENT, {"labels": ()}, "at least one"),
+        (Task.SEGMENT, {"labels": (0,)}, "1 or more"),
+        (Task.SEGMENT, {"strength": 1}, "does not belong to segment"),
+    ],
+)
+def test_bad_values_are_named(task: Task, values: dict, word: str) -> None:
+    with pytest.raises(OptionsError, match=word):
+        options_from_json(task, values)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import MedEnhanceLib",
+        "from MedEnhanceLib import Catalog; assert Catalog.default().entries",
+        "from MedEnhanceLib import suitability, enhance, read_volume",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
+    check = (
+        f"import sys; {statement}; "
+        "heavy = {'torch', 'monai', 'SimpleITK', 'scipy', 'slicer', 'qt', 'vtk'} & set(sys.modules)"
+        "; assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)
