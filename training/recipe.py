@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,7 +41,7 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
 
-    kinds = {
+    kinds: dict[str, Callable[[Config, Path], Recipe]] = {
         "denoise": Denoising,
         "super-resolution": SuperResolution,
         "segment": Segmentation,

@@ -82,9 +82,15 @@ def hippocampus_cases(data: Path, part: Part) -> list[Case]:
 
 def read_case(data: Path, name: str) -> Case:
     """One crop, turned to RAS, z-scored over its nonzero voxels."""
+    image, labels = hippocampus_files(data, name)
+    return Case(name, zscore_scaling(image).normalise(image), labels)
+
+
+def hippocampus_files(data: Path, name: str) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """Image and labels (k, j, i) of one crop, turned to RAS."""
     image = _read_ras(data / "hippocampus/images" / f"{name}.nii.gz").astype(np.float32)
     labels = _read_ras(data / "hippocampus/labels" / f"{name}.nii.gz").astype(np.uint8)
-    return Case(name, zscore_scaling(image).normalise(image), labels)
+    return image, labels
 
 
 def _read_ras(path: Path) -> NDArray[np.generic]:
@@ -95,17 +101,18 @@ def _read_ras(path: Path) -> NDArray[np.generic]:
 
 def random_look(image: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Another scanner: gamma, brightness, blur, noise; each with probability one half or less."""
-    low, high = np.percentile(image, [0.5, 99.5])
+    low, high = (np.float32(v) for v in np.percentile(image, [0.5, 99.5]))
     if rng.random() < 0.5:
         share = np.clip((image - low) / (high - low), 0, 1.5)
-        image = low + (high - low) * share ** np.exp(rng.normal(0, 0.25))
+        image = low + (high - low) * share ** np.float32(np.exp(rng.normal(0, 0.25)))
     if rng.random() < 0.5:
-        image = image * np.exp(rng.normal(0, 0.1)) + rng.normal(0, 0.1)
+        image = image * np.float32(np.exp(rng.normal(0, 0.1))) + np.float32(rng.normal(0, 0.1))
     if rng.random() < 0.25:
         image = ndimage.gaussian_filter(image, rng.uniform(0.3, 0.9))
     if rng.random() < 0.4:
-        image = image + rng.normal(0, rng.uniform(0.02, 0.3), image.shape)
-    return image.astype(np.float32)
+        noise = rng.standard_normal(image.shape, dtype=np.float32)
+        image = image + noise * np.float32(rng.uniform(0.02, 0.3))
+    return image
 
 
 def random_affine_grid(
@@ -155,7 +162,7 @@ def predict(network: torch.nn.Module, image: FloatArray, multiple: int = 4) -> N
     return labels[tuple(slice(0, n) for n in image.shape)]
 
 
-def dice(found: NDArray[np.int64], expert: NDArray[np.uint8]) -> dict[int, float]:
+def dice(found: NDArray[np.integer], expert: NDArray[np.uint8]) -> dict[int, float]:
     """Dice of each label: 2 |A and B| / (|A| + |B|)."""
     scores = {}
     for value in LABELS:

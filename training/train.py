@@ -20,7 +20,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from MedEnhanceLib.engine import networks
+from training.network import build_network
 from training.recipe import Config, Recipe, make_recipe
 
 SAY_EVERY = 50
@@ -55,7 +55,7 @@ class Training:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config["seed"])
         self.network = build_network(config["network_def"])
-        self.network.to(device, memory_format=torch.channels_last_3d)
+        self.network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = AveragedModel(
             self.network, multi_avg_fn=get_ema_multi_avg_fn(config["ema"]), use_buffers=True
         )
@@ -137,18 +137,6 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.best = state["step"], state["best"]
         self.seconds, self.stale = state["seconds"], state["stale"]
-
-
-def build_network(definition: dict[str, Any]) -> torch.nn.Module:
-    """The network a configuration describes: ``_target_`` and literal arguments."""
-    arguments = dict(definition)
-    module, _, name = arguments.pop("_target_").rpartition(".")
-    if module == networks.__name__:
-        source: Any = networks
-    else:
-        from monai.networks import nets as source
-    network: torch.nn.Module = getattr(source, name)(**arguments)
-    return network
 
 
 def learning_rate(step: int, config: Config) -> float:

@@ -1,0 +1,100 @@
+"""The model card (docs/README.md) and the licence of a bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+APACHE = """\
+The weights and files of this bundle are licensed under the Apache License, Version 2.0 (the
+"License"); you may not use them except in compliance with the License. You may obtain a copy at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, they are distributed on an "AS IS"
+BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License
+for the specific language governing permissions and limitations.
+
+Copyright (c) MedEnhance contributors
+
+For research only; not a medical device.
+"""
+SHARE_ALIKE = """\
+These weights were trained on Task04_Hippocampus of the Medical Segmentation Decathlon
+(http://medicaldecathlon.com; A. L. Simpson et al., arXiv:1902.09063; M. Antonelli et al., Nature
+Communications 13, 4128, 2022; images and labels of Vanderbilt University Medical Center), which
+is licensed under Creative Commons Attribution-ShareAlike 4.0 International (CC BY-SA 4.0).
+The weights and files of this bundle are given under the same licence:
+
+    https://creativecommons.org/licenses/by-sa/4.0/
+
+Copyright (c) MedEnhance contributors
+
+For research only; not a medical device. Provided "AS IS", without warranty of any kind.
+"""
+LICENCES = {"Apache-2.0": APACHE, "CC-BY-SA-4.0": SHARE_ALIKE}
+Json = dict[str, Any]
+
+
+def card(metadata: Json, curve: list[dict[str, str]]) -> str:
+    """The card as Markdown: what it is, data, results, limits, how it was trained."""
+    facts = metadata["medenhance"]
+    parts = [
+        f"# {facts['title']}\n\n{metadata['description']}\n\nResearch use only.",
+        f"| id | version | task | modality | body part |\n| --- | --- | --- | --- | --- |\n"
+        f"| `{facts['id']}` | {metadata['version']} | {facts['task']} | {facts['modality']} "
+        f"({', '.join(facts['contrasts'])}) | {facts['body_part']} |",
+        "## Trained for\n\n" + _ranges(facts["ranges"]),
+        "## Training data\n\n" + _training_data(facts["training_data"]),
+        "## Measured on subjects that were not trained on\n\n" + _results(facts["results"]),
+        "## Limits\n\n" + "\n".join(f"* {limit}" for limit in facts["limits"]),
+        "## How it was trained\n\n" + _training(facts["id"], curve),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _ranges(ranges: Json) -> str:
+    names = {
+        "spacing_mm": "voxel spacing in mm",
+        "noise_percent": "noise in per cent of the peak",
+        "factor": "refinement along the slice axis",
+        "extent_mm": "field of view along each axis in mm",
+    }
+    return "\n".join(f"* {names[key]}: {low:g} to {high:g}" for key, (low, high) in ranges.items())
+
+
+def _training_data(sets: list[Json]) -> str:
+    rows = [
+        f"| {s['name']} | {s['source']} | {s['licence']} | {_subjects(s['subjects'])} |"
+        for s in sets
+    ]
+    return "\n".join(["| data | source | licence | subjects |", "| --- | --- | --- | --- |", *rows])
+
+
+def _subjects(subjects: list[str]) -> str:
+    return ", ".join(subjects) if len(subjects) <= 5 else f"{len(subjects)} subjects"
+
+
+def _results(results: list[Json]) -> str:
+    if not results:
+        return "Not measured yet."
+    rows = [
+        f"| {r['subject']} | {r['condition']} | {r['metric']} | {r['value']:g} | "
+        f"{r['comparator']} | {r['comparator_value']:g} |"
+        for r in results
+    ]
+    head = "| subject | condition | metric | this model | comparator | comparator's |"
+    commands = sorted({r["command"] for r in results})
+    shown = "\n".join(f"    {command}" for command in commands)
+    rule = "| --- | --- | --- | --- | --- | --- |"
+    return "\n".join([head, rule, *rows]) + f"\n\nReproduced by:\n\n{shown}"
+
+
+def _training(model: str, curve: list[dict[str, str]]) -> str:
+    text = f"`python -m training.train --config training/configs/{model}.json --data FOLDER`"
+    if not curve:
+        return text
+    last = curve[-1]
+    return (
+        f"{text}\n\n{last['step']} steps in {float(last['minutes']):.0f} minutes on one shared CPU "
+        "core; the validation curve is in `curve.csv`."
+    )

@@ -1,0 +1,179 @@
+"""Write a trained model as a MONAI bundle: ``python -m training.publish --config FILE``.
+
+The weights are the run's best averaged ones. The facts come from the configuration, the training
+data from the split, the measured results from ``training.evaluate`` when it was run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.card import LICENCES, card
+from training.data import read_splits
+from training.network import build_network
+
+TRAINING = Path(__file__).parent
+SCHEMA = (
+    "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
+    "meta_schema_20240725.json"
+)
+COPYRIGHT = "Copyright (c) MedEnhance contributors"
+Json = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True, help="one of training/configs")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
+    parser.add_argument("--models", type=Path, default=Path("Resources/Models"))
+    args = parser.parse_args()
+    config = json.loads(args.config.read_text(encoding="utf-8"))
+    print(publish(config, args.runs / config["id"], args.models))
+
+
+def publish(config: Json, run: Path, models: Path) -> Path:
+    """Write the bundle of a run into ``models`` and return its folder."""
+    folder = models / config["id"]
+    for part in ("configs", "models", "docs"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    network = build_network(config["network_def"])
+    network.load_state_dict(state)
+    weights = folder / "models/model.pt"
+    torch.save({name: value.contiguous() for name, value in state.items()}, weights)
+    facts = medenhance_facts(config, network, weights, measured_results(run))
+    metadata = monai_metadata(config["bundle"], facts)
+    write_json(folder / "configs/metadata.json", metadata)
+    write_json(folder / "configs/inference.json", inference(config))
+    (folder / "docs/README.md").write_text(card(metadata, read_curve(run)), encoding="utf-8")
+    (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
+    if (run / "curve.csv").exists():
+        shutil.copyfile(run / "curve.csv", folder / "docs/curve.csv")
+    return folder
+
+
+def medenhance_facts(
+    config: Json, network: torch.nn.Module, weights: Path, results: list[Json]
+) -> Json:
+    """What stands under the key ``medenhance``, beyond MONAI's own schema."""
+    bundle = config["bundle"]
+    copied = ("task", "title", "method", "modality", "contrasts", "body_part")
+    return {
+        "id": config["id"],
+        **{key: bundle[key] for key in copied},
+        "weights": "models/model.pt",
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "input": bundle["input"],
+        "halo": getattr(network, "halo", None),
+        "patch": bundle["patch"],
+        "ranges": bundle["ranges"],
+        **({"labels": bundle["labels"]} if "labels" in bundle else {}),
+        "training_data": training_data(bundle["training"]),
+        "results": results,
+        "limits": bundle["limits"],
+    }
+
+
+def training_data(part: str) -> list[Json]:
+    """Name, source, licence and subjects of every training set of a part of the split."""
+    split = read_splits()[part]
+    if part == "hippocampus":
+        names = ("name", "source", "licence")
+        return [{**{n: split[n] for n in names}, "subjects": split["training"]}]
+    sets: dict[tuple[str, str, str], list[str]] = {}
+    for subject in split["training"]:
+        key = (subject["name"], subject["source"], subject["licence"])
+        sets.setdefault(key, []).append(subject["subject"])
+    return [
+        {"name": name, "source": source, "licence": licence, "subjects": subjects}
+        for (name, source, licence), subjects in sets.items()
+    ]
+
+
+def measured_results(run: Path) -> list[Json]:
+    """What ``training.evaluate`` measured for this run; empty when it was not run."""
+    path = run / "results.json"
+    results: list[Json] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return results
+
+
+def read_curve(run: Path) -> list[dict[str, str]]:
+    """The rows of the run's training curve."""
+    path = run / "curve.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def monai_metadata(bundle: Json, facts: Json) -> Json:
+    """The keys that MONAI's bundle schema asks for, and ours."""
+    return {
+        "schema": SCHEMA,
+        "version": bundle["version"],
+        "changelog": {bundle["version"]: "first version"},
+        "monai_version": version("monai"),
+        "pytorch_version": version("torch").split("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {"pytorch-ignite": "0.5.2", "nibabel": "5.3.2"},
+        "name": bundle["title"],
+        "task": bundle["task"],
+        "description": bundle["description"],
+        "authors": "MedEnhance contributors",
+        "copyright": COPYRIGHT,
+        "intended_use": "research use only",
+        "data_source": "; ".join(f"{d['name']} ({d['source']})" for d in facts["training_data"]),
+        "data_type": "nifti",
+        "network_data_format": data_format(bundle),
+        "medenhance": facts,
+    }
+
+
+def data_format(bundle: Json) -> Json:
+    """MONAI's description of what goes into the network and what comes out."""
+    channels = bundle["input"]["channels"]
+    labels = {str(label["value"]): label["name"] for label in bundle.get("labels", [])}
+    multiple = bundle["input"]["multiple"]
+    entry = {
+        "type": "image",
+        "format": "magnitude",
+        "modality": bundle["modality"],
+        "num_channels": len(channels),
+        "spatial_shape": bundle["patch"] or [f"{multiple}*n"] * 3,
+        "dtype": "float32",
+        "value_range": [],
+        "is_patch_data": True,
+        "channel_def": {str(number): name for number, name in enumerate(channels)},
+    }
+    output = {
+        **entry,
+        "format": "segmentation" if labels else "magnitude",
+        "num_channels": len(labels) + 1 if labels else 1,
+        "channel_def": {"0": "background", **labels} if labels else {"0": "image"},
+    }
+    return {"inputs": {"image": entry}, "outputs": {"pred": output}}
+
+
+def inference(config: Json) -> Json:
+    """The workflow for ``monai.bundle run``, with this model's network in it."""
+    path = TRAINING / "workflows" / f"{config['bundle']['workflow']}.json"
+    workflow: Json = json.loads(path.read_text(encoding="utf-8"))
+    workflow["network_def"] = config["network_def"]
+    return workflow
+
+
+def write_json(path: Path, content: Json) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
