@@ -16,7 +16,7 @@ from MedEnhanceLib.io.checks import check_finite
 from MedEnhanceLib.io.dicom import read_dicom
 from MedEnhanceLib.io.formats import DICOM, Format, format_to_read
 from MedEnhanceLib.io.headers import check_header, warn_of_second_position
-from MedEnhanceLib.io.segments import is_segmentation, labels_from_header
+from MedEnhanceLib.io.segments import OVERLAP, is_segmentation, labels_from_header
 from MedEnhanceLib.io.toolkit import explained, geometry_of, quiet, simpleitk
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
@@ -74,7 +74,7 @@ def read_labelmap(path: str | os.PathLike[str], labels: Sequence[Label] = ()) ->
     voxels, geometry, header = _read_file(path, form)
     check_finite(voxels, path.name)
     whole = _whole_numbers(voxels, path.name)
-    return LabelMap(whole, geometry, tuple(labels) or labels_from_header(header))
+    return LabelMap(whole, geometry, tuple(labels) or labels_from_header(header, path.name))
 
 
 def _check_readable(path: Path) -> None:
@@ -95,7 +95,7 @@ def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[s
     try:
         with quiet():
             reader.ReadImageInformation()
-            _check_kind(reader, path.name)
+            _check_kind(reader, path.name, form)
             _keep_three_axes(reader)
             image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
@@ -106,8 +106,10 @@ def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[s
     return itk.GetArrayFromImage(image), geometry, header
 
 
-def _check_kind(reader: Any, name: str) -> None:
+def _check_kind(reader: Any, name: str, form: Format) -> None:
     size, channels = reader.GetSize(), reader.GetNumberOfComponents()
+    if channels > 1 and form.extension == ".seg.nrrd":
+        raise VolumeError(OVERLAP.format(name=name))
     if "complex" in simpleitk().GetPixelIDValueAsString(reader.GetPixelIDValue()):
         raise VolumeError(f"'{name}' holds complex numbers; export its magnitude as an image.")
     if channels > 1:

@@ -20,6 +20,10 @@ REPRESENTATION = "Binary labelmap"
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
 TERMINOLOGY = "TerminologyEntry"
+OVERLAP = (
+    "'{name}' has segments that overlap; export it as a label map first (in Slicer: Segmentations "
+    "> Export)."
+)
 # Characters with a meaning of their own in the header or in a terminology entry.
 RESERVED = re.compile(r"[\r\n~^|]+")
 
@@ -44,7 +48,7 @@ def header_from_labels(labelmap: LabelMap) -> dict[str, str]:
     return fields
 
 
-def labels_from_header(header: Mapping[str, str]) -> tuple[Label, ...]:
+def labels_from_header(header: Mapping[str, str], name: str) -> tuple[Label, ...]:
     """The labels that a ``.seg.nrrd`` header lists, by value; none when it is another file."""
     labels = []
     for key, value in header.items():
@@ -52,10 +56,7 @@ def labels_from_header(header: Mapping[str, str]) -> tuple[Label, ...]:
         if match is not None:
             prefix = f"Segment{match.group(1)}_"
             if header.get(f"{prefix}Layer", "0").strip() != "0":
-                raise VolumeError(
-                    "The segmentation has segments that overlap; export it as a label map first "
-                    "(in Slicer: Segmentations > Export)."
-                )
+                raise VolumeError(OVERLAP.format(name=name))
             labels.append(_label(int(value), prefix, header))
     return tuple(sorted(labels, key=lambda label: label.value))
 

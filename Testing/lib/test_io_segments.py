@@ -75,8 +75,11 @@ def test_overlapping_segments_are_refused(tmp_path: Path, hippocampus: LabelMap)
     image.SetMetaData("Segment0_LabelValue", "1")
     image.SetMetaData("Segment0_Layer", "1")
     sitk.WriteImage(image, str(tmp_path / "o.seg.nrrd"))
-    with pytest.raises(VolumeError, match="overlap"):
-        read_labelmap(tmp_path / "o.seg.nrrd")
+    layers = sitk.GetImageFromArray(np.stack([hippocampus.voxels] * 2, axis=-1), isVector=True)
+    sitk.WriteImage(layers, str(tmp_path / "p.seg.nrrd"))
+    for name in ("o.seg.nrrd", "p.seg.nrrd"):
+        with pytest.raises(VolumeError, match=f"'{name}' has segments that overlap"):
+            read_labelmap(tmp_path / name)
 
 
 def test_a_segmentation_is_not_read_as_an_image(tmp_path: Path, hippocampus: LabelMap) -> None:
