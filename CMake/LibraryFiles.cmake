@@ -4,6 +4,14 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/assessment.py
   MedEnhanceLib/bundle.py
   MedEnhanceLib/catalog.py
+  MedEnhanceLib/cli/__init__.py
+  MedEnhanceLib/cli/__main__.py
+  MedEnhanceLib/cli/choosing.py
+  MedEnhanceLib/cli/failing.py
+  MedEnhanceLib/cli/main.py
+  MedEnhanceLib/cli/outputs.py
+  MedEnhanceLib/cli/progress.py
+  MedEnhanceLib/cli/tables.py
   MedEnhanceLib/engine/__init__.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py
@@ -25,7 +33,9 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/io/checks.py
   MedEnhanceLib/io/dicom.py
   MedEnhanceLib/io/formats.py
+  MedEnhanceLib/io/frames.py
   MedEnhanceLib/io/headers.py
+  MedEnhanceLib/io/multiframe.py
   MedEnhanceLib/io/reading.py
   MedEnhanceLib/io/segments.py
   MedEnhanceLib/io/series.py
@@ -37,7 +47,10 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/options.py
   MedEnhanceLib/orientation.py
   MedEnhanceLib/provenance.py
+  MedEnhanceLib/quality/__init__.py
   MedEnhanceLib/quality/evidence.py
+  MedEnhanceLib/quality/metrics.py
+  MedEnhanceLib/quality/segmentation_metrics.py
   MedEnhanceLib/quality/sharpness.py
   MedEnhanceLib/reporting.py
   MedEnhanceLib/resample.py

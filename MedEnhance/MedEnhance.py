@@ -119,7 +119,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         self.setParameterNode(None)
         self.removeObservers()
-        jobs.closeSharedRunner()
+        self.logic.close()
 
     def enter(self):
         self.initializeParameterNode()
@@ -179,12 +179,8 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self, runner=None, catalog=None):
         ScriptedLoadableModuleLogic.__init__(self)
-        self._runner = runner
+        self.runner = runner or jobs.sharedRunner()
         self._catalog = catalog
-
-    @property
-    def runner(self):
-        return self._runner or jobs.sharedRunner()
 
     @property
     def catalog(self):
@@ -253,7 +249,7 @@ class MedEnhanceTest(ScriptedLoadableModuleTest):
             self.setUp()
             self.delayDisplay(check.__doc__)
             check(self, MedEnhanceLogic())
-        jobs.closeSharedRunner()
+        MedEnhanceLogic().close()
         self.delayDisplay("MedEnhance self test passed")
 
 

@@ -29,6 +29,9 @@ def start_scene() -> Any:
     """A fresh scene, ready for volumes, segmentations and bundles; also `slicer.mrmlScene`."""
     import slicer
 
+    if inside_slicer():
+        slicer.mrmlScene.Clear(0)
+        return slicer.mrmlScene
     _kept.clear()
     cache = Path(tempfile.mkdtemp(prefix="medenhance-scene-"))
     scene = slicer.vtkMRMLScene()
@@ -55,6 +58,13 @@ def start_scene() -> Any:
     _kept.extend([terminologies, application, segmentations, volumes, colors, cache_manager])
     _kept.append(data_manager)
     return scene
+
+
+def inside_slicer() -> bool:
+    """Whether this runs in the Slicer application, which has a scene of its own."""
+    import slicer
+
+    return hasattr(slicer, "app") and not hasattr(slicer.app, "isStandIn")
 
 
 def subject_hierarchy() -> Any:

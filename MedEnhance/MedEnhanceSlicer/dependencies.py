@@ -27,7 +27,12 @@ PROTECTED = ("numpy", "SimpleITK", "scipy", "torch", "torchvision")
 
 def missingPackages():
     """Names of the packages that are not installed. Imports none of them."""
-    return [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    return [name for name in REQUIRED if not isInstalled(name)]
+
+
+def isInstalled(name):
+    """Whether a package could be imported, found out without importing it."""
+    return importlib.util.find_spec(name) is not None
 
 
 def checkFor(model):
@@ -68,7 +73,7 @@ def ensureFor(model):
     if others:
         installPackages(others)
     importlib.invalidate_caches()
-    stillMissing = [name for name in missing if importlib.util.find_spec(name) is None]
+    stillMissing = [name for name in missing if not isInstalled(name)]
     if stillMissing:
         raise DependencyError(
             _(
@@ -124,18 +129,7 @@ def installPackages(requirements):
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text(constraintsText(protectedVersions()), encoding="utf-8")
         try:
-            if importlib.util.find_spec("slicer.packaging") is not None:
-                import slicer.packaging
-
-                slicer.packaging.pip_ensure(
-                    requirements,
-                    constraints=str(constraints),
-                    requester="MedEnhance",
-                    prompt_install=False,
-                    prompt_restart=False,
-                )
-            else:
-                slicer.util.pip_install([*requirements, "--constraint", str(constraints)])
+            pipInstall(requirements, str(constraints))
         except Exception as error:
             logging.exception("MedEnhance: installing packages failed")
             raise DependencyError(
@@ -143,6 +137,22 @@ def installPackages(requirements):
                     packages=", ".join(requirements), reason=error
                 )
             ) from error
+
+
+def pipInstall(requirements, constraints):
+    """With `slicer.packaging`; Slicer before 5.11 has only `slicer.util.pip_install`."""
+    try:
+        from slicer.packaging import pip_ensure
+    except ImportError:
+        slicer.util.pip_install([*requirements, "--constraint", constraints])
+        return
+    pip_ensure(
+        requirements,
+        constraints=constraints,
+        requester="MedEnhance",
+        prompt_install=False,
+        prompt_restart=False,
+    )
 
 
 def protectedVersions():

@@ -143,7 +143,7 @@ class JobRunner:
                 self._handle(job, event)
 
     def close(self):
-        """End the process. A job that is running is cancelled."""
+        """End the process; a job that is running is cancelled. The next job starts another."""
         job, self._job = self._job, None
         if self._timer is not None:
             self._timer.stop()
@@ -229,11 +229,3 @@ def sharedRunner():
     if _shared is None:
         _shared = JobRunner()
     return _shared
-
-
-def closeSharedRunner():
-    """End the shared process; the next run starts another."""
-    global _shared
-    if _shared is not None:
-        _shared.close()
-        _shared = None

@@ -4,8 +4,8 @@ import qt
 
 from .parameters import labelsFromText, labelsToText
 
-ROW_HEIGHT = 22
 MOST_ROWS = 6
+FRAME = 6
 
 
 class LabelList:
@@ -31,7 +31,8 @@ class LabelList:
             self._list.clear()
             for label in labels:
                 self._list.addItem(label.name)
-            self._list.setFixedHeight(ROW_HEIGHT * min(max(len(labels), 1), MOST_ROWS) + 4)
+            rows = min(max(len(labels), 1), MOST_ROWS)
+            self._list.setFixedHeight(rows * self._list.sizeHintForRow(0) + FRAME)
         for row, label in enumerate(labels):
             ticked = chosen is None or label.value in chosen
             self._list.item(row).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)

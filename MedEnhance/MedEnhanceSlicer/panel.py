@@ -231,7 +231,8 @@ class Panel:
             text = views.volumesText(result.output) + text
         self.ui.evidenceLabel.text = text
         self.ui.evidenceCollapsibleButton.visible = bool(text)
-        self._say(_("Done: {name}").format(name=job.node.GetName()), "good")
+        done = _("Done: {name}.").format(name=job.node.GetName())
+        self._say(" ".join([done, *job.warnings]), "warning" if job.warnings else "good")
         show(job.node)
 
     def _clearResult(self):

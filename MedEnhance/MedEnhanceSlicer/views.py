@@ -28,6 +28,7 @@ def modelText(model):
     """What a model is for, in a few words under the list."""
     facts = [model.method, model.modality, model.body_part, ", ".join(model.contrasts)]
     facts = " · ".join(fact for fact in facts if fact)
+    facts = facts[:1].upper() + facts[1:]
     return f"{facts}. {model.description}" if model.description else facts
 
 
@@ -52,12 +53,10 @@ def duration(seconds):
 
 
 def evidenceText(result):
-    """The measures as a small table, and the warnings."""
+    """The measures as a small table."""
     rows = "".join(_measureRow(measure) for measure in result.evidence)
     head = "<tr><td></td><td><i>{}</i></td><td><i>{}</i></td></tr>".format(_("before"), _("after"))
-    table = f'<table cellspacing="4">{head}{rows}</table>' if rows else ""
-    warnings = "".join(f"<p>{html.escape(warning)}</p>" for warning in result.warnings)
-    return table + warnings
+    return f'<table cellspacing="4">{head}{rows}</table>' if rows else ""
 
 
 def volumesText(labelMap):
@@ -82,4 +81,4 @@ def _measureRow(measure):
 
 
 def _number(value):
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) < 10000 else f"{value:.0f}"

@@ -127,10 +127,10 @@ class PanelDriver:
         """Write the panel's picture to out/panel."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         native = unwrap(self.parent)
-        self.breathe()
-        native.resize(width, native.sizeHint().height())
-        self.breathe()
-        native.resize(width, max(native.minimumSizeHint().height(), native.heightForWidth(width)))
+        for _ in range(3):
+            native.updateGeometry()
+            self.breathe()
+            native.resize(width, native.heightForWidth(width))
         self.breathe()
         path = PICTURES / f"{name}.png"
         assert native.grab().save(str(path))

@@ -20,7 +20,7 @@ def add_head(
     return slicer.util.addVolumeFromArray(voxels, np.diag([spacing, spacing, spacing, 1.0]), name)
 
 
-def add_noise(name: str = "Noise", shape: tuple[int, int, int] = (64, 160, 160)) -> Any:
+def add_noise(name: str = "Noise", shape: tuple[int, int, int] = (48, 128, 128)) -> Any:
     """A volume large enough that a filter needs some seconds."""
     import slicer
 

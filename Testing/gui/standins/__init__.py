@@ -23,10 +23,10 @@ from typing import Any
 
 
 def install() -> None:
-    """Make the stand-ins importable; a second call changes nothing."""
+    """Make the stand-ins importable; inside Slicer, and at a second call, nothing is changed."""
     import slicer
 
-    if "qt" in sys.modules:
+    if hasattr(slicer, "app"):
         return
     _keep_singletons_alive()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")

@@ -17,6 +17,7 @@ MODULE_FILE = Path(__file__).resolve().parents[3] / "MedEnhance" / "MedEnhance.p
 class Application:
     """The application object; anything it lacks raises AttributeError."""
 
+    isStandIn = True
     SIGNALS = ("startupCompleted()", "aboutToQuit()")
 
     def __init__(self) -> None:

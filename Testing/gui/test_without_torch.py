@@ -1,0 +1,73 @@
+"""The module opens and filters run where neither torch nor monai is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from Testing.slicer_scene import REPOSITORY
+
+HIDE = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "monai", "safetensors"):
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+"""
+
+OPEN = """
+from Testing.gui import standins
+standins.install()
+from Testing.slicer_scene import start_scene
+start_scene()
+from Testing.gui.driver import PanelDriver, close_panels
+from Testing.gui.volumes import add_head
+import sys, slicer
+
+add_head()
+panel = PanelDriver()
+panel.ui.advancedCollapsibleButton.collapsed = False
+panel.breathe()
+print("packages:", panel.ui.packagesLabel.text)
+model = next((m for m in panel.widget.logic.catalog.models("denoise") if m.is_trained), None)
+print("trained:", model is not None)
+if model is not None:
+    panel.choose("modelComboBox", model.title)
+    slicer.util.confirmOkCancelDisplay = lambda *args, **kwargs: False
+    panel.click("applyButton")
+    print("declined:", panel.status)
+panel.choose("modelComboBox", "Median")
+panel.apply()
+panel.wait_for_end()
+print("filter:", panel.status)
+close_panels()
+print("imported:", sorted({"torch", "monai"} & set(sys.modules)))
+"""
+
+
+def test_panel_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDE)
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(REPOSITORY)]))
+    run = subprocess.run(
+        [sys.executable, "-c", OPEN],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    said = dict(line.split(": ", 1) for line in run.stdout.splitlines() if ": " in line)
+    assert said["packages"].startswith("Not installed yet: torch, monai")
+    assert said["trained"] == "True"
+    assert "as you chose" in said["declined"]
+    assert said["filter"].startswith("Done: Head denoised (filtered)")
+    assert said["imported"] == "[]"
