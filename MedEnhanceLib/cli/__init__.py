@@ -1,0 +1,1 @@
+"""The command line, ``medenhance``: `main` puts the commands together, one file for each."""

@@ -1,0 +1,99 @@
+"""``medenhance models``: which models there are."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Any
+
+import typer
+
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.cli import choosing
+from MedEnhanceLib.cli.outputs import json_text
+from MedEnhanceLib.cli.tables import console, print_table
+from MedEnhanceLib.model import Model
+
+FACTS = tuple(f.name for f in fields(Model))
+
+
+def models(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Tell all about this one.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Only those for denoise, super-resolution or segment.")
+    ] = None,
+    models: choosing.ModelFolders = None,
+    trust: choosing.Trusted = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the models: trained networks, and classical filters to compare them with.
+
+    \b
+    - `medenhance models`
+    - `medenhance models mr-hippocampus-unet`: its labels, limits, training data and results
+    - `medenhance models --task denoise --json`
+    """
+    catalog = choosing.open_catalog(models, trust)
+    found = (catalog.find(model),) if model else catalog.models(task)
+    if as_json:
+        facts = [_facts(entry) for entry in found]
+        print(json_text(facts[0] if model else facts), end="")
+    elif model:
+        _print_one(found[0])
+    else:
+        _print_list(found)
+
+
+def _print_list(found: tuple[Model, ...]) -> None:
+    rows = [
+        (m.id, m.task.value, m.title, m.method, _suits(m), "trained" if m.is_trained else "filter")
+        for m in found
+    ]
+    print_table("Models", ("id", "task", "title", "method", "for", "kind"), rows, text_columns=6)
+
+
+def _print_one(model: Model) -> None:
+    out = console()
+    out.print(f"{model.title} ({model.id}, version {model.version or '-'})", style="bold")
+    for line in (model.description, f"Task: {model.task}. Method: {model.method}. {_suits(model)}"):
+        out.print(line, markup=False)
+    _print_part("Labels", [f"{label.value} {label.name}" for label in model.labels])
+    _print_part("Trained for", [f"{n}: {a:g} to {b:g}" for n, (a, b) in model.ranges.items()])
+    _print_part("Limits", list(model.limits))
+    _print_part("Training data", [_line(row) for row in model.training_data])
+    _print_part("Measured", [_line(row) for row in model.results])
+
+
+def _print_part(title: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    out = console()
+    out.print(f"\n{title}", style="bold")
+    for line in lines:
+        out.print(f"  {line}", markup=False, highlight=False)
+
+
+def _line(row: dict[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in row.items())
+
+
+def _suits(model: Model) -> str:
+    words = (model.modality, " ".join(model.contrasts), model.body_part)
+    return " ".join(word for word in words if word) or "any"
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    facts = {name: getattr(model, name) for name in FACTS}
+    facts["labels"] = [label.to_json() for label in model.labels]
+    facts["trained"] = model.is_trained
+    if isinstance(model, Bundle):
+        facts |= {
+            "folder": str(model.folder),
+            "weights": model.weights.name,
+            "sha256": model.sha256,
+            "shipped": model.shipped,
+            "trusted": model.trusted,
+            "runs_own_code": model.foreign,
+        }
+    return facts

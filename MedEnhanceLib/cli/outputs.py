@@ -1,0 +1,147 @@
+"""Output files: checked before the work begins, and written all or none."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from MedEnhanceLib.errors import FileError
+from MedEnhanceLib.io import write_image
+from MedEnhanceLib.io.formats import format_to_write
+from MedEnhanceLib.volume import LabelMap, Volume
+
+# A dictionary becomes JSON; bytes are written as they are.
+Content = Volume | LabelMap | dict[str, Any] | bytes
+IMAGE, SEGMENTATION, REPORT, PICTURE = "image", "segmentation", "report", "picture"
+
+
+def check_outputs(kinds: Mapping[Path, str], inputs: list[Path]) -> None:
+    """Raise `FileError` unless every file can be written, and none of them is an input."""
+    for path, kind in kinds.items():
+        _check_name(path, kind)
+        _check_place(path)
+        for source in inputs:
+            _check_not_input(path, source)
+
+
+def check_distinct(paths: list[Path | None]) -> None:
+    """Raise `FileError` when two outputs have the same name."""
+    given = [path for path in paths if path is not None]
+    for number, path in enumerate(given):
+        if path.resolve() in [other.resolve() for other in given[:number]]:
+            raise FileError(f"'{path}' is named for two outputs; give each its own file.")
+
+
+def write_all(files: Mapping[Path, Content]) -> None:
+    """Write every file beside its place first, then move them all there."""
+    stages: dict[Path, Path] = {}
+    try:
+        for path, content in files.items():
+            stages[path] = _stage(path)
+            _write(content, stages[path] / path.name)
+        for path, stage in stages.items():
+            _move(stage, path)
+    finally:
+        for stage in stages.values():
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def json_text(data: Any) -> str:
+    """JSON that any reader takes: numbers that JSON lacks become null."""
+    return json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {str(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_plain(value) for value in data]
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    return data if isinstance(data, (str, int, bool)) or data is None else str(data)
+
+
+def _check_name(path: Path, kind: str) -> None:
+    if kind in (REPORT, PICTURE):
+        wanted = ".json" if kind == REPORT else ".png"
+        if path.suffix.lower() != wanted:
+            raise FileError(f"The {kind} '{path.name}' must be named *{wanted}; rename it.")
+        return
+    form = format_to_write(path)
+    if kind == IMAGE and form.extension == ".seg.nrrd":
+        raise FileError(
+            f"'{path.name}' is a segmentation's name, but the output is an image; use .nrrd or "
+            ".nii.gz."
+        )
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise FileError(f"'{path}' is a folder; give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise FileError(f"The folder '{path.parent}' does not exist; create it first.")
+    # Only trying tells: permissions, read-only disks and network shares each say it their own way.
+    shutil.rmtree(_stage(path), ignore_errors=True)
+
+
+def _check_not_input(path: Path, source: Path) -> None:
+    same = path.exists() and source.exists() and path.samefile(source)
+    if same or path.resolve() == source.resolve():
+        raise FileError(f"'{path}' is the input, which is never written over; name another output.")
+    if source.is_dir() and path.exists() and source.resolve() in path.resolve().parents:
+        raise FileError(
+            f"'{path}' is one of the files in the input folder, which are never written over; "
+            "name another output."
+        )
+    # An image of two files has its voxels beside its header, under the same first name.
+    detached = {".mhd", ".nhdr"}
+    if (
+        {path.suffix.lower(), source.suffix.lower()} <= detached
+        and path.parent.resolve() == source.parent.resolve()
+        and path.stem == source.stem
+    ):
+        raise FileError(
+            f"'{path}' would write over the voxels of the input '{source.name}'; name another "
+            "output."
+        )
+
+
+def _stage(path: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=".medenhance-", dir=path.parent))
+    except OSError as error:
+        raise FileError(
+            f"'{path}' cannot be written there ({error.strerror}); choose another folder."
+        ) from error
+
+
+def _write(content: Content, path: Path) -> None:
+    if isinstance(content, (Volume, LabelMap)):
+        write_image(content, path)
+        return
+    raw = content if isinstance(content, bytes) else json_text(content).encode()
+    try:
+        path.write_bytes(raw)
+    except OSError as error:
+        raise FileError(
+            f"'{path.name}' cannot be written ({error.strerror}); free some space or choose "
+            "another folder."
+        ) from error
+
+
+def _move(stage: Path, path: Path) -> None:
+    """A header goes last, so that it never points to voxels that are not there."""
+    for file in sorted(stage.iterdir(), key=lambda f: f.name == path.name):
+        try:
+            os.replace(file, path.parent / file.name)
+        except OSError as error:
+            raise FileError(
+                f"'{path}' cannot be replaced ({error.strerror}); close the program that has it "
+                "open, or name another output."
+            ) from error
