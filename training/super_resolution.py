@@ -62,7 +62,7 @@ class SuperResolution:
         order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
         sharp = random_contrast(random_turn(sharp, rng, order), rng)
         slices = self._slices(sharp.shape[0], rng)
-        sigma = 0.0 if rng.random() < 0.5 else float(rng.uniform(*self.noise))
+        sigma = 0.0 if rng.random() < 0.65 else float(rng.uniform(*self.noise))
         blurred = acquire_and_interpolate(sharp, slices, sigma, rng)
         inside = slice(MARGIN, MARGIN + depth)
         target = sharp[inside]
@@ -75,7 +75,7 @@ class SuperResolution:
 
     def _slices(self, fine: int, rng: np.random.Generator) -> int:
         """How many thick slices: half as many in most patches, else any factor in the range."""
-        if rng.random() < 0.5:
+        if rng.random() < 0.7:
             return fine // 2
         return max(1, round(fine / rng.uniform(*self.factors)))
 
@@ -125,10 +125,10 @@ def acquire_and_interpolate(
 ) -> FloatArray:
     """Thick slices with a random profile and noise, interpolated back along axis 0."""
     kind = rng.random()
-    if kind < 0.25:
+    if kind < 0.2:
         matrix = slice_matrix(sharp.shape[0], slices, "box", 1.0)
     else:
-        ratio = round(float(rng.uniform(0.75, 1.25)), 2) if kind < 0.6 else 1.0
+        ratio = round(float(rng.uniform(0.75, 1.25)), 2) if kind < 0.5 else 1.0
         matrix = slice_matrix(sharp.shape[0], slices, "gaussian", ratio)
     thick = apply_along(matrix, sharp, 0)
     if sigma > 0:

@@ -1,0 +1,85 @@
+"""The shipped bundles: complete, intact, honest about their data, and runnable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.data import read_splits
+from training.network import build_network
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "training/configs").glob("*.json"))
+REQUIRED_BY_MONAI = {
+    "schema",
+    "version",
+    "changelog",
+    "monai_version",
+    "pytorch_version",
+    "numpy_version",
+    "required_packages_version",
+    "task",
+    "description",
+    "authors",
+    "copyright",
+    "intended_use",
+    "network_data_format",
+}
+LARGEST_BUNDLE = 12_000_000
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def bundle(request: pytest.FixtureRequest) -> Path:
+    return ROOT / "Resources/Models" / request.param.stem
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_bundle_is_complete(bundle: Path) -> None:
+    metadata = read(bundle / "configs/metadata.json")
+    assert metadata.keys() >= REQUIRED_BY_MONAI
+    assert metadata["medenhance"]["id"] == bundle.name
+    assert metadata["medenhance"]["limits"]
+    assert (bundle / "LICENSE").stat().st_size > 100
+    assert metadata["medenhance"]["title"] in (bundle / "docs/README.md").read_text("utf-8")
+    assert sum(f.stat().st_size for f in bundle.rglob("*") if f.is_file()) < LARGEST_BUNDLE
+
+
+def test_weights_are_the_ones_described(bundle: Path) -> None:
+    facts = read(bundle / "configs/metadata.json")["medenhance"]
+    weights = bundle / facts["weights"]
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["sha256"]
+    network = build_network(read(bundle / "configs/inference.json")["network_def"])
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    assert facts["halo"] == getattr(network, "halo", None)
+    multiple = facts["input"]["multiple"]
+    size = [multiple * 4] * 3
+    with torch.inference_mode():
+        output = network.eval()(torch.rand(1, len(facts["input"]["channels"]), *size))
+    assert list(output.shape[2:]) == size
+    assert torch.isfinite(output).all()
+
+
+def test_network_is_plain_data(bundle: Path) -> None:
+    """The library builds the network from this alone, and runs no expression for it."""
+    definition = json.dumps(read(bundle / "configs/inference.json")["network_def"])
+    assert "$" not in definition
+    assert "@" not in definition
+
+
+def test_training_data_is_what_the_split_says(bundle: Path) -> None:
+    config = read(ROOT / "training/configs" / f"{bundle.name}.json")
+    split = read_splits()[config["bundle"]["training"]]
+    trained = {s if isinstance(s, str) else s["subject"] for s in split["training"]}
+    held_out = {s if isinstance(s, str) else s["subject"] for s in split["validation"]}
+    sets = read(bundle / "configs/metadata.json")["medenhance"]["training_data"]
+    stated = {subject for row in sets for subject in row["subjects"]}
+    assert stated == trained
+    assert not stated & held_out
+    assert all(row["licence"] and row["source"] for row in sets)

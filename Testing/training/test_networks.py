@@ -1,0 +1,63 @@
+"""The networks: shapes, bounded view, and what they do when there is nothing to do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from MedEnhanceLib.engine.networks import (
+    NoiseAwareDenoiser,
+    ThroughPlaneSuperResolver,
+    depth_to_space,
+    local_detail,
+    space_to_depth,
+)
+
+KINDS = [(NoiseAwareDenoiser, 2), (ThroughPlaneSuperResolver, 3)]
+
+
+def awake(network: torch.nn.Module) -> torch.nn.Module:
+    """With random weights everywhere, the last layer's too."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network.double().eval()
+
+
+def test_folding_is_undone_by_unfolding() -> None:
+    x = torch.rand(2, 3, 4, 6, 8)
+    assert torch.equal(depth_to_space(space_to_depth(x)), x)
+
+
+def test_detail_of_a_constant_is_zero_up_to_the_border() -> None:
+    assert local_detail(torch.full((1, 1, 6, 6, 6), 3.0)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("kind", "channels"), KINDS)
+def test_an_untrained_network_returns_its_image(kind: type, channels: int) -> None:
+    x = torch.rand(1, channels, 8, 10, 12)
+    torch.testing.assert_close(kind(8, 1)(x), x[:, :1])
+
+
+@pytest.mark.parametrize(("kind", "channels"), KINDS)
+def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
+    network = awake(kind(4, 1))
+    size = 2 * network.halo + 8
+    x = torch.rand(1, channels, size, 4, 4, dtype=torch.float64) + 0.1
+    changed = x.clone()
+    middle = size // 2
+    changed[:, :, middle] += 0.5
+    with torch.inference_mode():
+        moved = (network(x) - network(changed)).abs().amax(dim=(0, 1, 3, 4)) > 1e-12
+    reached = moved.nonzero().ravel()
+    assert middle - reached.min() <= network.halo
+    assert reached.max() - middle <= network.halo
+    assert reached.max() - reached.min() >= network.halo  # and the halo is no gross exaggeration
+
+
+def test_no_noise_means_no_change() -> None:
+    network = awake(NoiseAwareDenoiser(4, 1))
+    x = torch.rand(1, 2, 8, 8, 8, dtype=torch.float64)
+    x[:, 1] = 0
+    with torch.inference_mode():
+        assert torch.equal(network(x), x[:, :1])
