@@ -44,7 +44,8 @@ class Worker:
         python: the Python to run it with, by default the one that runs this. Slicer must name
             its PythonSlicer, since its own executable is the application.
         environment: variables for the process, by default those of this one.
-        command: the whole command, for special ways to start it; ``python`` is then not used.
+        command: the whole command, for special ways to start it, with absolute paths; ``python``
+            is then not used.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Worker:
             task=task,
             model=model,
             options=options_from_json(task, options) if isinstance(options, dict) else options,
-            model_folders=tuple(os.fspath(folder) for folder in model_folders),
+            model_folders=tuple(os.path.abspath(folder) for folder in model_folders),
             trusted=tuple(trusted),
             geometry=volume.geometry,
             modality=volume.modality,
@@ -195,12 +196,9 @@ class Worker:
             ) from error
         try:
             process.send(to_line({"do": "run", **job.to_json()}))
-        except OSError as error:
-            said = process.said()
-            self.close(force=True)
-            raise WorkerError(
-                "The inference process ended as soon as it was started; see the details in the log."
-            ) from (MedEnhanceError(said) if said else error)
+        except OSError:
+            # It ended just now. The next poll reports that, with its last words.
+            process.end(0.0)
 
     def _running_process(self) -> Process:
         if self._process is not None and self._process.exit_code is not None:

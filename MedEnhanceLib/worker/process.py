@@ -50,6 +50,9 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=_environment(environment),
+                # Python looks for modules where it is started first of all, so that must be a place
+                # without any; what lies in the user's folder could be named like a library.
+                cwd=self.folder,
                 # Ctrl+C in a terminal is the client's to handle, so the process has its own group.
                 start_new_session=os.name == "posix",
                 creationflags=NO_WINDOW | OWN_GROUP if os.name == "nt" else 0,
@@ -144,13 +147,18 @@ def default_command(python: str | os.PathLike[str] | None) -> list[str]:
     Raises:
         WorkerError: when what runs now is another program that has Python in it.
     """
-    found = os.fspath(python) if python is not None else _own_python()
+    found = _own_python() if python is None else _absolute(os.fspath(python))
     if found is None:
         raise WorkerError(
             f"'{Path(sys.executable).name}' is not Python itself, so the inference process cannot "
             "be started with it; give the path of PythonSlicer."
         )
     return [found, "-m", "MedEnhanceLib.worker"]
+
+
+def _absolute(program: str) -> str:
+    """A program given by its path rather than its name must be found from any folder."""
+    return os.path.abspath(program) if os.path.dirname(program) else program
 
 
 def _own_python() -> str | None:

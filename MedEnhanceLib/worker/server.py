@@ -58,6 +58,8 @@ def serve(
     parser.add_argument("--folder", type=Path, required=True, help="where voxels are exchanged")
     parser.add_argument("--owner", type=int, default=0, help="process that started this one")
     chosen = parser.parse_args(arguments)
+    # Windows removes no folder that a process stands in.
+    os.chdir(chosen.folder.parent)
     source, sink = _private_channel()
     server = _Server(source, sink, chosen.folder, enhance or _enhance, find_catalog or _catalog)
     threading.Thread(target=server.listen, daemon=True).start()

@@ -38,7 +38,10 @@ def test_a_volume_goes_and_comes_back_with_everything(worker: Worker, volume: Vo
     (measure,) = result.evidence
     assert (measure.name, measure.before, measure.after, measure.unit) == ("noise", 4.0, None, "%")
     assert result.provenance["options"] == options.to_json()
-    assert result.provenance["catalog"] == {"folders": ["a b", "c"], "trusted": ["mine"]}
+    assert result.provenance["catalog"] == {
+        "folders": [os.path.abspath("a b"), os.path.abspath("c")],
+        "trusted": ["mine"],
+    }
     assert result.provenance["version"] == 3
     assert [event.kind for event in events] == ["progress", "progress", "result"]
     assert {event.job for event in events} == {job}

@@ -86,11 +86,10 @@ def test_a_process_that_died_between_jobs_is_replaced(worker: Worker, volume: Vo
 
 def test_a_command_that_is_no_worker(volume: Volume, temporary: Path) -> None:
     with Worker(command=[sys.executable, "-c", "raise SystemExit('not a worker')"]) as worker:
-        # It may be gone before or after the job reaches it.
-        with pytest.raises(WorkerError, match="ended"):
-            worker.submit(volume, "denoise")
-            worker.wait()
-        assert not worker.busy
+        worker.submit(volume, "denoise")
+        event = last_event(worker)
+        assert (event.kind, event.error) == ("error", "WorkerError")
+        assert "ended unexpectedly" in event.message and "not a worker" in event.details
     assert list(temporary.iterdir()) == []
 
 
