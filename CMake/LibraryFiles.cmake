@@ -6,10 +6,16 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/catalog.py
   MedEnhanceLib/cli/__init__.py
   MedEnhanceLib/cli/__main__.py
+  MedEnhanceLib/cli/check.py
   MedEnhanceLib/cli/choosing.py
+  MedEnhanceLib/cli/demo.py
+  MedEnhanceLib/cli/enhancing.py
+  MedEnhanceLib/cli/evaluating.py
   MedEnhanceLib/cli/failing.py
   MedEnhanceLib/cli/main.py
+  MedEnhanceLib/cli/models.py
   MedEnhanceLib/cli/outputs.py
+  MedEnhanceLib/cli/parsing.py
   MedEnhanceLib/cli/progress.py
   MedEnhanceLib/cli/tables.py
   MedEnhanceLib/engine/__init__.py

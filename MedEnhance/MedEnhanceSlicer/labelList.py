@@ -4,9 +4,6 @@ import qt
 
 from .parameters import labelsFromText, labelsToText
 
-MOST_ROWS = 6
-FRAME = 6
-
 
 class LabelList:
     """Keeps a list widget equal to a model's labels and the user's choice of them.
@@ -31,8 +28,6 @@ class LabelList:
             self._list.clear()
             for label in labels:
                 self._list.addItem(label.name)
-            rows = min(max(len(labels), 1), MOST_ROWS)
-            self._list.setFixedHeight(rows * self._list.sizeHintForRow(0) + FRAME)
         for row, label in enumerate(labels):
             ticked = chosen is None or label.value in chosen
             self._list.item(row).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)

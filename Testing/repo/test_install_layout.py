@@ -1,0 +1,116 @@
+"""What CMake installs is a working module: configured and installed with a stub of Slicer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPTED = "lib/Slicer/qt-scripted-modules"
+
+# Keeps the path of each file, as Slicer's macro does.
+STUB = r"""
+set(Slicer_USE_FILE "${CMAKE_CURRENT_LIST_DIR}/Use.cmake")
+set(Slicer_EXTENSION_GENERATE_CONFIG "${CMAKE_CURRENT_LIST_DIR}/Use.cmake")
+set(Slicer_EXTENSION_CPACK "${CMAKE_CURRENT_LIST_DIR}/Use.cmake")
+set(Slicer_QTSCRIPTEDMODULES_LIB_DIR "lib/Slicer/qt-scripted-modules")
+function(slicerMacroBuildScriptedModule)
+  cmake_parse_arguments(MY "WITH_GENERIC_TESTS;WITH_SUBDIR" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
+  if(MY_UNPARSED_ARGUMENTS OR NOT MY_NAME OR NOT MY_SCRIPTS)
+    message(FATAL_ERROR "Bad call for '${MY_NAME}': ${MY_UNPARSED_ARGUMENTS}")
+  endif()
+  foreach(file ${MY_SCRIPTS} ${MY_RESOURCES})
+    if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
+      message(FATAL_ERROR "No such file: ${file}")
+    endif()
+    get_filename_component(folder "${file}" DIRECTORY)
+    install(FILES "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
+      DESTINATION "${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/${folder}")
+  endforeach()
+endfunction()
+function(slicer_add_python_unittest)
+  cmake_parse_arguments(MY "" "SCRIPT;TESTNAME_PREFIX" "SLICER_ARGS" ${ARGN})
+  if(MY_UNPARSED_ARGUMENTS OR NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${MY_SCRIPT}")
+    message(FATAL_ERROR "No such test: ${MY_SCRIPT}")
+  endif()
+  message(STATUS "test: ${MY_SCRIPT}")
+endfunction()
+"""
+
+ASK = """
+import json, sys
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.resources import models_folder, sample_folder
+import MedEnhanceLib
+catalog = Catalog.default()
+print(json.dumps({
+    "library": MedEnhanceLib.__file__,
+    "models": str(models_folder()),
+    "samples": sorted(path.name for path in sample_folder().glob("*.nii.gz")),
+    "tasks": sorted({str(model.task) for model in catalog.entries if model.is_trained}),
+    "problems": catalog.problems,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of scripted modules, and what CMake said."""
+    if not shutil.which("cmake") or not shutil.which("cc"):
+        pytest.skip("needs CMake and a C compiler")
+    folder = tmp_path_factory.mktemp("cmake")
+    (folder / "Use.cmake").write_text("")
+    (folder / "SlicerConfig.cmake").write_text(STUB)
+    source = ["cmake", "-S", str(REPOSITORY), "-B", str(folder / "build")]
+    options = [f"-DSlicer_DIR={folder}", "-DBUILD_TESTING=ON"]
+    said = subprocess.run([*source, *options], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    install = ["cmake", "--install", str(folder / "build"), "--prefix", str(folder / "installed")]
+    subprocess.run(install, capture_output=True, check=True)
+    return folder / "installed" / SCRIPTED, said.stdout
+
+
+def test_module_library_and_resources_stand_side_by_side(installed: tuple[Path, str]) -> None:
+    folder, _said = installed
+    for name in (
+        "MedEnhance.py",
+        "MedEnhanceSlicer/bridge.py",
+        "MedEnhanceLib/worker/__main__.py",
+        "Resources/UI/MedEnhance.ui",
+        "Resources/Icons/MedEnhance.png",
+    ):
+        assert (folder / name).is_file(), name
+    scripts = [path.name for path in folder.glob("*.py")]
+    assert scripts == ["MedEnhance.py"], "Slicer takes every script here for a module"
+
+
+def test_the_installed_library_finds_its_models(installed: tuple[Path, str]) -> None:
+    folder, _said = installed
+    environment = dict(os.environ, PYTHONPATH=str(folder))
+    run = subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert Path(found["library"]).is_relative_to(folder.resolve())
+    assert Path(found["models"]) == folder.resolve() / "Resources" / "Models"
+    assert found["tasks"] == ["denoise", "segment", "super-resolution"]
+    assert found["samples"]
+    assert not found["problems"]
+
+
+def test_ctest_gets_the_self_test(installed: tuple[Path, str]) -> None:
+    _folder, said = installed
+    assert "test: MedEnhance.py" in said
+    assert "test: slicer/MedEnhanceMRMLTest.py" in said
