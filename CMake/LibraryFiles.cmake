@@ -52,6 +52,10 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/noise.py
   MedEnhanceLib/options.py
   MedEnhanceLib/orientation.py
+  MedEnhanceLib/pictures/__init__.py
+  MedEnhanceLib/pictures/colouring.py
+  MedEnhanceLib/pictures/sheet.py
+  MedEnhanceLib/pictures/slices.py
   MedEnhanceLib/provenance.py
   MedEnhanceLib/quality/__init__.py
   MedEnhanceLib/quality/evidence.py
@@ -80,6 +84,18 @@ set(LIBRARY_PYTHON_SCRIPTS
   )
 
 set(LIBRARY_RESOURCES
+  Resources/Models/mr-denoise-residual/LICENSE
+  Resources/Models/mr-denoise-residual/configs/inference.json
+  Resources/Models/mr-denoise-residual/configs/metadata.json
+  Resources/Models/mr-denoise-residual/docs/README.md
+  Resources/Models/mr-denoise-residual/docs/curve.csv
+  Resources/Models/mr-denoise-residual/models/model.pt
+  Resources/Models/mr-hippocampus-unet/LICENSE
+  Resources/Models/mr-hippocampus-unet/configs/inference.json
+  Resources/Models/mr-hippocampus-unet/configs/metadata.json
+  Resources/Models/mr-hippocampus-unet/docs/README.md
+  Resources/Models/mr-hippocampus-unet/docs/curve.csv
+  Resources/Models/mr-hippocampus-unet/models/model.pt
   Resources/SampleData/hippocampus_t1.LICENSE.txt
   Resources/SampleData/hippocampus_t1.nii.gz
   Resources/SampleData/hippocampus_t1_labels.nii.gz
