@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.model import Model
@@ -118,11 +119,22 @@ def _extent_refusal(volume: Volume, model: Model) -> str:
 
 def _warnings(volume: Volume, model: Model) -> list[str]:
     return [
+        _undescribed_warning(model),
         _modality_warning(volume, model),
         _spacing_warning(volume, model),
         _slices_warning(volume, model),
         _noise_warning(volume, model),
     ]
+
+
+def _undescribed_warning(model: Model) -> str:
+    if isinstance(model, Bundle) and not model.is_described:
+        return (
+            f"The bundle '{model.id}' was made elsewhere and does not tell MedEnhance which "
+            "spacing and intensity scale it needs; check its result, or add "
+            "medenhance.input to its metadata.json."
+        )
+    return ""
 
 
 def _modality_warning(volume: Volume, model: Model) -> str:

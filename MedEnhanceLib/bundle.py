@@ -59,6 +59,8 @@ class Bundle(Model):
         shipped: whether it came with MedEnhance.
         trusted: whether it may run code of its own.
         foreign: why it would run code of its own, "" when it would not.
+        is_described: whether it says in MedEnhance's terms how a volume is prepared for it;
+            bundles made elsewhere do not.
     """
 
     folder: Path = Path()
@@ -71,6 +73,7 @@ class Bundle(Model):
     shipped: bool = False
     trusted: bool = False
     foreign: str = ""
+    is_described: bool = True
 
     @property
     def is_trained(self) -> bool:
@@ -168,6 +171,7 @@ def _bundle(
         shipped=shipped,
         trusted=trusted,
         foreign=_foreign_code(network, inference),
+        is_described="input" in facts,
     )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from MedEnhanceLib import Catalog, MedEnhanceError, Task
+from MedEnhanceLib import Catalog, Geometry, MedEnhanceError, Task, Volume, suitability
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.errors import BundleError, TrustError, UnsuitableError
 
-from .conftest import denoiser_bundle, unet_bundle
+from .conftest import denoiser_bundle, head_like, unet_bundle
 
 CPU = torch.device("cpu")
 
@@ -177,6 +177,8 @@ def test_a_model_zoo_bundle_is_understood(tmp_path: Path) -> None:
     assert (bundle.id, bundle.task, bundle.modality) == (folder.name, Task.SEGMENT, "CT")
     assert [label.name for label in bundle.labels] == ["spleen"]
     assert bundle.patch == (96, 96, 96)
+    ct = Volume((head_like() - 500).astype("int16"), Geometry((28, 24, 20)), "CT")
+    assert "made elsewhere" in suitability(ct, bundle).reasons[0]
 
 
 def test_catalog_lists_and_names_problems(tmp_path: Path, catalog: Catalog) -> None:
