@@ -15,7 +15,7 @@ from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.io.checks import ImageWarning
 from MedEnhanceLib.io.formats import DICOM
 from MedEnhanceLib.io.frames import Frame
-from MedEnhanceLib.io.series import Series, choose_series, list_series, series_of
+from MedEnhanceLib.io.series import Series, choose_series, counted, list_series, series_of
 from MedEnhanceLib.io.toolkit import explained, quiet, simpleitk
 from MedEnhanceLib.volume import Volume
 
@@ -35,6 +35,8 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
         FileError: when there is no series, or several to choose from, or a damaged file.
         VolumeError: when the slices do not make one straight, evenly spaced grid.
     """
+    # The table of contents that lies on a DICOM medium stands for the whole of it.
+    path = path.parent if path.name.upper() == "DICOMDIR" else path
     if path.is_dir():
         series = choose_series(list_series(path), wanted, path.name)
     else:
@@ -52,7 +54,7 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
 def _check_kind(series: Series) -> None:
     if series.damaged:
         raise FileError(
-            f"Series {series} has {len(series.damaged)} damaged files (such as "
+            f"Series {series} has {counted(len(series.damaged), 'damaged file')} (such as "
             f"'{series.damaged[0].name}'); copy or export the series again."
         )
     for frame in series.frames:
@@ -126,10 +128,11 @@ def _slice_spacing(places: NDArray[np.float64], series: Series) -> float:
     gaps = np.diff(places)
     repeated = int((gaps <= ROUNDING_MM).sum())
     if repeated:
+        first = places[:-1][gaps <= ROUNDING_MM][0]
         raise VolumeError(
-            f"Series {series} has {repeated} slices at the place of another one (the first at "
-            f"{places[:-1][gaps <= ROUNDING_MM][0]:.2f} mm), as a 4D series or one with several "
-            "echoes does; export one volume of it first."
+            f"Series {series} has {counted(repeated, 'slice')} at the place of another one (the "
+            f"first at {first:.2f} mm), as a 4D series or one with several echoes does; export one "
+            "volume of it first."
         )
     usual = float(np.median(gaps))
     wrong = np.abs(gaps - usual)
@@ -156,7 +159,7 @@ def _uneven(
     )
     more = f" and {len(wide) - MOST_GAPS_NAMED} more" if len(wide) > MOST_GAPS_NAMED else ""
     missing = sum(max(0, round(float(gaps[at]) / usual) - 1) for at in wide)
-    what = f"lacks about {missing} slices" if missing else "is unevenly spaced"
+    what = f"lacks about {counted(missing, 'slice')}" if missing else "is unevenly spaced"
     return (
         f"Series {series} {what}: slices lie {usual:.2f} mm apart, but not from {named}{more}; "
         "copy the series again completely, or resample it evenly first."

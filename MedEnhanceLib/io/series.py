@@ -44,7 +44,12 @@ class Series:
 
     def __str__(self) -> str:
         number = "-" if self.number is None else str(self.number)
-        return f"{number}: '{self.description}' {self.modality}, {self.slices} slices"
+        return f"{number}: '{self.description}' {self.modality}, {counted(self.slices, 'slice')}"
+
+
+def counted(number: int, what: str) -> str:
+    """The number of things, in words."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def list_series(folder: str | os.PathLike[str]) -> list[Series]:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
+from numpy.typing import NDArray
+
 from MedEnhanceLib.errors import MedEnhanceError, WorkerError
 from MedEnhanceLib.options import Options, options_from_json
 from MedEnhanceLib.result import Result
@@ -25,13 +27,14 @@ from MedEnhanceLib.worker.folder import (
     take_voxels,
 )
 from MedEnhanceLib.worker.process import Process, default_command
-from MedEnhanceLib.worker.protocol import CANCELLED, Event, Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import CANCELLED, LAST_KINDS, Event, Job, from_line, to_line
 
 POLL_SECONDS = 0.003
 WAIT_SECONDS = 0.05
 CLOSE_SECONDS = 3.0
 CANCEL_SECONDS = 20.0
 NOTE_LENGTH = 500
+UNREADABLE = "The result of the inference process cannot be read; run it again."
 
 
 class Worker:
@@ -212,22 +215,25 @@ class Worker:
     def _heard(self, line: bytes) -> list[Event]:
         """The event in a line; none when it is garbage, which is only noted."""
         assert self._process is not None
-        folder = self._process.folder
+        is_last = False
         try:
-            event = Event.from_json(
-                from_line(line), lambda job: take_voxels(output_file(folder, job))
-            )
-        except OSError as error:
-            sentence = f"The result cannot be fetched ({error.strerror}); run it again."
-            return [self._over(Event("error", self._job, message=sentence, error="WorkerError"))]
-        except (ValueError, KeyError, TypeError, MedEnhanceError) as error:
+            data = from_line(line)
+            if data["job"] not in ("", self._job) or not self.busy:
+                # The end of a job that was given up.
+                return []
+            is_last = data["kind"] in LAST_KINDS
+            event = Event.from_json(data, self._fetched)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, MedEnhanceError) as error:
             # A launcher or a wrapper may print before the process takes hold of its channel.
             self._process.note(f"[not an event: {line[:NOTE_LENGTH]!r} ({error})]")
-            return []
-        if event.job not in ("", self._job) or not self.busy:
-            # The end of a job that was given up.
-            return []
+            if not is_last:
+                return []
+            event = Event("error", message=UNREADABLE, details=str(error), error="WorkerError")
         return [self._over(event) if event.is_last else event]
+
+    def _fetched(self, job: str) -> NDArray[Any]:
+        assert self._process is not None
+        return take_voxels(output_file(self._process.folder, job))
 
     def _died(self, exit_code: int) -> list[Event]:
         said = self._process.said() if self._process is not None else ""

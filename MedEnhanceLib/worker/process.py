@@ -40,7 +40,13 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
-        self.folder = make_folder()
+        try:
+            self.folder = make_folder()
+        except OSError as error:
+            raise WorkerError(
+                f"The folder for temporary files cannot be used ({error.strerror}); free some "
+                "space there."
+            ) from error
         self._lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._said = Tail(KEPT_BYTES)
         try:

@@ -126,6 +126,13 @@ def test_copies_and_other_files_do_no_harm(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(tmp_path).voxels, STACK)
 
 
+def test_a_table_of_contents_stands_for_its_folder(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "images", STACK)
+    contents = tmp_path / "DICOMDIR"
+    contents.write_bytes(files[0].read_bytes()[:200])
+    np.testing.assert_array_equal(read_volume(contents).voxels, STACK)
+
+
 def test_missing_slices_are_named(tmp_path: Path) -> None:
     places = [0.0, 1.5, 3.0, 7.5, 9.0, 10.5]
     write_series(tmp_path, STACK, positions=along_z(places))

@@ -48,7 +48,7 @@ def test_values_are_rescaled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("places", "slopes", "said"),
     [
-        ([0.0, 2.0, 6.0, 8.0], (1, 1, 1, 1), "lacks about 1 slices"),
+        ([0.0, 2.0, 6.0, 8.0], (1, 1, 1, 1), "lacks about 1 slice"),
         ([0.0, 0.0, 2.0, 2.0], (1, 1, 1, 1), "2 slices at the place of another"),
         ([0.0, 2.0, 4.0, 6.0], (1, 2, 3, 4), "scales the values of each frame differently"),
     ],

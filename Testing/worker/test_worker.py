@@ -182,6 +182,31 @@ def test_a_python_that_is_not_there(volume: Volume, temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_no_place_for_temporary_files(
+    volume: Volume, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(temporary / "none"))
+    with pytest.raises(WorkerError, match="folder for temporary files"):
+        Worker(command=FAKE).submit(volume, "denoise")
+
+
+def test_voxels_that_do_not_fit_on_the_disk(
+    worker: Worker, volume: Volume, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.save", fail)
+        with pytest.raises(WorkerError, match="No space left on device"):
+            worker.submit(volume, "denoise")
+    assert not worker.busy
+    (folder,) = temporary.iterdir()
+    assert [file.name for file in folder.iterdir()] == ["owner.json"]
+    worker.submit(volume, "denoise")
+    assert worker.wait().volume.geometry == volume.geometry
+
+
 def test_an_application_is_not_taken_for_python(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,13 @@ import pytest
 from MedEnhanceLib.errors import WorkerError
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker import Worker
-from MedEnhanceLib.worker.folder import PREFIX, is_running, make_folder, remove_stale_folders
+from MedEnhanceLib.worker.folder import (
+    PREFIX,
+    is_running,
+    make_folder,
+    output_file,
+    remove_stale_folders,
+)
 from MedEnhanceLib.worker.process import Process, Tail
 from MedEnhanceLib.worker.protocol import from_line
 
@@ -189,6 +195,7 @@ def test_garbage_from_the_process_is_noted_and_survived(worker: Worker, volume: 
         b'{"kind": "party"}',
         b'{"kind": "progress", "job": "", "progress": {"speed": 3}, "result": null}',
         b'{"kind": "result"',
+        b'{"kind": "result", "job": "another"}',
     ],
 )
 def test_lines_that_are_no_events_are_never_taken_for_one(
@@ -196,19 +203,25 @@ def test_lines_that_are_no_events_are_never_taken_for_one(
 ) -> None:
     worker.submit(volume, "denoise", "wait")
     assert worker._heard(line) == []
-    assert "not an event" in worker._process.said()
+    assert worker.busy
     worker.cancel()
     assert last_event(worker).kind == "cancelled"
 
 
-def test_a_result_without_its_voxels_is_an_error(worker: Worker, volume: Volume) -> None:
+@pytest.mark.parametrize("voxels", [None, b"", b"nonsense", b"\x93NUMPY\x01\x00"])
+def test_a_result_without_readable_voxels_is_an_error(
+    worker: Worker, volume: Volume, voxels: bytes | None
+) -> None:
     job = worker.submit(volume, "denoise", "wait")
+    if voxels is not None:
+        output_file(worker._process.folder, job).write_bytes(voxels)
     facts = {"task": "denoise", "geometry": volume.geometry.to_json(), "evidence": []}
     facts.update(provenance={}, warnings=[], modality="", units="")
     event = {"kind": "result", "job": job, "progress": None, "message": "", "details": ""}
     line = json.dumps({**event, "error": "", "result": facts}).encode()
     (heard,) = worker._heard(line)
-    assert heard.kind == "error" and "cannot be fetched" in heard.message
+    assert (heard.kind, heard.job, heard.error) == ("error", job, "WorkerError")
+    assert "cannot be read" in heard.message
     assert not worker.busy
 
 
