@@ -1,0 +1,65 @@
+"""What a run costs: processor time and memory."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+ENGINE = ("torch", "monai.networks.nets", "MedEnhanceLib.engine.forward", "MedEnhanceLib.tasks")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one run.
+
+    Attributes:
+        core_seconds: processor time of all threads, which hardly depends on what else runs.
+        peak_mb: most memory held above what was held at the start; None where the system does
+            not tell (it does on Linux).
+    """
+
+    core_seconds: float
+    peak_mb: float | None
+
+
+def measured(run: Callable[[], T]) -> tuple[T, Cost]:
+    """The result of ``run`` and what it cost."""
+    held = _reset_peak()
+    started = time.process_time()
+    result = run()
+    seconds = time.process_time() - started
+    peak = _status_mb("VmHWM")
+    return result, Cost(seconds, None if held is None or peak is None else max(0.0, peak - held))
+
+
+def import_engine() -> float:
+    """Import what the runs need, so that no run pays for it; the core-seconds it took."""
+    started = time.process_time()
+    for module in ENGINE:
+        importlib.import_module(module)
+    return time.process_time() - started
+
+
+def _reset_peak() -> float | None:
+    """Forget the highest memory use so far; what is held now, in MB."""
+    try:
+        CLEAR.write_text(RESET_PEAK)
+    except OSError:
+        return None
+    return _status_mb("VmRSS")
+
+
+def _status_mb(name: str) -> float | None:
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = next((line.split()[1] for line in lines if line.startswith(f"{name}:")), None)
+    return None if kilobytes is None else int(kilobytes) / 1000

@@ -1,0 +1,76 @@
+"""What is compared: anything that takes a volume and gives a better one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.enhancement import enhance
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.options import Options
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of doing a task.
+
+    Attributes:
+        id: as in the catalogue, or of a program of others.
+        run: takes the volume and the task's options.
+        model: its entry in the catalogue; None for programs of others.
+    """
+
+    id: str
+    run: Callable[[Volume, Options], Result]
+    model: Model | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is one of the trained models."""
+        return self.model is not None and self.model.is_trained
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table of results.
+
+    Attributes:
+        subject: which volume.
+        condition: what was done to it, or which structure is looked at.
+        method: id of the method; "input" for the worsened volume itself.
+        values: by name of the metric.
+    """
+
+    subject: str
+    condition: str
+    method: str
+    values: dict[str, float | None] = field(default_factory=dict)
+
+    def plus(self, **values: float | None) -> Row:
+        """With further values."""
+        return replace(self, values={**self.values, **values})
+
+
+def methods_of(catalog: Catalog, task: Task, ids: Sequence[str]) -> list[Method]:
+    """The methods named; every model and filter of the task when none is.
+
+    Raises:
+        MedEnhanceError: when one is unknown or for another task.
+    """
+    models = [catalog.find(name) for name in ids] or list(catalog.models(task))
+    for model in models:
+        if model.task is not task:
+            raise OptionsError(f"The model '{model.id}' is for {model.task}, not for {task}.")
+    return [_method(catalog, model) for model in models]
+
+
+def _method(catalog: Catalog, model: Model) -> Method:
+    def run(volume: Volume, options: Options) -> Result:
+        return enhance(volume, model.task, model.id, options, catalog=catalog)
+
+    return Method(model.id, run, model)

@@ -1,0 +1,103 @@
+"""Segmentation, measured against reference labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.evaluation.costs import measured
+from MedEnhanceLib.evaluation.methods import Method, Row
+from MedEnhanceLib.options import SegmentOptions
+from MedEnhanceLib.quality.segmentation_metrics import dice, hd95, iou, volume_error_percent
+from MedEnhanceLib.volume import Label, LabelMap, Volume
+
+MEAN, WHOLE = "mean", "whole"
+Told = Callable[[str], None]
+Values = dict[str, float | None]
+
+
+def check_pair(subject: str, image: Volume, reference: LabelMap) -> None:
+    """Raise `VolumeError` unless the reference is on the image's grid."""
+    if not image.geometry.is_close(reference.geometry):
+        raise VolumeError(
+            f"The reference labels of '{subject}' ({reference.geometry.size} voxels) are not on "
+            f"the image's grid ({image.geometry.size} voxels); resample them onto it first."
+        )
+
+
+def evaluate_case(
+    subject: str,
+    image: Volume,
+    reference: LabelMap,
+    methods: Sequence[Method],
+    options: SegmentOptions,
+    told: Told = lambda text: None,
+) -> tuple[list[Row], dict[str, LabelMap]]:
+    """Rows for each structure, their mean and the structures taken together; and the labels."""
+    check_pair(subject, image, reference)
+    rows: list[Row] = []
+    outputs: dict[str, LabelMap] = {}
+    for method in methods:
+        told(f"{subject}, {method.id}")
+        result, cost = measured(partial(method.run, image, options))
+        outputs[method.id] = result.labelmap
+        found = score(subject, method.id, reference, result.labelmap, method.is_trained)
+        found[-1] = found[-1].plus(core_seconds=cost.core_seconds, peak_mb=cost.peak_mb)
+        rows += found
+    return rows, outputs
+
+
+def score(
+    subject: str, method: str, reference: LabelMap, found: LabelMap, named: bool
+) -> list[Row]:
+    """A row for each structure, one for their mean, one for all of them as a whole.
+
+    Args:
+        named: whether the values found mean the reference's structures. When not (classes of
+            brightness), each structure is compared with the class that fits it best, which is
+            more than such a method could know.
+    """
+    truth = reference.voxels
+    values = [int(v) for v in np.unique(truth) if v > 0]
+    rows = []
+    for value in values:
+        mask = truth == value
+        match = found.voxels == (value if named else _best_class(mask, found.voxels))
+        name = _name(value, found.labels, named)
+        rows.append(Row(subject, name, method, _of(mask, match, found)))
+    names = rows[0].values if rows else {}
+    mean: Values = {n: _mean(row.values[n] for row in rows) for n in names}
+    inside = truth > 0
+    match = found.voxels > 0 if named else found.voxels == _best_class(inside, found.voxels)
+    return [
+        *rows,
+        Row(subject, MEAN, method, mean),
+        Row(subject, WHOLE, method, _of(inside, match, found)),
+    ]
+
+
+def _of(mask: NDArray[np.bool_], match: NDArray[np.bool_], found: LabelMap) -> Values:
+    return {
+        "dice": dice(mask, match),
+        "iou": iou(mask, match),
+        "hd95_mm": hd95(mask, match, found.geometry),
+        "volume_error_percent": volume_error_percent(mask, match),
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([value for value in values if value is not None]))
+
+
+def _best_class(mask: NDArray[np.bool_], classes: NDArray[np.integer]) -> int:
+    values = [int(v) for v in np.unique(classes)]
+    return max(values, key=lambda value: dice(mask, classes == value))
+
+
+def _name(value: int, labels: Sequence[Label], named: bool) -> str:
+    known = {label.value: label.name for label in labels} if named else {}
+    return f"{value} {known[value]}" if value in known else f"label {value}"
