@@ -38,7 +38,7 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
     # The table of contents that lies on a DICOM medium stands for the whole of it.
     path = path.parent if path.name.upper() == "DICOMDIR" else path
     if path.is_dir():
-        series = choose_series(list_series(path), wanted, path.name)
+        series = choose_series(list_series(path), wanted, path.resolve().name)
     else:
         series = choose_series([series_of(path)], wanted, path.name)
     _check_kind(series)

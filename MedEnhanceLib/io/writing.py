@@ -82,7 +82,9 @@ def _storable(image: Volume | LabelMap) -> NDArray[Any]:
 
 def _smallest(voxels: NDArray[Any]) -> np.dtype[Any]:
     least, most = int(voxels.min()), int(voxels.max())
-    return np.promote_types(np.min_scalar_type(least), np.min_scalar_type(most))
+    smallest = np.promote_types(np.min_scalar_type(least), np.min_scalar_type(most))
+    # No whole-number type holds both ends of all others, for which numpy falls back to floats.
+    return smallest if smallest.kind in "ui" else np.dtype(np.int64)
 
 
 def _check_target(path: Path) -> None:

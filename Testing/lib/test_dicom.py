@@ -103,6 +103,13 @@ class TestSeveralSeries:
     def test_are_chosen_by_number_or_end_of_uid(self, study: Path, wanted: str) -> None:
         np.testing.assert_array_equal(read_volume(study, wanted).voxels, STACK)
 
+    def test_the_folder_one_stands_in_has_a_name(
+        self, study: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(study)
+        with pytest.raises(FileError, match=f"'{study.name}' holds 2 DICOM series"):
+            read_volume(".")
+
     def test_a_wrong_or_ambiguous_choice_lists_them(self, study: Path) -> None:
         assert "T1 MPRAGE" in refuse(study, FileError, "No series in .* called '99'", "99")
         assert "T1 MPRAGE" in refuse(study, FileError, "More than one series", "2222")

@@ -121,6 +121,15 @@ def test_whole_numbers_stay_whole_and_others_are_floats(
     np.testing.assert_array_equal(back.voxels, voxels)
 
 
+def test_numbers_of_more_than_32_bits_and_both_signs_stay_whole(tmp_path: Path) -> None:
+    voxels = numbers(placed(), np.int64) - 5
+    voxels[0, 0, 0] = 1 << 40
+    write_image(Volume(voxels, placed()), tmp_path / "a.nrrd")
+    back = read_volume(tmp_path / "a.nrrd").voxels
+    assert back.dtype == np.int64
+    np.testing.assert_array_equal(back, voxels)
+
+
 @pytest.mark.parametrize(
     ("largest", "kind"), [(2, np.uint8), (300, np.uint16), (70_000, np.uint32)]
 )
