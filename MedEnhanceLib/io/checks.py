@@ -12,6 +12,7 @@ from MedEnhanceLib.errors import VolumeError
 MOST_LABELS = 64
 LARGEST_LABEL = 65_535
 LEAST_AGREEMENT = 0.4
+SAMPLE_STRIDE = 101
 
 
 class ImageWarning(UserWarning):
@@ -50,6 +51,9 @@ def looks_like_labels(voxels: NDArray[Any]) -> bool:
     """
     voxels = np.asarray(voxels)
     if voxels.dtype.kind not in "buif" or voxels.size == 0:
+        return False
+    # Nearly every scan is told by a sample, long before the whole is looked at.
+    if len(np.unique(voxels.reshape(-1)[::SAMPLE_STRIDE])) > MOST_LABELS:
         return False
     least, most = voxels.min(), voxels.max()
     if least != 0 or not 0 < most <= LARGEST_LABEL or not _whole(voxels):
