@@ -8,7 +8,6 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 
 from . import dependencies, views
-from .bridge import isLabelMap
 from .jobs import DONE
 from .labelList import LabelList
 from .modelList import Choice, ModelList
@@ -227,9 +226,8 @@ class Panel:
     def _showResult(self, job):
         result = job.result
         text = views.evidenceText(result)
-        if isLabelMap(result.output):
-            text = views.volumesText(result.output) + text
         self.ui.evidenceLabel.text = text
+        self.ui.evidenceLabel.toolTip = views.evidenceTip(result)
         self.ui.evidenceCollapsibleButton.visible = bool(text)
         done = _("Done: {name}.").format(name=job.node.GetName())
         self._say(" ".join([done, *job.warnings]), "warning" if job.warnings else "good")

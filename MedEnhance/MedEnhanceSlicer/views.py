@@ -59,16 +59,13 @@ def evidenceText(result):
     return f'<table cellspacing="4">{head}{rows}</table>' if rows else ""
 
 
-def volumesText(labelMap):
-    """Millilitres of each structure; says so when nothing was found."""
-    volumes = labelMap.volumes_ml()
-    if not any(volumes.values()):
-        return "<p>" + _("Nothing was found.") + "</p>"
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td align='right'>{_number(ml)} ml</td></tr>"
-        for name, ml in volumes.items()
+def evidenceTip(result):
+    """How to read each measure."""
+    return "".join(
+        f"<p><b>{html.escape(measure.name)}</b>: {html.escape(measure.meaning)}</p>"
+        for measure in result.evidence
+        if measure.meaning
     )
-    return f'<table cellspacing="4">{rows}</table>'
 
 
 def _measureRow(measure):
@@ -81,4 +78,6 @@ def _measureRow(measure):
 
 
 def _number(value):
+    if abs(value) < 1:
+        return f"{value:.2g}"
     return f"{value:.4g}" if abs(value) < 10000 else f"{value:.0f}"

@@ -117,10 +117,13 @@ class FakeWorker:
             voxels = (volume.voxels > volume.voxels.mean()).astype("uint8")
             voxels[:, :, volume.voxels.shape[2] // 2 :] *= 2
             output = LabelMap(voxels, volume.geometry, HIPPOCAMPUS)
-        evidence = (
+        evidence: tuple[Measure, ...] = (
             Measure("noise", 21.3, 6.1, "", "standard deviation of the noise"),
             Measure("mean of homogeneous tissue", 402.5, 401.9, "", "should not change"),
             Measure("signal to noise", 14.2, 38.0, "dB", "higher is better"),
         )
+        if isinstance(output, LabelMap):
+            volumes = output.volumes_ml().items()
+            evidence = tuple(Measure(f"volume of {name}", None, ml, "ml") for name, ml in volumes)
         result = Result(task, output, evidence, {"model": model}, warnings)
         self.events.append(Event("result", self.job, result=result))

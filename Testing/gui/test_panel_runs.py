@@ -54,6 +54,7 @@ def test_apply_becomes_cancel_with_progress_and_back(
     assert ui.settingsCollapsibleButton.enabled
     assert panel.status == "Done: Head denoised (AI-processed). The noise was estimated high."
     assert "Signal to noise" in ui.evidenceLabel.text
+    assert "higher is better" in ui.evidenceLabel.toolTip
     assert volumes() == ["Head", "Head denoised (AI-processed)"]
 
 

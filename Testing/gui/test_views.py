@@ -1,0 +1,114 @@
+"""Words and numbers as the panel writes them, and what a run does when its process misbehaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from MedEnhanceSlicer import jobs, views
+
+from MedEnhanceLib.errors import WorkerError
+from MedEnhanceLib.result import Measure, Progress, Result
+from MedEnhanceLib.task import Task
+from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.volumes import add_head
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (4200, "1 h 10 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert views.duration(seconds) == text
+
+
+def test_progress_without_an_estimate() -> None:
+    assert views.progressText(Progress(0.1, "estimating noise")) == "Estimating noise"
+
+
+def test_evidence_is_escaped_and_rounded() -> None:
+    measures = (Measure("a < b", 1234.567, -0.01059, "%"), Measure("only after", None, 12345.6))
+    text = views.evidenceText(Result(Task.DENOISE, None, measures))  # type: ignore[arg-type]
+    assert "A &lt; b" in text and "<td>1235 %</td><td>-0.011 %</td>" in text
+    assert "<td></td><td>12346</td>" in text
+    assert views.evidenceText(Result(Task.DENOISE, None)) == ""  # type: ignore[arg-type]
+
+
+def job_on(runner: Any, heard: list[str]) -> Any:
+    import MedEnhance
+
+    logic = MedEnhance.MedEnhanceLogic(runner, catalog())
+    return logic.process(
+        add_head(),
+        "denoise",
+        model="filter-median",
+        wait=False,
+        onEvent=lambda job: heard.append(job.state),
+    )
+
+
+def test_a_process_that_cannot_be_asked_fails_the_run(scene: Any) -> None:
+    worker = FakeWorker()
+    heard: list[str] = []
+    job = job_on(jobs.JobRunner(worker), heard)
+
+    def broken() -> list[Any]:
+        raise OSError("the pipe is closed")
+
+    worker.poll = broken  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="pipe is closed"):
+        job.wait()
+    assert job.state == jobs.FAILED and heard == [jobs.FAILED]
+    assert not job.runner.busy
+
+
+def test_a_listener_that_fails_does_not_stop_the_run(scene: Any) -> None:
+    import MedEnhance
+
+    worker = FakeWorker()
+    logic = MedEnhance.MedEnhanceLogic(jobs.JobRunner(worker), catalog())
+
+    def listener(job: Any) -> None:
+        raise ValueError("listener")
+
+    job = logic.process(add_head(), "denoise", wait=False, onEvent=listener)
+    worker.report(0.5, "network")
+    worker.succeed()
+    assert job.wait().GetName() == "Head denoised (AI-processed)"
+
+
+def test_a_result_that_cannot_be_stored_leaves_no_node(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import outputs
+
+    worker = FakeWorker()
+    job = job_on(jobs.JobRunner(worker), [])
+
+    def full(*_args: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(outputs, "fillVolumeNode", full)
+    worker.succeed()
+    with pytest.raises(MemoryError):
+        job.wait()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
+
+
+def test_models_of_the_user_are_named_by_folder() -> None:
+    class Bundle:
+        folder = Path("/models/mine")
+        shipped = False
+
+    assert jobs.modelFolders(Bundle()) == (str(Path("/models/mine")),)
+    Bundle.shipped = True
+    assert jobs.modelFolders(Bundle()) == ()
+    assert jobs.modelFolders(catalog().find("filter-median")) == ()
+
+
+def test_two_jobs_at_once_are_refused(scene: Any) -> None:
+    runner = jobs.JobRunner(FakeWorker())
+    job_on(runner, [])
+    with pytest.raises(WorkerError, match="still working on 'Head'"):
+        job_on(runner, [])
