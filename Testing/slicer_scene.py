@@ -38,6 +38,7 @@ def start_scene() -> Any:
     terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
     terminologies.SetModuleShareDirectory(str(cache))
     application = slicer.vtkMRMLApplicationLogic()
+    application.SetHomeDirectory(str(cache))
     application.SetMRMLScene(scene)
     segmentations = slicer.vtkSlicerSegmentationsModuleLogic()
     segmentations.SetMRMLScene(scene)

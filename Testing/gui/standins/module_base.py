@@ -60,7 +60,9 @@ class ScriptedLoadableModuleWidget:
         """Overridden by the module."""
 
     def onReload(self) -> None:
-        """Reloading is tested in Slicer itself."""
+        import slicer
+
+        slicer.util.reloadScriptedModule(self.moduleName)
 
     def resourcePath(self, filename: str) -> str:
         import slicer

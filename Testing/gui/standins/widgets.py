@@ -51,6 +51,9 @@ class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):  # noqa: N801
 
     isEntered = _stored(bool, "isEntered", False)
 
+    def reload(self) -> None:
+        self.__dict__["reloaded"] = True
+
 
 class qMRMLNodeComboBox(QWidget):  # noqa: N801
     """Chooses a node of some classes; follows additions and removals in its scene."""

@@ -1,0 +1,59 @@
+"""Reloading the module, as developers do, reads all its code again and ends the old process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from Testing.slicer_scene import REPOSITORY
+
+RELOAD = """
+from Testing.gui import standins
+standins.install()
+from Testing.slicer_scene import start_scene
+start_scene()
+import sys, slicer
+from Testing.gui.driver import PanelDriver, close_panels
+from Testing.gui.standins.pythonqt import unwrap
+from Testing.gui.volumes import add_head
+
+def run():
+    panel = PanelDriver()
+    panel.choose("modelComboBox", "Median")
+    panel.apply()
+    panel.wait_for_end()
+    return panel
+
+add_head()
+old = run()
+worker = old.widget.logic.runner._worker
+helpers = sys.modules["MedEnhanceSlicer.jobs"], sys.modules["MedEnhanceLib.volume"]
+slicer.modules.medenhance.widgetRepresentation = lambda: old.parent
+slicer.modules.MedEnhanceWidget = old.widget
+old.widget.onReload()
+print("ended:", not worker.alive)
+print("announced:", unwrap(old.parent).__dict__["reloaded"])
+from Testing.gui import driver
+driver._open.clear()
+new = run()
+fresh = sys.modules["MedEnhanceSlicer.jobs"], sys.modules["MedEnhanceLib.volume"]
+print("fresh:", all(a is not b for a, b in zip(helpers, fresh)))
+print("status:", new.status)
+close_panels()
+"""
+
+
+def test_reload() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", RELOAD],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    said = dict(line.split(": ", 1) for line in run.stdout.splitlines() if ": " in line)
+    assert said["ended"] == "True"
+    assert said["announced"] == "True"
+    assert said["fresh"] == "True"
+    assert said["status"].startswith("Done: Head denoised (filtered)")
