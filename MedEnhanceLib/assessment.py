@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block, estimate_noise
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
 AIR_HU = -200
-MOST_LABELS = 64
 SAMPLE_STRIDE = 101
 ALREADY_CLEAN = 0.5
 
@@ -58,8 +56,8 @@ def check_volume(volume: Volume) -> None:
         bad = voxels.size - int(np.isfinite(voxels).sum())
         if bad:
             raise VolumeError(
-                f"{bad} voxels are NaN or infinite; replace them first (in Slicer's Python console: "
-                "numpy.nan_to_num on slicer.util.arrayFromVolume)."
+                f"{bad} voxels are NaN or infinite; replace them first (in Slicer's Python "
+                "console: numpy.nan_to_num on slicer.util.arrayFromVolume)."
             )
     darkest, brightest = voxels.min(), voxels.max()
     if darkest == brightest:
@@ -74,17 +72,6 @@ def modality_of(volume: Volume) -> str:
     return "CT" if values.min() < AIR_HU and values.max() > 0 else ""
 
 
-def looks_like_labels(voxels: NDArray[Any]) -> bool:
-    """Whether the voxels are a segmentation: few whole values in large uniform pieces."""
-    block = central_block(voxels, 96)
-    if block.dtype.kind == "f" and not np.array_equal(block, np.round(block)):
-        return False
-    if len(np.unique(block)) > MOST_LABELS:
-        return False
-    steps = [np.count_nonzero(np.diff(block, axis=a)) for a in range(3) if block.shape[a] > 1]
-    return sum(steps) / len(steps) < 0.1 * block.size
-
-
 def _refusal(volume: Volume, model: Model) -> str:
     found = modality_of(volume)
     if model.modality and found and found != model.modality:
@@ -92,7 +79,7 @@ def _refusal(volume: Volume, model: Model) -> str:
             f"The volume is {found}, but '{model.title}' was made for {model.modality}; choose a "
             f"model for {found}, or a classical filter."
         )
-    if model.is_trained and looks_like_labels(volume.voxels):
+    if model.is_trained and looks_like_labels(central_block(volume.voxels)):
         return (
             "The volume looks like a segmentation (few whole values in uniform pieces), not an "
             "image; choose the image itself."

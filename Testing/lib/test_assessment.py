@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, suitability
-from MedEnhanceLib.assessment import looks_like_labels, modality_of
+from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.task import Task
 
@@ -53,9 +53,9 @@ def test_ct_is_refused_by_an_mr_model_from_tag_or_from_values() -> None:
 
 
 def test_segmentation_is_refused_as_an_image() -> None:
-    labels = (head_like(sigma=0) / 300).astype(np.uint8)
-    assert looks_like_labels(labels)
-    assert not looks_like_labels(head_like().astype(np.int16))
+    labels = np.round(head_like(sigma=0) / 300).astype(np.uint8)
+    labels[0, 0, 0] = 0
+    assert "looks like a segmentation" in suitability(volume(labels), MR).reasons[0]
 
 
 def test_spacing_noise_and_slices_warn() -> None:
