@@ -17,6 +17,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/cli/outputs.py
   MedEnhanceLib/cli/parsing.py
   MedEnhanceLib/cli/progress.py
+  MedEnhanceLib/cli/scoreboard.py
   MedEnhanceLib/cli/tables.py
   MedEnhanceLib/engine/__init__.py
   MedEnhanceLib/engine/device.py
@@ -29,6 +30,15 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py
+  MedEnhanceLib/evaluation/__init__.py
+  MedEnhanceLib/evaluation/acquiring.py
+  MedEnhanceLib/evaluation/costs.py
+  MedEnhanceLib/evaluation/denoising.py
+  MedEnhanceLib/evaluation/drawing.py
+  MedEnhanceLib/evaluation/methods.py
+  MedEnhanceLib/evaluation/segmentation.py
+  MedEnhanceLib/evaluation/subjects.py
+  MedEnhanceLib/evaluation/super_resolution.py
   MedEnhanceLib/filters/__init__.py
   MedEnhanceLib/filters/denoising.py
   MedEnhanceLib/filters/interpolation.py
@@ -54,6 +64,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/orientation.py
   MedEnhanceLib/pictures/__init__.py
   MedEnhanceLib/pictures/colouring.py
+  MedEnhanceLib/pictures/comparing.py
   MedEnhanceLib/pictures/sheet.py
   MedEnhanceLib/pictures/slices.py
   MedEnhanceLib/provenance.py

@@ -2,27 +2,31 @@
 
 import hashlib
 import logging
+from pathlib import Path
 
 from MedEnhanceLib.resources import sample_folder
 
 CATEGORY = "MedEnhance"
+THUMBNAILS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"
 LABELS = " labels"
 SUFFIXES = (".nii.gz", ".nrrd")
 
 
 def sampleFiles():
     """The volumes in the sample folder, by node name."""
-    files = {}
-    for path in sorted(sample_folder().iterdir()) if sample_folder().is_dir() else ():
-        for suffix in SUFFIXES:
-            if path.name.endswith(suffix):
-                files[nodeName(path.name[: -len(suffix)])] = path
-    return files
+    folder = sample_folder()
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {nodeName(path): path for path in paths if path.name.endswith(SUFFIXES)}
 
 
-def nodeName(stem):
-    """Name of the node that a file becomes: "mr_head_t1" is "MedEnhance mr head t1"."""
-    return "MedEnhance " + stem.replace("_", " ").replace("-", " ")
+def nodeName(path):
+    """Name of the node that a file becomes: "mr_head_t1.nii.gz" is "MedEnhance mr head t1"."""
+    return "MedEnhance " + stem(path).replace("_", " ")
+
+
+def stem(path):
+    """The file's name without any suffix."""
+    return path.name.split(".")[0]
 
 
 def register():
@@ -40,6 +44,7 @@ def register():
             uris=path.as_uri(),
             fileNames=path.name,
             nodeNames=name,
+            thumbnailFileName=str(THUMBNAILS / f"{stem(path)}.png"),
             checksums="SHA256:" + hashlib.sha256(path.read_bytes()).hexdigest(),
             loadFileType="VolumeFile",
             loadFileProperties={"labelmap": True} if name.endswith(LABELS) else {},

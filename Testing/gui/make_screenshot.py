@@ -48,8 +48,8 @@ def main() -> None:
 
 
 def slice_of(voxels: NDArray[Any]) -> NDArray[np.uint8]:
-    """The middle slice, nose up, in 8 bits."""
-    middle = voxels[voxels.shape[0] // 2, ::-1].astype(float)
+    """The middle slice in 8 bits; the sample's rows run from front to back."""
+    middle = voxels[voxels.shape[0] // 2].astype(float)
     peak = float(np.percentile(voxels, 99.5))
     return np.ascontiguousarray(np.clip(middle / peak * 255, 0, 255).astype(np.uint8))
 

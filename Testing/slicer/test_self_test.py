@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,6 +36,7 @@ def test_sample_data_is_registered(scene: Any, monkeypatch: Any) -> None:
     assert len(registered) == len(sampleData.sampleFiles()) > 0
     for source in registered:
         assert source["category"] == "MedEnhance"
+        assert Path(source["thumbnailFileName"]).is_file()
         assert source["uris"].startswith("file://")
         with urllib.request.urlopen(source["uris"]) as opened:
             digest = hashlib.sha256(opened.read()).hexdigest()
