@@ -1,9 +1,11 @@
 """The list of models of a task, and which of them suits the chosen volume."""
 
+import logging
+
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.assessment import Suitability, suitability
-from MedEnhanceLib.errors import MedEnhanceError, UnsuitableError
+from MedEnhanceLib.errors import MedEnhanceError, UnsuitableError, VolumeError
 
 from .bridge import volumeFromNode
 from .parameters import AUTOMATIC_MODEL
@@ -70,8 +72,19 @@ class Choice:
                 self.model = self._named(catalog, task, modelId)
             self.suitability = suitability(volume, self.model)
         except MedEnhanceError as error:
-            self.error = error
-            self.suitability = Suitability("refused", (str(error),))
+            self._refuse(error)
+        except Exception as error:
+            logging.exception("MedEnhance: a volume could not be examined")
+            self._refuse(
+                VolumeError(
+                    f"The volume could not be examined ({error}); see the error log, or choose "
+                    "another."
+                )
+            )
+
+    def _refuse(self, error):
+        self.error = error
+        self.suitability = Suitability("refused", (str(error),))
 
     @staticmethod
     def _named(catalog, task, modelId):

@@ -39,8 +39,7 @@ def register():
     for name, path in sampleFiles().items():
         SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
-            sampleName=name.replace(" ", ""),
-            sampleDescription=name.removeprefix("MedEnhance ").capitalize(),
+            sampleName=name,
             uris=path.as_uri(),
             fileNames=path.name,
             nodeNames=name,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from MedEnhanceSlicer import jobs, views
 
-from MedEnhanceLib.errors import WorkerError
+from MedEnhanceLib.errors import VolumeError, WorkerError
 from MedEnhanceLib.result import Measure, Progress, Result
 from MedEnhanceLib.task import Task
 from Testing.gui.fakes import FakeWorker, catalog
@@ -105,6 +105,22 @@ def test_models_of_the_user_are_named_by_folder() -> None:
     Bundle.shipped = True
     assert jobs.modelFolders(Bundle()) == ()
     assert jobs.modelFolders(catalog().find("filter-median")) == ()
+
+
+def test_a_volume_that_cannot_be_examined_is_refused(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import modelList
+
+    def broken(*_args: Any) -> None:
+        raise FloatingPointError("overflow")
+
+    monkeypatch.setattr(modelList, "suitability", broken)
+    choice = modelList.Choice(catalog(), add_head(), Task.DENOISE, "filter-median")
+    assert not choice.mayRun
+    assert "overflow" in choice.suitability.reasons[0]
+    with pytest.raises(VolumeError, match="could not be examined"):
+        choice.require()
 
 
 def test_two_jobs_at_once_are_refused(scene: Any) -> None:

@@ -28,9 +28,22 @@ def test_sample_data_is_registered(scene: Any, monkeypatch: Any) -> None:
     from MedEnhanceSlicer import sampleData
 
     registered: list[dict[str, Any]] = []
-    logic = SimpleNamespace(
-        registerCustomSampleDataSource=lambda **source: registered.append(source)
-    )
+
+    def register(
+        category: str,
+        sampleName: str,
+        uris: str,
+        fileNames: str,
+        nodeNames: str,
+        thumbnailFileName: str,
+        loadFileType: str,
+        loadFileProperties: dict[str, Any],
+        checksums: str,
+    ) -> None:
+        known = locals()
+        registered.append({name: known[name] for name in known if name != "registered"})
+
+    logic = SimpleNamespace(registerCustomSampleDataSource=register)
     monkeypatch.setitem(sys.modules, "SampleData", SimpleNamespace(SampleDataLogic=logic))
     sampleData.register()
     assert len(registered) == len(sampleData.sampleFiles()) > 0
