@@ -6,8 +6,10 @@ import traceback
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
+from MedEnhanceLib.tasks.super_resolution import target_geometry
 
 from . import dependencies, views
+from .bridge import geometryFromNode
 from .jobs import DONE
 from .labelList import LabelList
 from .modelList import Choice, ModelList
@@ -61,6 +63,7 @@ class Panel:
             if self._parameters is not None:
                 self._showTask()
                 self._showModel()
+                self._showTarget()
             self._showState()
         finally:
             self._updating = False
@@ -176,6 +179,23 @@ class Panel:
         ids = [model.id for model in self.logic.catalog.models(task)]
         chosen = self._parameters.model
         return chosen if chosen in ids else AUTOMATIC_MODEL
+
+    def _showTarget(self):
+        """Which grid super-resolution would make of this volume, or why it cannot."""
+        ui, parameters = self.ui, self._parameters
+        isUsed = parameters.task is TaskChoice.SUPER_RESOLUTION and self._choice.model is not None
+        ui.targetLabel.visible = isUsed
+        if not isUsed:
+            return
+        try:
+            source = geometryFromNode(parameters.inputVolume)
+            target = target_geometry(source, optionsFromParameters(parameters))
+        except MedEnhanceError as error:
+            ui.targetLabel.text = str(error)
+            ui.targetLabel.styleSheet = views.bannerStyle("warning")
+            return
+        ui.targetLabel.text = views.targetText(source, target)
+        ui.targetLabel.styleSheet = ""
 
     def _currentChoice(self):
         """The model and its suitability; worked out anew only when volume, task or model change."""

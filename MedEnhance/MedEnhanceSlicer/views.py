@@ -32,6 +32,13 @@ def modelText(model):
     return f"{facts}. {model.description}" if model.description else facts
 
 
+def targetText(source, target):
+    """What super-resolution would make of a grid."""
+    old, new = (" x ".join(f"{s:.3g}" for s in grid.spacing) for grid in (source, target))
+    size = " x ".join(str(n) for n in target.size)
+    return _("{old} mm becomes {new} mm, {size} voxels.").format(old=old, new=new, size=size)
+
+
 def progressText(progress):
     """Phase and time left."""
     phase = progress.phase[:1].upper() + progress.phase[1:]
@@ -53,9 +60,12 @@ def duration(seconds):
 
 
 def evidenceText(result):
-    """The measures as a small table."""
-    rows = "".join(_measureRow(measure) for measure in result.evidence)
-    head = "<tr><td></td><td><i>{}</i></td><td><i>{}</i></td></tr>".format(_("before"), _("after"))
+    """The measures as a small table; without the column "before" when nothing has one."""
+    hasBefore = any(measure.before is not None for measure in result.evidence)
+    rows = "".join(_measureRow(measure, hasBefore) for measure in result.evidence)
+    titles = ("", _("before"), _("after"))
+    cells = "".join(f"<td><i>{title}</i></td>" for title in titles)
+    head = f"<tr>{cells}</tr>" if hasBefore else ""
     return f'<table cellspacing="4">{head}{rows}</table>' if rows else ""
 
 
@@ -68,13 +78,14 @@ def evidenceTip(result):
     )
 
 
-def _measureRow(measure):
+def _measureRow(measure, hasBefore):
     unit = f" {html.escape(measure.unit)}" if measure.unit else ""
     before, after = (
         "" if value is None else _number(value) + unit for value in (measure.before, measure.after)
     )
     name = html.escape(measure.name[:1].upper() + measure.name[1:])
-    return f"<tr><td>{name}</td><td>{before}</td><td>{after}</td></tr>"
+    cells = (name, before, after) if hasBefore else (name, after)
+    return "<tr>{}</tr>".format("".join(f"<td>{cell}</td>" for cell in cells))
 
 
 def _number(value):

@@ -98,6 +98,7 @@ def test_super_resolution_options_reach_the_process(
 ) -> None:
     panel.choose("taskComboBox", "Super-resolution")
     panel.choose("resolutionComboBox", choice)
+    assert panel.ui.targetLabel.visible
     assert shown(panel, "spacingWidget", "factorWidget") == [
         choice == "Spacing",
         choice == "Factor",
@@ -109,6 +110,17 @@ def test_super_resolution_options_reach_the_process(
         panel.set_number("factorKSpinBox", 3)
     panel.apply()
     assert worker.jobs[-1][3] == expected
+
+
+def test_the_wanted_grid_is_told_before_apply(panel: PanelDriver) -> None:
+    assert not panel.ui.targetLabel.visible
+    panel.choose("taskComboBox", "Super-resolution")
+    panel.choose("resolutionComboBox", "Factor")
+    panel.set_number("factorKSpinBox", 3)
+    expected = "1 x 1 x 1 mm becomes 1 x 1 x 0.333 mm, 24 x 24 x 36 voxels."
+    assert panel.ui.targetLabel.text == expected
+    panel.choose("resolutionComboBox", "Isotropic")
+    assert panel.ui.targetLabel.text != expected
 
 
 def test_segment_options_reach_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
