@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
-from MedEnhanceLib.evaluation.quieting import Subject
+from MedEnhanceLib.evaluation.subjects import Subject
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.quality.metrics import foreground, psnr, ssim
 from MedEnhanceLib.quality.sharpness import edge_mask, edge_sharpness, gradient_magnitude
+from MedEnhanceLib.result import Result
 from MedEnhanceLib.volume import Volume
 
 INPUT = "input"
@@ -59,8 +60,8 @@ def evaluate_case(
     true_noise_for_models: bool = False,
     repeats: int = 1,
     told: Told = lambda text: None,
-) -> tuple[list[Row], dict[str, NDArray[np.float32]]]:
-    """A row for the noisy input and one for each method, and the denoised voxels.
+) -> tuple[list[Row], dict[str, Result]]:
+    """A row for the noisy input and one for each method, and the results.
 
     Classical filters are always given the true noise level; trained models estimate it, as they
     do in use, unless ``true_noise_for_models``. With repeats, methods take turns and the least
@@ -68,7 +69,7 @@ def evaluate_case(
     """
     score = _Scorer(case)
     rows = {INPUT: score.row(INPUT, case.noisy.voxels)}
-    outputs: dict[str, NDArray[np.float32]] = {}
+    results: dict[str, Result] = {}
     for turn in range(repeats):
         for method in methods:
             told(f"{case.subject}, {case.percent:g} %, {method.id}")
@@ -76,10 +77,10 @@ def evaluate_case(
             chosen = replace(options, noise=case.sigma) if known else options
             result, cost = measured(partial(method.run, case.noisy, chosen))
             if turn == 0:
-                outputs[method.id] = result.volume.voxels
+                results[method.id] = result
                 rows[method.id] = score.row(method.id, result.volume.voxels)
             rows[method.id] = cheaper(rows[method.id], cost.core_seconds, cost.peak_mb)
-    return list(rows.values()), outputs
+    return list(rows.values()), results
 
 
 def cheaper(row: Row, core_seconds: float, peak_mb: float | None) -> Row:

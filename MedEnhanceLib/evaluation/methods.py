@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from MedEnhanceLib.assessment import suitability
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.enhancement import enhance
 from MedEnhanceLib.errors import OptionsError
@@ -74,3 +75,12 @@ def _method(catalog: Catalog, model: Model) -> Method:
         return enhance(volume, model.task, model.id, options, catalog=catalog)
 
     return Method(model.id, run, model)
+
+
+def suited(methods: Sequence[Method], volume: Volume) -> list[Method]:
+    """The methods without those whose model refuses the volume."""
+    return [
+        method
+        for method in methods
+        if method.model is None or suitability(volume, method.model).verdict != "refused"
+    ]

@@ -11,44 +11,54 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
+from MedEnhanceLib.evaluation.subjects import Subject
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.quality.segmentation_metrics import dice, hd95, iou, volume_error_percent
-from MedEnhanceLib.volume import Label, LabelMap, Volume
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.volume import Label, LabelMap
 
 MEAN, WHOLE = "mean", "whole"
 Told = Callable[[str], None]
 Values = dict[str, float | None]
 
 
-def check_pair(subject: str, image: Volume, reference: LabelMap) -> None:
+def check_pair(subject: Subject, reference: LabelMap) -> None:
     """Raise `VolumeError` unless the reference is on the image's grid."""
+    image = subject.volume
     if not image.geometry.is_close(reference.geometry):
         raise VolumeError(
-            f"The reference labels of '{subject}' ({reference.geometry.size} voxels) are not on "
-            f"the image's grid ({image.geometry.size} voxels); resample them onto it first."
+            f"The reference labels of '{subject.name}' ({reference.geometry.size} voxels) are not "
+            f"on the image's grid ({image.geometry.size} voxels); resample them onto it first."
         )
 
 
+def only(reference: LabelMap, values: Sequence[int] | None) -> LabelMap:
+    """The reference with these labels alone; as it is when none are named."""
+    if values is None:
+        return reference
+    kept = np.where(np.isin(reference.voxels, values), reference.voxels, 0)
+    return LabelMap(kept, reference.geometry, reference.labels)
+
+
 def evaluate_case(
-    subject: str,
-    image: Volume,
+    subject: Subject,
     reference: LabelMap,
     methods: Sequence[Method],
     options: SegmentOptions,
     told: Told = lambda text: None,
-) -> tuple[list[Row], dict[str, LabelMap]]:
-    """Rows for each structure, their mean and the structures taken together; and the labels."""
-    check_pair(subject, image, reference)
+) -> tuple[list[Row], dict[str, Result]]:
+    """Rows for each structure, their mean and the structures taken together; and the results."""
+    check_pair(subject, reference)
     rows: list[Row] = []
-    outputs: dict[str, LabelMap] = {}
+    results: dict[str, Result] = {}
     for method in methods:
-        told(f"{subject}, {method.id}")
-        result, cost = measured(partial(method.run, image, options))
-        outputs[method.id] = result.labelmap
-        found = score(subject, method.id, reference, result.labelmap, method.is_trained)
+        told(f"{subject.name}, {method.id}")
+        result, cost = measured(partial(method.run, subject.volume, options))
+        results[method.id] = result
+        found = score(subject.name, method.id, reference, result.labelmap, method.is_trained)
         found[-1] = found[-1].plus(core_seconds=cost.core_seconds, peak_mb=cost.peak_mb)
         rows += found
-    return rows, outputs
+    return rows, results
 
 
 def score(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ BACKGROUND, INK, FAINT = (16, 18, 22), (235, 238, 242), (150, 158, 168)
 MARGIN, GAP = 24, 18
 HEADING, TITLE, NOTE = 24, 17, 14
 LINE = 1.35
+ABOVE = round(TITLE * LINE) + 6
 BAR_WIDTH, BAR_HEIGHT = 150, 12
 FOOTER = "AI-processed. Research use only, not for diagnosis."
 
@@ -44,48 +46,76 @@ class Panel:
     labels: tuple[Label, ...] = ()
 
 
-def sheet(heading: str, note: str, panels: Sequence[Panel], columns: int, width: int) -> bytes:
+def sheet(
+    heading: str, note: str, panels: Sequence[Panel | None], columns: int, width: int
+) -> bytes:
     """A PNG file's bytes: the panels in rows of ``columns``, each ``width`` pixels wide.
 
     All panels are drawn at the same number of screen pixels per mm, so that voxels keep their
-    true aspect and panels their true size.
+    true aspect and panels their true size. None leaves a gap.
     """
-    from PIL import Image, ImageDraw
-
-    scale = width / max(_size_mm(panel)[1] for panel in panels)
-    pictures = [_picture(panel, scale) for panel in panels]
-    rows = [range(r, min(r + columns, len(panels))) for r in range(0, len(panels), columns)]
-    heights = [max(pictures[n].height for n in row) for row in rows]
-    below = [max(_below_height(panels[n]) for n in row) for row in rows]
-    above = round(TITLE * LINE) + 6
-    top = MARGIN + round(HEADING * LINE) + round(NOTE * LINE) + GAP
-    total_width = 2 * MARGIN + columns * width + (columns - 1) * GAP
-    probe = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    total_width = max(
-        total_width, *(round(_text_width(probe, *t)) + 2 * MARGIN for t in _lines(heading, note))
-    )
-    total_height = top + sum(heights) + sum(below) + len(rows) * (above + GAP) + NOTE + MARGIN
-    page = Image.new("RGB", (total_width, total_height), BACKGROUND)
-    draw = ImageDraw.Draw(page)
-    _write(draw, (MARGIN, MARGIN), heading, HEADING, INK)
-    _write(draw, (MARGIN, MARGIN + round(HEADING * LINE)), note, NOTE, FAINT)
-    for row, height, room in zip(rows, heights, below, strict=True):
-        for column, number in enumerate(row):
-            place = (MARGIN + column * (width + GAP), top)
-            _draw_panel(page, draw, panels[number], pictures[number], place, above)
-        top += above + height + room + GAP
+    scale = width / max(_size_mm(panel)[1] for panel in panels if panel)
+    rows = [
+        [
+            _Placed(panel, _picture(panel, scale)) if panel else None
+            for panel in panels[n:][:columns]
+        ]
+        for n in range(0, len(panels), columns)
+    ]
+    page, draw = _empty_page(heading, note, rows, columns, width)
+    top = _top_of_panels()
+    for row in rows:
+        for column, placed in enumerate(row):
+            if placed:
+                _draw_panel(page, draw, placed, (MARGIN + column * (width + GAP), top))
+        top += _row_height(row)
     _write(draw, (MARGIN, top), FOOTER, NOTE, FAINT)
     file = io.BytesIO()
     page.save(file, "PNG")
     return file.getvalue()
 
 
-def _draw_panel(
-    page: Image, draw: ImageDraw, panel: Panel, picture: Image, place: tuple[int, int], above: int
-) -> None:
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    panel: Panel
+    picture: Image
+
+
+_Row = list["_Placed | None"]
+
+
+def _empty_page(
+    heading: str, note: str, rows: Sequence[_Row], columns: int, width: int
+) -> tuple[Image, ImageDraw]:
+    """A page with its heading, large enough for the rows."""
+    from PIL import Image, ImageDraw
+
+    probe = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    words = max(_text_width(probe, heading, HEADING), _text_width(probe, note, NOTE))
+    across = max(columns * (width + GAP) - GAP, math.ceil(words)) + 2 * MARGIN
+    down = _top_of_panels() + sum(map(_row_height, rows)) + NOTE + MARGIN
+    page = Image.new("RGB", (across, down), BACKGROUND)
+    draw = ImageDraw.Draw(page)
+    _write(draw, (MARGIN, MARGIN), heading, HEADING, INK)
+    _write(draw, (MARGIN, MARGIN + round(HEADING * LINE)), note, NOTE, FAINT)
+    return page, draw
+
+
+def _top_of_panels() -> int:
+    return MARGIN + round(HEADING * LINE) + round(NOTE * LINE) + GAP
+
+
+def _row_height(row: _Row) -> int:
+    placed = [entry for entry in row if entry]
+    pictures = max(entry.picture.height for entry in placed)
+    return ABOVE + pictures + max(_below_height(entry.panel) for entry in placed) + GAP
+
+
+def _draw_panel(page: Image, draw: ImageDraw, placed: _Placed, place: tuple[int, int]) -> None:
+    panel, picture = placed.panel, placed.picture
     x, y = place
     _write(draw, (x, y), panel.title, TITLE, INK)
-    y += above
+    y += ABOVE
     page.paste(picture, (x, y))
     _draw_edges(draw, panel.colours.edges, x, y, picture)
     y += picture.height + 6
@@ -101,16 +131,16 @@ def _draw_panel(
 
 
 def _draw_edges(draw: ImageDraw, edges: tuple[str, str], x: int, y: int, picture: Image) -> None:
-    left, top = edges
-    draw.text((x + 5, y + picture.height / 2), left, FAINT, _font(NOTE), anchor="lm")
-    draw.text((x + picture.width / 2, y + 3), top, FAINT, _font(NOTE), anchor="mt")
+    places = {"lm": (x + 5, y + picture.height / 2), "mt": (x + picture.width / 2, y + 3)}
+    for (anchor, place), letter in zip(places.items(), edges, strict=True):
+        draw.text(place, letter, INK, _font(NOTE), anchor, stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def _draw_scale(page: Image, draw: ImageDraw, limit: float, x: int, y: int) -> None:
     from PIL import Image
 
     ramp = diverging(np.linspace(-limit, limit, BAR_WIDTH)[None], limit)
-    least, most = f"\u2212{limit:.3g}", f"+{limit:.3g}"
+    least, most = f"-{limit:.3g}", f"+{limit:.3g}"
     start = x + round(_text_width(draw, least, NOTE)) + 8
     bar = Image.fromarray(np.repeat(ramp, BAR_HEIGHT, axis=0))
     page.paste(bar, (start, y + 3))
@@ -136,10 +166,6 @@ def _size_mm(panel: Panel) -> tuple[float, float]:
 def _below_height(panel: Panel) -> int:
     lines = bool(panel.caption) + (panel.limit is not None) + len(panel.labels)
     return round(lines * NOTE * LINE) + 8
-
-
-def _lines(heading: str, note: str) -> list[tuple[str, int]]:
-    return [(heading, HEADING), (note, NOTE)]
 
 
 def _write(

@@ -21,6 +21,9 @@ EDGES: dict[Plane, tuple[str, str]] = {
 }
 
 
+WIDE = 1.6
+
+
 @dataclass(frozen=True, eq=False)
 class Slice:
     """One slice.
@@ -34,6 +37,12 @@ class Slice:
     pixels: NDArray[Any]
     spacing: tuple[float, float]
     edges: tuple[str, str]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is a strip, better shown above others than beside them."""
+        rows, columns = self.pixels.shape[:2]
+        return columns * self.spacing[1] > WIDE * rows * self.spacing[0]
 
     def with_pixels(self, pixels: NDArray[Any]) -> Slice:
         """Other pixels at the same place."""

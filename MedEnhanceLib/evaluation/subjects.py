@@ -1,14 +1,18 @@
-"""A quieter reference from a noisy scan."""
+"""The volumes to measure on, made quieter where they are noisy themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.assessment import check_volume
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.volume import Volume
 
 BLOCK = 2
@@ -21,6 +25,16 @@ class Subject:
 
     name: str
     volume: Volume
+
+
+def read_subjects(
+    paths: Iterable[Path], quieted: Callable[[Volume], Volume] | None = None
+) -> Iterator[Subject]:
+    """The volumes, one after the other, each named by its file."""
+    for path in paths:
+        volume = read_volume(path)
+        check_volume(volume)
+        yield Subject(path.name, quieted(volume) if quieted else volume)
 
 
 def averaged(volume: Volume) -> Volume:
