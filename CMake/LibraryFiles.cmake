@@ -18,6 +18,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/cli/parsing.py
   MedEnhanceLib/cli/progress.py
   MedEnhanceLib/cli/scoreboard.py
+  MedEnhanceLib/cli/stories.py
   MedEnhanceLib/cli/tables.py
   MedEnhanceLib/engine/__init__.py
   MedEnhanceLib/engine/device.py
@@ -107,6 +108,12 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-hippocampus-unet/docs/README.md
   Resources/Models/mr-hippocampus-unet/docs/curve.csv
   Resources/Models/mr-hippocampus-unet/models/model.pt
+  Resources/Models/mr-super-resolution-residual/LICENSE
+  Resources/Models/mr-super-resolution-residual/configs/inference.json
+  Resources/Models/mr-super-resolution-residual/configs/metadata.json
+  Resources/Models/mr-super-resolution-residual/docs/README.md
+  Resources/Models/mr-super-resolution-residual/docs/curve.csv
+  Resources/Models/mr-super-resolution-residual/models/model.pt
   Resources/SampleData/hippocampus_t1.LICENSE.txt
   Resources/SampleData/hippocampus_t1.nii.gz
   Resources/SampleData/hippocampus_t1_labels.nii.gz
