@@ -110,17 +110,19 @@ def _denoising_picture(
     error = repaired.volume.voxels - scan.voxels
     score = {row.method: f"PSNR {row.values['psnr_db']:.1f} dB" for row in rows}
     noisy = f"Same scan, {case.percent:g} % noise added"
-    best = min(window), max(window)
+    clean = repaired.volume.voxels
     panels = [
-        image_panel(Shown("Scan", scan.voxels, grid, _noise_text(noise)), whole, best),
-        image_panel(Shown("Denoised", result.volume.voxels, grid, model.title), whole, best),
+        image_panel(Shown("Scan", scan.voxels, grid, _noise_text(noise)), whole, window),
+        image_panel(Shown("Denoised", result.volume.voxels, grid, model.title), whole, window),
         difference_panel(
             Shown("Removed signal", removed.voxels, grid, "no anatomy should show"), whole, limit
         ),
-        image_panel(Shown(noisy, case.noisy.voxels, grid, score["input"]), centre, best),
-        image_panel(Shown("Denoised", repaired.volume.voxels, grid, score[model.id]), centre, best),
+        image_panel(Shown(noisy, case.noisy.voxels, grid, score["input"]), centre, window),
+        image_panel(Shown("Denoised", clean, grid, score[model.id]), centre, window),
         difference_panel(
-            Shown("Error", error, grid, "from the scan, which has noise itself"), centre, limit
+            Shown("Error", error, grid, "from the scan, which has noise itself"),
+            centre,
+            3 * case.sigma,
         ),
     ]
     return sheet("Denoising", "T1-weighted head, 0.7 mm, axial", panels, columns=3, width=400)
@@ -179,9 +181,7 @@ def _super_resolution_picture(
     for name in sorted(results, key=lambda n: n == model.id):
         shown = Shown(titles[name], results[name].volume.voxels, grid, score[name])
         panels.append(image_panel(shown, view, window))
-        panels.append(
-            difference_panel(Shown(f"{titles[name]}: error", errors[name], grid), view, limit)
-        )
+        panels.append(difference_panel(Shown("Error", errors[name], grid), view, limit))
     return sheet(
         "Super-resolution", "T1-weighted head, across the slices (coronal)", panels, 2, 620
     )

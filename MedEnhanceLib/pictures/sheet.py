@@ -51,17 +51,10 @@ def sheet(
 ) -> bytes:
     """A PNG file's bytes: the panels in rows of ``columns``, each ``width`` pixels wide.
 
-    All panels are drawn at the same number of screen pixels per mm, so that voxels keep their
-    true aspect and panels their true size. None leaves a gap.
+    The panels of a row are drawn at the same number of screen pixels per mm, so that voxels keep
+    their true aspect and neighbours their true sizes. None leaves a gap.
     """
-    scale = width / max(_size_mm(panel)[1] for panel in panels if panel)
-    rows = [
-        [
-            _Placed(panel, _picture(panel, scale)) if panel else None
-            for panel in panels[n:][:columns]
-        ]
-        for n in range(0, len(panels), columns)
-    ]
+    rows = [_placed(panels[n : n + columns], width) for n in range(0, len(panels), columns)]
     page, draw = _empty_page(heading, note, rows, columns, width)
     top = _top_of_panels()
     for row in rows:
@@ -82,6 +75,12 @@ class _Placed:
 
 
 _Row = list["_Placed | None"]
+
+
+def _placed(panels: Sequence[Panel | None], width: int) -> _Row:
+    """A row whose widest panel fills its column."""
+    scale = width / max(_size_mm(panel)[1] for panel in panels if panel)
+    return [_Placed(panel, _picture(panel, scale)) if panel else None for panel in panels]
 
 
 def _empty_page(
