@@ -90,5 +90,5 @@ def _measureRow(measure, hasBefore):
 
 def _number(value):
     if abs(value) < 1:
-        return f"{value:.2g}"
+        return f"{value:.3g}"
     return f"{value:.4g}" if abs(value) < 10000 else f"{value:.0f}"

@@ -45,7 +45,7 @@ def dark() -> Iterator[None]:
 
 
 def assert_picture(panel: PanelDriver, name: str, width: int = WIDTH) -> None:
-    """Write the picture; nothing in it may be wider than the panel."""
+    """Write the picture; nothing in it may be wider than the panel, or cut off."""
     path = panel.picture(name, width)
     image = QtGui.QImage(str(path))
     assert image.width() == width
@@ -56,6 +56,9 @@ def assert_picture(panel: PanelDriver, name: str, width: int = WIDTH) -> None:
         if child.isVisible():
             right = child.mapTo(top, child.rect().topRight()).x()
             assert right < width, f"{child.objectName() or child} ends at {right}"
+        if isinstance(child, QtWidgets.QLabel) and child.isVisible() and child.wordWrap():
+            needed = child.heightForWidth(child.width())
+            assert child.height() >= needed, f"{child.objectName()} is cut off"
 
 
 def test_empty_and_ready(panel: PanelDriver) -> None:

@@ -30,7 +30,7 @@ def test_progress_without_an_estimate() -> None:
 def test_evidence_is_escaped_and_rounded() -> None:
     measures = (Measure("a < b", 1234.567, -0.01059, "%"), Measure("only after", None, 12345.6))
     text = views.evidenceText(Result(Task.DENOISE, None, measures))  # type: ignore[arg-type]
-    assert "A &lt; b" in text and "<td>1235 %</td><td>-0.011 %</td>" in text
+    assert "A &lt; b" in text and "<td>1235 %</td><td>-0.0106 %</td>" in text
     assert "<td></td><td>12346</td>" in text
     assert views.evidenceText(Result(Task.DENOISE, None)) == ""  # type: ignore[arg-type]
 
