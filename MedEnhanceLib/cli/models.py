@@ -75,7 +75,12 @@ def _print_part(title: str, lines: list[str]) -> None:
 
 
 def _line(row: dict[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in row.items())
+    return ", ".join(
+        # A list of subjects fills screens; --json has it.
+        f"{len(value)} {key}" if isinstance(value, list) else f"{key}: {value}"
+        for key, value in row.items()
+        if value not in (None, "", [])
+    )
 
 
 def _suits(model: Model) -> str:

@@ -68,6 +68,8 @@ def _plain(data: Any) -> Any:
 
 
 def _check_name(path: Path, kind: str) -> None:
+    if path.is_dir():
+        raise FileError(f"'{path}' is a folder; give the name of a file in it.")
     if kind in (REPORT, PICTURE):
         wanted = ".json" if kind == REPORT else ".png"
         if path.suffix.lower() != wanted:
@@ -82,8 +84,6 @@ def _check_name(path: Path, kind: str) -> None:
 
 
 def _check_place(path: Path) -> None:
-    if path.is_dir():
-        raise FileError(f"'{path}' is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
         raise FileError(f"The folder '{path.parent}' does not exist; create it first.")
     # Only trying tells: permissions, read-only disks and network shares each say it their own way.

@@ -1,0 +1,130 @@
+"""One volume in, a better one out: what is written, and what is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import read_labelmap, read_volume
+from MedEnhanceLib.resources import sample_folder
+from Testing.cli.conftest import Run
+from Testing.lib.dicom_files import write_series
+
+
+def test_denoise_writes_output_removed_signal_and_report(run: Run, volume_file: Path) -> None:
+    out, removed, report = (
+        volume_file.with_name(n) for n in ("out.nrrd", "removed.mha", "report.json")
+    )
+    done = run(
+        "denoise", volume_file, out, "--removed", removed, "--report", report,
+        "--model", "filter-median",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    before, after, noise = (read_volume(path) for path in (volume_file, out, removed))
+    assert after.geometry.is_close(before.geometry)
+    np.testing.assert_allclose(noise.voxels, before.voxels - after.voxels, atol=1e-3)
+    assert np.abs(noise.voxels).max() > 0
+    told = json.loads(report.read_text())
+    assert told["task"] == "denoise"
+    assert told["provenance"]["model"] == "filter-median"
+    assert {m["name"] for m in told["evidence"]} >= {"Noise", "Edge sharpness"}
+    assert "Signal to noise" in done.stdout
+
+
+def test_a_strength_of_zero_gives_the_input_back(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("out.nii")
+    done = run("denoise", volume_file, out, "--model", "filter-median", "--strength", 0)
+    assert done.exit_code == 0, done.stderr
+    np.testing.assert_array_equal(read_volume(out).voxels, read_volume(volume_file).voxels)
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("40", 40.0), ("5%", None)])
+def test_noise_by_hand_in_units_or_percent(
+    run: Run, volume_file: Path, typed: str, expected: float | None
+) -> None:
+    report = volume_file.with_name("report.json")
+    done = run(
+        "denoise", volume_file, volume_file.with_name("o.nii"), "--noise", typed,
+        "--model", "filter-median", "--report", report,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    used = json.loads(report.read_text())["provenance"]["options"]["noise"]
+    peak = np.percentile(read_volume(volume_file).voxels, 99.9)
+    assert used == pytest.approx(expected or 0.05 * peak)
+
+
+def test_super_resolution_takes_axes_in_the_order_x_y_z(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("fine.nii.gz")
+    done = run("super-resolution", volume_file, out, "--model", "filter-bspline",
+               "--factor", 1, 2, 3)  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    before, after = read_volume(volume_file), read_volume(out)
+    assert after.geometry.size == (24, 40, 36)
+    assert after.geometry.is_close(before.geometry.refined((1, 2, 3)), 1e-4)
+
+
+def test_super_resolution_to_a_spacing(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("fine.nii.gz")
+    done = run("super-resolution", volume_file, out, "--model", "filter-bspline",
+               "--spacing", 0.9, 0.5, 1)  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert read_volume(out).geometry.spacing == pytest.approx((0.9, 0.5, 1.0), abs=1e-5)
+
+
+def test_segment_takes_the_model_that_suits_and_says_which(run: Run, tmp_path: Path) -> None:
+    out, report = tmp_path / "labels.nii.gz", tmp_path / "labels.json"
+    done = run("segment", sample_folder() / "hippocampus_t1.nii.gz", out, "--report", report)
+    assert done.exit_code == 0, done.stderr
+    assert "mr-hippocampus-unet" in done.stderr
+    assert "Anterior hippocampus" in done.stdout and "ml" in done.stdout
+    found = read_labelmap(out)
+    assert set(np.unique(found.voxels)) == {0, 1, 2}
+    volumes = {m["name"]: m["after"] for m in json.loads(report.read_text())["evidence"]}
+    voxel_ml = np.prod(found.geometry.spacing) / 1000
+    assert volumes["Volume of Anterior hippocampus"] == pytest.approx(
+        (found.voxels == 1).sum() * voxel_ml
+    )
+
+
+def test_segment_only_some_labels(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("labels.seg.nrrd")
+    done = run("segment", volume_file, out, "--model", "filter-otsu", "--labels", "1,3",
+               "--no-fill-holes")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    found = read_labelmap(out)
+    assert set(np.unique(found.voxels)) == {0, 1, 3}
+    assert [label.value for label in found.labels] == [1, 3]
+
+
+def test_a_dicom_folder_with_two_series_asks_which(run: Run, tmp_path: Path) -> None:
+    folder, out = tmp_path / "study", tmp_path / "out.nii.gz"
+    voxels = np.round(np.random.default_rng(0).normal(300, 40, (8, 12, 14))).astype(np.int16)
+    for number in (3, 7):
+        write_series(
+            folder / str(number), voxels + number, uid=f"1.2.3.{number}",
+            tags={"0020|0011": str(number), "0008|0060": "MR", "0008|103e": f"Scan {number}"},
+        )  # fmt: skip
+    asked = run("denoise", folder, out, "--model", "filter-median")
+    assert asked.exit_code == 1
+    assert "Scan 3" in asked.stderr and "Scan 7" in asked.stderr and "--series" in asked.stderr
+    done = run("denoise", folder, out, "--model", "filter-median", "--series", 7)
+    assert done.exit_code == 0, done.stderr
+    assert read_volume(out).voxels.shape == (8, 12, 14)
+
+
+def test_quiet_says_nothing(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("out.nii")
+    done = run("denoise", volume_file, out, "--model", "filter-median", "--noise", 25, "-q")
+    assert done.exit_code == 0
+    assert done.stdout == ""
+
+
+def test_another_file_of_that_name_is_replaced(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("out.nii")
+    out.write_text("an older result")
+    done = run("denoise", volume_file, out, "--model", "filter-median")
+    assert done.exit_code == 0, done.stderr
+    assert read_volume(out).voxels.shape == (12, 20, 24)

@@ -1,0 +1,93 @@
+"""``models`` and ``check``: what there is, and whether it works."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from MedEnhanceLib import __version__
+from MedEnhanceLib.cli.check import REQUIRED, _order
+from Testing.cli.conftest import Run
+from Testing.lib.conftest import denoiser_bundle
+
+SHIPPED = {"mr-denoise-residual", "mr-super-resolution-residual", "mr-hippocampus-unet"}
+
+
+def test_models_lists_the_shipped_ones_and_the_filters(run: Run) -> None:
+    found = {m["id"]: m for m in json.loads(run("models", "--json").stdout)}
+    assert found.keys() >= {*SHIPPED, "filter-median", "filter-bspline", "filter-otsu"}
+    assert found["mr-denoise-residual"]["trained"] and not found["filter-median"]["trained"]
+    labels = found["mr-hippocampus-unet"]["labels"]
+    assert [(row["value"], row["name"].split()[0]) for row in labels] == [
+        (1, "Anterior"),
+        (2, "Posterior"),
+    ]
+
+
+def test_models_of_one_task(run: Run) -> None:
+    found = json.loads(run("models", "--task", "segment", "--json").stdout)
+    assert {m["task"] for m in found} == {"segment"}
+    refused = run("models", "--task", "colour")
+    assert refused.exit_code == 1 and "'colour'" in refused.stderr
+
+
+def test_one_model_with_its_results_and_limits(run: Run, tmp_path: Path) -> None:
+    result = {"subject": "phantom", "metric": "psnr", "value": 38.5}
+    data = {"name": "Scans", "licence": "CC0", "subjects": [f"s{n}" for n in range(90)]}
+    denoiser_bundle(
+        tmp_path, "measured", results=[result], limits=["Heads only."], training_data=[data]
+    )
+    told = run("models", "measured", "--models", tmp_path).stdout
+    for part in ("38.5", "Heads only.", "CC0", "90 subjects"):
+        assert part in told
+    assert "s77" not in told
+    labels = run("models", "mr-hippocampus-unet").stdout
+    assert "1 Anterior hippocampus" in labels
+    assert json.loads(run("models", "filter-median", "--json").stdout)["id"] == "filter-median"
+
+
+def test_models_of_another_folder(run: Run, tmp_path: Path) -> None:
+    denoiser_bundle(tmp_path, "of-my-own")
+    assert "of-my-own" in run("models", "--models", tmp_path).stdout
+
+
+def test_check_finds_everything_well(run: Run) -> None:
+    done = run("check", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["medenhance"] == __version__
+    assert {p["name"] for p in found["packages"] if p["ok"]} == REQUIRED.keys()
+    assert next(d for d in found["devices"] if d["name"] == "cpu")["usable"]
+    assert sum(d["used"] for d in found["devices"]) == 1
+    assert {m["id"] for m in found["models"] if m["ok"]} >= SHIPPED
+
+
+def test_check_tells_of_damaged_weights(run: Run, tmp_path: Path) -> None:
+    bundle = denoiser_bundle(tmp_path / "models", "tampered")
+    weights = bundle / "models" / "model.pt"
+    weights.write_bytes(weights.read_bytes() + b"more")
+    done = run("check", "--models", bundle.parent)
+    assert done.exit_code == 1
+    assert "tampered" in done.stdout and "NO" in done.stdout
+
+
+def test_check_tells_of_a_missing_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REQUIRED, "no-such-package", "1")
+    done = run("check")
+    assert done.exit_code == 1
+    assert "missing" in done.stdout
+
+
+def test_versions_are_compared_by_number() -> None:
+    assert _order("2.13.0+cpu") > _order("2.4") > _order("1.26.4")
+    assert _order("3.0rc1") == (3, 0)
+
+
+def test_help_teaches_with_examples(run: Run) -> None:
+    for command in ("denoise", "super-resolution", "segment"):
+        told = run(command, "--help")
+        assert told.exit_code == 0
+        assert f"medenhance {command} " in told.stdout
+    assert run("--version").stdout.strip() == f"medenhance {__version__}"

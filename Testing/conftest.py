@@ -1,0 +1,21 @@
+"""For all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_models_of_the_user(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bundles in the developer's own folder must not change what is tested."""
+    monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path_factory.getbasetemp() / "no-models"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the project."""
+    return Path(__file__).resolve().parent.parent
