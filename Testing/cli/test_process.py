@@ -24,7 +24,7 @@ def test_cancelling_leaves_nothing_behind(
     # Large enough to be still at work when the signal comes.
     write_image(scan((96, 160, 160)), tmp_path / "scan.nii")
     process = subprocess.Popen(
-        [*PROGRAM, *"denoise scan.nii out.nii --removed r.nii --report r.json".split()],
+        [*PROGRAM, *["denoise", "scan.nii", "out.nii", "--removed", "r.nii", "--report", "r.json"]],
         cwd=tmp_path,
         env=_environment(root),
         stderr=subprocess.PIPE,

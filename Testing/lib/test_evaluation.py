@@ -1,0 +1,271 @@
+"""Measuring: the truth is worsened as stated, and the numbers are those of the truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from MedEnhanceLib import Catalog, Geometry, Label, LabelMap, Volume, write_image
+from MedEnhanceLib.acquisition import thick_slices
+from MedEnhanceLib.cli.main import app
+from MedEnhanceLib.errors import OptionsError, VolumeError
+from MedEnhanceLib.evaluation import denoising, segmentation, super_resolution
+from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
+from MedEnhanceLib.evaluation.costs import measured
+from MedEnhanceLib.evaluation.methods import Method, Row, methods_of, suited
+from MedEnhanceLib.evaluation.subjects import Subject, averaged
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
+from MedEnhanceLib.quality.metrics import foreground, psnr
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.task import Task
+
+SHAPE = (16, 20, 24)
+
+
+def _phantom(shape: tuple[int, int, int] = SHAPE) -> Volume:
+    grid = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    radius = np.sqrt(sum(g**2 for g in grid))
+    voxels = 500.0 * (radius < 0.8) + 400.0 * (radius < 0.4) + 20 * np.sin(9 * grid[0])
+    return Volume(
+        np.maximum(voxels, 0).astype(np.float32),
+        Geometry(shape[::-1], (1.0, 1.2, 1.5), (-9.0, 4.0, 30.0)),
+    )
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.default()
+
+
+def _fixed(name: str, voxels: np.ndarray) -> Method:
+    """A method that always gives the same voxels."""
+
+    def run(volume: Volume, options: object) -> Result:
+        return Result(Task.DENOISE, volume.with_voxels(voxels))
+
+    return Method(name, run)
+
+
+class TestDenoising:
+    def test_the_noise_is_that_stated_and_always_the_same(self) -> None:
+        flat = Volume(np.full((30, 30, 30), 1000.0, np.float32), Geometry((30, 30, 30)))
+        first = denoising.noisy_case(Subject("flat", flat), 5, seed=0)
+        again = denoising.noisy_case(Subject("flat", flat), 5, seed=0)
+        other = denoising.noisy_case(Subject("flat", flat), 5, seed=1)
+        np.testing.assert_array_equal(first.noisy.voxels, again.noisy.voxels)
+        assert not np.array_equal(first.noisy.voxels, other.noisy.voxels)
+        assert first.sigma == 50
+        assert first.noisy.voxels.std() == pytest.approx(50, rel=0.02)
+
+    def test_a_perfect_method_is_perfect_and_an_idle_one_is_the_input(self) -> None:
+        case = denoising.noisy_case(Subject("phantom", _phantom()), 9, seed=0)
+        methods = [_fixed("perfect", case.clean.voxels), _fixed("idle", case.noisy.voxels)]
+        rows, _ = denoising.evaluate_case(case, methods, DenoiseOptions())
+        values = {row.method: row.values for row in rows}
+        assert values["perfect"]["psnr_db"] == np.inf
+        assert values["perfect"]["sharpness_percent"] == pytest.approx(100)
+        assert values["idle"]["psnr_db"] == values["input"]["psnr_db"]
+        expected = psnr(
+            case.clean.voxels,
+            case.noisy.voxels,
+            case.peak,
+            foreground(case.clean.voxels, case.peak),
+        )
+        assert values["input"]["psnr_db"] == pytest.approx(expected)
+
+    def test_filters_are_told_the_true_noise_and_models_are_not(self) -> None:
+        case = denoising.noisy_case(Subject("phantom", _phantom()), 5, seed=0)
+        told: dict[str, float | None] = {}
+
+        class Trained(Method):
+            is_trained = True
+
+        def run(volume: Volume, options: DenoiseOptions) -> Result:
+            told[options.device] = options.noise
+            return Result(Task.DENOISE, volume)
+
+        for method, device in ((Method("filter", run), "cpu"), (Trained("net", run), "mps")):
+            denoising.evaluate_case(case, [method], DenoiseOptions(device=device))
+        assert told == {"cpu": case.sigma, "mps": None}
+        denoising.evaluate_case(
+            case, [Trained("net", run)], DenoiseOptions(device="mps"), true_noise_for_models=True
+        )
+        assert told["mps"] == case.sigma
+
+    def test_repeats_take_turns_and_the_least_cost_counts(self) -> None:
+        case = denoising.noisy_case(Subject("phantom", _phantom()), 5, seed=0)
+        turns: list[str] = []
+
+        def named(name: str) -> Method:
+            return Method(name, lambda v, o: turns.append(name) or Result(Task.DENOISE, v))
+
+        denoising.evaluate_case(case, [named("a"), named("b")], DenoiseOptions(), repeats=2)
+        assert turns == ["a", "b", "a", "b"]
+        row = Row("s", "c", "m", {"core_seconds": 2.0, "peak_mb": 9.0})
+        assert denoising.cheaper(row, 1.0, 5.0).values == {"core_seconds": 1.0, "peak_mb": 5.0}
+        assert denoising.cheaper(row, 3.0, 5.0) is row
+
+
+class TestQuieting:
+    def test_averaging_lowers_noise_and_stays_in_place(self) -> None:
+        rng = np.random.default_rng(0)
+        noisy = Volume(rng.normal(500, 10, (32, 33, 40)).astype(np.float32), Geometry((40, 33, 32)))
+        quiet = averaged(noisy)
+        assert quiet.geometry.size == (20, 16, 16)
+        assert quiet.voxels.std() == pytest.approx(10 / np.sqrt(8), rel=0.1)
+        np.testing.assert_allclose(quiet.voxels[0, 0, 0], noisy.voxels[:2, :2, :2].mean())
+        np.testing.assert_allclose(
+            quiet.geometry.to_world((-0.5, -0.5, -0.5)), noisy.geometry.to_world((-0.5,) * 3)
+        )
+        assert quiet.geometry.spacing == (2, 2, 2)
+
+    def test_short_axes_are_left_alone(self) -> None:
+        volume = _phantom((8, 20, 24))
+        assert averaged(volume).geometry.size == (12, 10, 8)
+        with pytest.raises(VolumeError, match="too small"):
+            averaged(_phantom((8, 10, 12)))
+
+
+class TestSuperResolution:
+    @pytest.mark.parametrize(("axis", "array_axis"), [("x", 2), ("y", 1), ("z", 0)])
+    def test_the_thick_slices_are_those_stated(self, axis: str, array_axis: int) -> None:
+        phantom = _phantom((17, 21, 25))
+        case = thick_case(Subject("phantom", phantom), Acquisition(2, axis, "box"))
+        expected = thick_slices(case.thin.voxels, array_axis, 2, "box")
+        np.testing.assert_array_equal(case.thick.voxels, expected)
+        assert case.thin.voxels.shape[array_axis] == 2 * case.thick.voxels.shape[array_axis]
+        assert case.thick.geometry.refined(Acquisition(2, axis).factors).is_close(
+            case.thin.geometry
+        )
+
+    def test_bspline_is_better_than_nearest_and_noise_is_stated(self, catalog: Catalog) -> None:
+        case = thick_case(Subject("phantom", _phantom()), Acquisition(2, "z", "gaussian"))
+        rows, results = super_resolution.evaluate_case(
+            case, methods_of(catalog, Task.SUPER_RESOLUTION, ["filter-bspline"]),
+            SuperResolutionOptions(),
+        )  # fmt: skip
+        assert results["filter-bspline"].volume.geometry.is_close(case.thin.geometry)
+        nearest = super_resolution.score(case, "nearest", np.repeat(case.thick.voxels, 2, axis=0))
+        assert rows[0].values["psnr_db"] > nearest.values["psnr_db"]
+        assert str(Acquisition(3, "x", "box", 1.5)) == "3x along x, box, noise 1.5 %"
+
+    @pytest.mark.parametrize(
+        ("values", "said"),
+        [((1,), "1"), ((9,), "9"), ((2, "q"), "'q'"), ((2, "z", "triangle"), "'triangle'")],
+    )
+    def test_what_makes_no_sense_is_refused(self, values: tuple, said: str) -> None:
+        with pytest.raises(OptionsError, match=said):
+            Acquisition(*values)
+
+    def test_too_few_slices(self) -> None:
+        with pytest.raises(VolumeError, match="too few"):
+            thick_case(Subject("flat", _phantom((3, 20, 20))), Acquisition(2))
+
+
+class TestSegmentation:
+    reference = np.zeros(SHAPE, np.uint8)
+    reference[2:8, 3:9, 3:9], reference[9:14, 3:9, 3:9] = 1, 2
+
+    def _map(self, voxels: np.ndarray, labels: tuple[Label, ...] = ()) -> LabelMap:
+        return LabelMap(voxels, _phantom().geometry, labels)
+
+    def test_perfect_and_half(self) -> None:
+        half = np.where(self.reference == 2, 0, self.reference)
+        labels = (Label(1, "One"), Label(2, "Two"))
+        rows = segmentation.score(
+            "s", "m", self._map(self.reference), self._map(half, labels), named=True
+        )
+        dice = {row.condition: row.values["dice"] for row in rows}
+        assert dice["1 One"] == 1 and dice["2 Two"] == 0 and dice["mean"] == 0.5
+        assert 0.6 < dice["whole"] < 0.8
+
+    def test_classes_of_brightness_are_judged_by_the_one_that_fits(self) -> None:
+        classes = np.where(self.reference == 2, 3, 1).astype(np.uint8)
+        rows = segmentation.score(
+            "s", "otsu", self._map(self.reference), self._map(classes), named=False
+        )
+        assert next(r for r in rows if r.condition == "label 2").values["dice"] == 1
+
+    def test_another_grid_is_refused(self) -> None:
+        subject = Subject("head", _phantom((16, 20, 26)))
+        with pytest.raises(VolumeError, match=r"'head' \(\(24, 20, 16\) voxels\)"):
+            segmentation.evaluate_case(subject, self._map(self.reference), [], SegmentOptions())
+
+    def test_only_some_labels(self) -> None:
+        kept = segmentation.only(self._map(self.reference), (2,))
+        assert set(np.unique(kept.voxels)) == {0, 2}
+
+
+def test_methods_of_a_task(catalog: Catalog) -> None:
+    assert [m.id for m in methods_of(catalog, Task.DENOISE, ["filter-median"])] == ["filter-median"]
+    everything = methods_of(catalog, Task.SEGMENT, ())
+    assert {m.id for m in everything} >= {"mr-hippocampus-unet", "filter-otsu"}
+    with pytest.raises(OptionsError, match="filter-otsu"):
+        methods_of(catalog, Task.DENOISE, ["filter-otsu"])
+    large = _phantom((120, 130, 140))
+    assert "mr-hippocampus-unet" not in [m.id for m in suited(everything, large)]
+
+
+def test_cost_counts_memory_where_the_system_tells() -> None:
+    result, cost = measured(lambda: np.ones(30_000_000, np.uint8).sum())
+    assert result == 30_000_000
+    assert cost.core_seconds >= 0
+    assert cost.peak_mb is None or cost.peak_mb > 20
+
+
+class TestCommand:
+    def _run(self, *arguments: object) -> object:
+        return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+    def test_denoise_as_json_with_picture(self, tmp_path: Path) -> None:
+        write_image(_phantom(), tmp_path / "p.nii")
+        picture = tmp_path / "p.png"
+        done = self._run("denoise", tmp_path / "p.nii", "--noise", "3,9", "--json", "--model",
+                         "filter-median", "--picture", picture)  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["settings"]["noise_percent"] == [3, 9]
+        rows = {(r["condition"], r["method"]): r["values"] for r in found["rows"]}
+        assert len(rows) == 4
+        assert rows["noise 3 %", "input"]["psnr_db"] > rows["noise 9 %", "input"]["psnr_db"]
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+    def test_super_resolution_as_table(self, tmp_path: Path) -> None:
+        write_image(_phantom(), tmp_path / "p.nii")
+        done = self._run("super-resolution", tmp_path / "p.nii", "--profile", "box", "--noise", 1,
+                         "--model", "filter-bspline", "--picture", tmp_path / "p.png")  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        assert "2x along z, box, noise 1 %" in done.stdout and "PSNR" in done.stdout
+        assert (tmp_path / "p.png").stat().st_size > 1000
+
+    def test_segment_with_report(self, tmp_path: Path) -> None:
+        phantom = _phantom()
+        write_image(phantom, tmp_path / "p.nii")
+        labels = (phantom.voxels > 200).astype(np.uint8)
+        write_image(LabelMap(labels, phantom.geometry), tmp_path / "l.nii")
+        done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "l.nii",
+                         "--model", "filter-otsu", "--report", tmp_path / "r.json",
+                         "--picture", tmp_path / "p.png")  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+        assert {row["condition"] for row in rows} == {"label 1", "mean", "whole"}
+        assert (tmp_path / "p.png").is_file()
+
+    def test_a_reference_for_each_image(self, tmp_path: Path) -> None:
+        done = self._run("segment", "a.nii", "b.nii", "--reference", "c.nii")
+        assert done.exit_code == 1 and "2 images but 1 reference" in done.stderr
+
+    def test_the_picture_may_not_replace_an_input(self, tmp_path: Path) -> None:
+        write_image(_phantom(), tmp_path / "p.nii")
+        done = self._run("denoise", tmp_path / "p.nii", "--picture", tmp_path / "p.nii")
+        assert done.exit_code == 1 and "*.png" in done.stderr
+
+
+def test_the_peak_is_that_of_the_clean_volume() -> None:
+    phantom = _phantom()
+    assert denoising.noisy_case(Subject("p", phantom), 5, 0).peak == robust_peak(phantom.voxels)
