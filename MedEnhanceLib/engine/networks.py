@@ -20,6 +20,8 @@ DETAIL_GAIN = 10.0
 SIGMA_GAIN = 10.0
 """Detail and noise are a few per cent of the peak; these bring them to the image's size."""
 LEAST_SIGMA = 1e-4
+SHARPENING_REACH = 7
+SHARPENING_POWERS = 3
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -105,6 +107,29 @@ class NoiseAwareDenoiser(nn.Module):
         return image - sigma * self.residual(features)
 
 
+class Sharpening(nn.Module):
+    """A linear sharpening along D whose strength follows the refinement factor.
+
+    A symmetric kernel that leaves constants alone, made of second differences over 1 to 7
+    voxels; each of their weights is a parabola in the factor. Beyond the ends the outermost
+    voxel is repeated. This much of the way back through a slice profile is linear, and a few
+    numbers learn it at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(SHARPENING_POWERS, SHARPENING_REACH))
+
+    def forward(self, image: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+        half = self.weights * (DETAIL_GAIN / 2)
+        centre = -2 * half.sum(dim=1, keepdim=True)
+        kernel = torch.cat([half.flip(1), centre, half], dim=1)[:, None, :, None, None]
+        ends = (0, 0, 0, 0, SHARPENING_REACH, SHARPENING_REACH)
+        changes = functional.conv3d(functional.pad(image, ends, mode="replicate"), kernel)
+        powers = torch.cat([factor**power for power in range(SHARPENING_POWERS)], dim=1)
+        return (changes * powers).sum(dim=1, keepdim=True)
+
+
 class ThroughPlaneSuperResolver(nn.Module):
     """Sharpens a volume that was interpolated along its first spatial axis (D).
 
@@ -115,15 +140,17 @@ class ThroughPlaneSuperResolver(nn.Module):
 
     def __init__(self, width: int = 40, blocks: int = 4) -> None:
         super().__init__()
-        self.residual = HalfResolutionNet(4, width, blocks)
+        self.sharpening = Sharpening()
+        self.residual = HalfResolutionNet(5, width, blocks)
 
     @property
     def halo(self) -> int:
         """Voxels on each side of an output voxel that may influence it."""
-        return self.residual.halo + DETAIL_REACH
+        return self.residual.halo + SHARPENING_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
-        detail = local_detail(image) * DETAIL_GAIN
-        features = torch.cat([image, factor, sigma * SIGMA_GAIN, detail], dim=1)
-        return image + self.residual(features) / DETAIL_GAIN
+        sharper = self.sharpening(image, factor)
+        details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
+        features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
+        return image + sharper + self.residual(features) / DETAIL_GAIN
