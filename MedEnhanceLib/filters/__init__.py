@@ -29,7 +29,7 @@ class Filter(Model):
     """A classical method.
 
     Attributes:
-        run: denoise: (voxels, sigma, is_mr) -> voxels; super-resolution: (voxels, source
+        run: denoise: (voxels, sigma, is_mr, step) -> voxels; super-resolution: (voxels, source
             geometry, target geometry) -> voxels; segment: (voxels) -> labels 0 to 3.
     """
 

@@ -1,8 +1,12 @@
-"""Classical denoisers. Each takes (k, j, i) voxels and sigma, and returns float32 voxels."""
+"""Classical denoisers: (k, j, i) voxels and the noise's sigma in, float32 voxels out.
+
+``step`` is called with the fraction done where a filter takes long; cancelling raises from it.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,15 +20,25 @@ DIFFUSION_CONDUCTANCE = 1.0
 SEARCH_RADIUS = 2
 PATCH_RADIUS = 1
 
+Step = Callable[[float], None]
 
-def median(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[np.float32]:
+
+def ignore(fraction: float) -> None:
+    """The step of a caller that does not want to know."""
+
+
+def median(
+    voxels: NDArray[Any], sigma: float, is_mr: bool, step: Step = ignore
+) -> NDArray[np.float32]:
     """Median of the 3x3x3 neighbourhood; ``sigma`` and ``is_mr`` are not used."""
     import SimpleITK as sitk
 
     return from_itk(sitk.Median(unplaced(voxels.astype(np.float32)), [1, 1, 1]))
 
 
-def anisotropic_diffusion(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[np.float32]:
+def anisotropic_diffusion(
+    voxels: NDArray[Any], sigma: float, is_mr: bool, step: Step = ignore
+) -> NDArray[np.float32]:
     """Curvature anisotropic diffusion (Whitaker and Xue 2001, doi:10.1109/ICIP.2001.959020)."""
     import SimpleITK as sitk
 
@@ -39,7 +53,9 @@ def anisotropic_diffusion(voxels: NDArray[Any], sigma: float, is_mr: bool) -> ND
     )
 
 
-def non_local_means(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[np.float32]:
+def non_local_means(
+    voxels: NDArray[Any], sigma: float, is_mr: bool, step: Step = ignore
+) -> NDArray[np.float32]:
     """Voxelwise non-local means over a 5x5x5 search window with 3x3x3 patches.
 
     Buades et al. 2005, doi:10.1109/CVPR.2005.38; for MR the squares are averaged and the
@@ -52,7 +68,9 @@ def non_local_means(voxels: NDArray[Any], sigma: float, is_mr: bool) -> NDArray[
     values = image**2 if is_mr else image
     total = values.copy()
     weights = np.ones_like(image)
-    for offset in _half_window(image.shape):
+    offsets = _half_window(image.shape)
+    for number, offset in enumerate(offsets):
+        step(number / len(offsets))
         here, there = _overlap(image.shape, offset)
         weight = _patch_weight(image[here], image[there], sigma)
         total[here] += weight * values[there]

@@ -132,7 +132,8 @@ def local_strength(removed: NDArray[np.float32]) -> NDArray[np.float32]:
     import SimpleITK as sitk
 
     squared = unplaced(removed.astype(np.float32) ** 2)
-    return np.sqrt(from_itk(sitk.BoxMean(squared, [1, 1, 1])))
+    # The running sums of the box mean may end a little below zero.
+    return np.sqrt(np.maximum(from_itk(sitk.BoxMean(squared, [1, 1, 1])), 0))
 
 
 def neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:

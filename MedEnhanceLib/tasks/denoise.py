@@ -56,7 +56,7 @@ def _clean(
     reporter: Reporter,
 ) -> tuple[NDArray[np.float32], Traces]:
     if isinstance(model, Filter):
-        return model.run(voxels, sigma, is_mr), FILTER_TRACES
+        return model.run(voxels, sigma, is_mr, reporter.step), FILTER_TRACES
     assert isinstance(model, Bundle)  # the catalogue holds filters and bundles only
     from MedEnhanceLib.engine.inference import regress
 

@@ -84,8 +84,8 @@ def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geomet
     kept = [f if f >= LEAST_FACTOR else 1.0 for f in factors]
     if all(f == 1 for f in kept):
         raise OptionsError(
-            f"With a spacing of {_mm(source.spacing)} there is nothing to refine; give a --factor "
-            "(e.g. 2 2 2) or a smaller --spacing."
+            f"With a spacing of {_mm(source.spacing)} there is nothing to refine; ask for a "
+            "factor (such as 2 2 2) or for a smaller spacing."
         )
     for axis, factor in enumerate(kept):
         if factor > LARGEST_FACTOR:
