@@ -14,6 +14,7 @@ import torch
 from monai.config.type_definitions import KeysCollection
 from monai.data.meta_tensor import MetaTensor
 from monai.transforms.transform import MapTransform
+from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import interpolate_axis
@@ -25,6 +26,7 @@ PEAK = "medenhance_peak"
 SHAPE = "medenhance_shape"
 AFFINE = "medenhance_affine"
 AXIS = "medenhance_axis"
+FILE = "medenhance_file"
 FOLD = 2
 
 
@@ -43,7 +45,7 @@ class NoiseChanneld(MapTransform):
             voxels = _voxels(result[key])
             peak, sigma = robust_peak(voxels), estimate_noise(voxels)
             channels = np.stack([voxels, np.full_like(voxels, sigma)]) / np.float32(peak)
-            _remember(result, peak, voxels.shape, _affine(result[key]), 0)
+            result |= _notes(result[key], peak, voxels.shape, _affine(result[key]), 0)
             result[key] = torch.from_numpy(_even(channels))
         return result
 
@@ -73,7 +75,8 @@ class ThroughPlaneChannelsd(MapTransform):
             image = np.moveaxis(interpolate_axis(voxels, axis, size), axis, 0) / np.float32(peak)
             flat = np.ones_like(image)
             channels = np.stack([image, flat * (factor / 4), flat * (sigma / peak)])
-            _remember(result, peak, image.shape, _refined(affine, axis, factor), axis)
+            refined = _refined(affine, axis, factor)
+            result |= _notes(result[key], peak, image.shape, refined, axis)
             result[key] = torch.from_numpy(_even(channels))
         return result
 
@@ -91,7 +94,8 @@ class RestorePeakd(MapTransform):
             output = torch.as_tensor(result[key])[:, :x, :y, :z] * float(result[PEAK])
             output = torch.moveaxis(output, 1, 1 + int(result[AXIS]))
             affine = torch.as_tensor(np.asarray(result[AFFINE]).reshape(4, 4))
-            result[key] = MetaTensor(output.contiguous(), affine=affine)
+            file = {ImageMetaKey.FILENAME_OR_OBJ: result[FILE]}
+            result[key] = MetaTensor(output.contiguous(), affine=affine, meta=file)
         return result
 
 
@@ -122,7 +126,10 @@ def _even(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.pad(channels, missing, mode="edge"), dtype=np.float32)
 
 
-def _remember(
-    data: Data, peak: float, shape: tuple[int, ...], affine: NDArray[np.float64], axis: int
-) -> None:
-    data[PEAK], data[SHAPE], data[AFFINE], data[AXIS] = peak, np.array(shape), affine, axis
+def _notes(
+    image: Any, peak: float, shape: tuple[int, ...], affine: NDArray[np.float64], axis: int
+) -> Data:
+    """What `RestorePeakd` needs to know, kept beside the image."""
+    meta = image.meta if isinstance(image, MetaTensor) else {}
+    file = str(meta.get(ImageMetaKey.FILENAME_OR_OBJ, ""))
+    return {PEAK: peak, SHAPE: np.array(shape), AFFINE: affine, AXIS: axis, FILE: file}
