@@ -29,7 +29,9 @@ from training.recipe import Batch, Config
 VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
 LARGE_ERROR = 5.0
-"""Per cent of the peak from which the loss grows linearly."""
+"""Times the typical error of a patch, from which on the loss grows linearly."""
+LEAST_ERROR = 0.003
+"""Share of the peak; a patch that interpolation leaves this well is well enough."""
 MARGIN = 8
 """Voxels cut off at both ends along the thick axis, so that patches have no mirrored edge."""
 
@@ -70,8 +72,8 @@ class SuperResolution:
         believed = np.hypot(sigma, rng.uniform(0, 1) * reference.noise)
         inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed)
         inputs[[0, 2]] /= peak
-        weight = np.where(target > FOREGROUND, 1.0, 0.2).astype(np.float32)
-        return inputs, target[None] / peak, weight[None] * peak
+        weight = np.where(target > FOREGROUND, 1.0, 0.2) / error_of(blurred[inside], target)
+        return inputs, target[None] / peak, weight[None].astype(np.float32) * peak
 
     def _slices(self, fine: int, rng: np.random.Generator) -> int:
         """How many thick slices: half as many in most patches, else any factor in the range."""
@@ -80,11 +82,12 @@ class SuperResolution:
         return max(1, round(fine / rng.uniform(*self.factors)))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Huber loss in per cent of the peak, tissue counting more than air.
+        """Huber loss in units of the interpolated patch's own error.
 
-        It is quadratic for small errors, so that edges count more than the reference's noise.
+        Quadratic for most errors, so that edges count more than the reference's noise; in
+        relative units, so that noisy patches do not drown the clean ones.
         """
-        error = 100 * (output - batch.target) * batch.weight
+        error = (output - batch.target) * batch.weight
         return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=LARGE_ERROR)
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
@@ -134,6 +137,14 @@ def acquire_and_interpolate(
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, rng)
     return apply_along(interpolation_matrix(slices, sharp.shape[0], 3), thick, 0)
+
+
+def error_of(interpolated: FloatArray, sharp: FloatArray) -> float:
+    """Root mean square error of interpolation in the foreground, as a share of the peak."""
+    tissue = sharp > FOREGROUND
+    if not tissue.any():
+        return 1.0
+    return max(LEAST_ERROR, float(np.sqrt(np.mean((interpolated - sharp)[tissue] ** 2))))
 
 
 def network_input(interpolated: FloatArray, factor: float, sigma: float) -> FloatArray:

@@ -22,6 +22,8 @@ SIGMA_GAIN = 10.0
 LEAST_SIGMA = 1e-4
 SHARPENING_REACH = 7
 SHARPENING_POWERS = 3
+SHARPENING_SIGMA = 0.02
+"""Noise, as a share of the peak, at which linear sharpening is halved."""
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -150,7 +152,8 @@ class ThroughPlaneSuperResolver(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
-        sharper = self.sharpening(image, factor)
+        trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
+        sharper = self.sharpening(image, factor) * trust
         details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
         features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
         return image + sharper + self.residual(features) / DETAIL_GAIN

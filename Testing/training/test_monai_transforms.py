@@ -1,0 +1,64 @@
+"""The bundles' MONAI transforms: channels as the networks expect them, and the way back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data.meta_tensor import MetaTensor
+
+from MedEnhanceLib.engine.monai_transforms import (
+    NoiseChanneld,
+    RestorePeakd,
+    ThroughPlaneChannelsd,
+)
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.noise import estimate_noise
+
+AFFINE = np.diag([0.8, 1.0, 4.0, 1.0])
+AFFINE[:3, 3] = (10, -20, 30)
+
+
+@pytest.fixture
+def image() -> MetaTensor:
+    voxels = 100 + 5 * torch.randn(1, 17, 20, 9, generator=torch.Generator().manual_seed(0))
+    return MetaTensor(voxels, affine=torch.tensor(AFFINE), meta={"filename_or_obj": "scan.nii"})
+
+
+def edges(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """World positions of the volume's two far corners."""
+    corners = np.array([[-0.5] * 3, [n - 0.5 for n in shape]])
+    return corners @ affine[:3, :3].T + affine[:3, 3]
+
+
+def test_noise_channel_is_what_the_library_estimates(image: MetaTensor) -> None:
+    channels = NoiseChanneld("image")({"image": image})["image"]
+    voxels = image[0].numpy()
+    peak = robust_peak(voxels)
+    assert channels.shape == (2, 18, 20, 10)
+    np.testing.assert_allclose(channels[0, :17, :, :9], voxels / peak, rtol=1e-5)
+    assert float(channels[1, 0, 0, 0]) == pytest.approx(estimate_noise(voxels) / peak)
+    assert channels[1].unique().numel() == 1
+
+
+def test_denoised_image_comes_back_in_place(image: MetaTensor) -> None:
+    data = NoiseChanneld("image")({"image": image})
+    data["pred"] = data["image"][:1]
+    restored = RestorePeakd("pred")(data)["pred"]
+    np.testing.assert_allclose(restored.numpy(), image.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(restored.affine.numpy(), AFFINE)
+    assert restored.meta["filename_or_obj"] == "scan.nii"
+
+
+@pytest.mark.parametrize(("factor", "size"), [(2.0, 18), (None, 45), (1.5, 14)])
+def test_refined_image_keeps_its_edges(image: MetaTensor, factor: float, size: int) -> None:
+    data = ThroughPlaneChannelsd("image", factor)({"image": image})
+    assert data["image"].shape[0] == 3
+    assert float(data["image"][1, 0, 0, 0]) == pytest.approx(size / 9 / 4)
+    data["pred"] = data["image"][:1]
+    restored = RestorePeakd("pred")(data)["pred"]
+    assert restored.shape == (1, 17, 20, size)
+    np.testing.assert_allclose(
+        edges(restored.affine.numpy(), restored.shape[1:]), edges(AFFINE, image.shape[1:])
+    )
+    assert float(restored.mean()) == pytest.approx(float(image.mean()), rel=0.01)
