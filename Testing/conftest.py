@@ -19,7 +19,7 @@ def _no_models_of_the_user(
 
 @pytest.fixture(autouse=True)
 def _locale_stays() -> Iterator[None]:
-    """ITK's reader of DICOM sets the locale of the whole process to C, which is ASCII."""
+    """ITK's writer of DICOM sets the locale of the whole process to C, which is ASCII."""
     before = locale.setlocale(locale.LC_ALL)
     yield
     locale.setlocale(locale.LC_ALL, before)
