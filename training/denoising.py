@@ -32,6 +32,9 @@ class Denoising:
             validation_patch(name, scan) for name, scan in mr_scans(data, "validation").items()
         ]
 
+    def prepare(self, network: torch.nn.Module) -> None:
+        """Nothing to do before the first step."""
+
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = [self._sample(rng) for _ in range(self.batch_size)]
         inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))

@@ -25,6 +25,9 @@ class Batch:
 class Recipe(Protocol):
     """Makes batches, says how wrong an output is, and scores a network on validation subjects."""
 
+    def prepare(self, network: torch.nn.Module) -> None:
+        """Anything to be done with a fresh network before its first step."""
+
     def batch(self, rng: np.random.Generator) -> Batch:
         """A new random batch; all chance comes from ``rng``."""
 

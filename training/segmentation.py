@@ -44,6 +44,9 @@ class Segmentation:
         self.validation = hippocampus_cases(data, "validation")
         self.criterion = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
 
+    def prepare(self, network: torch.nn.Module) -> None:
+        """Nothing to do before the first step."""
+
     def batch(self, rng: np.random.Generator) -> Batch:
         pairs = [self._sample(rng) for _ in range(self.batch_size)]
         images, labels = (torch.cat(part) for part in zip(*pairs, strict=True))

@@ -14,6 +14,7 @@ from MedEnhanceLib.acquisition import (
     interpolation_matrix,
     slice_matrix,
 )
+from MedEnhanceLib.engine.networks import ThroughPlaneSuperResolver
 from training.data import (
     FOREGROUND,
     FloatArray,
@@ -30,6 +31,8 @@ VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
 LARGE_ERROR = 5.0
 """Times the typical error of a patch, from which on the loss grows linearly."""
+FITTED = 30
+"""Batches from which the linear sharpening is fitted."""
 LEAST_ERROR = 0.003
 """Share of the peak; a patch that interpolation leaves this well is well enough."""
 MARGIN = 8
@@ -48,6 +51,11 @@ class SuperResolution:
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
         ]
         self.validation = [validation_block(scan) for scan in mr_scans(data, "validation").values()]
+
+    def prepare(self, network: torch.nn.Module) -> None:
+        """Fit the network's linear sharpening by weighted least squares."""
+        if isinstance(network, ThroughPlaneSuperResolver):
+            fit_sharpening(network, [self.batch(np.random.default_rng(n)) for n in range(FITTED)])
 
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = [self._sample(rng) for _ in range(self.batch_size)]
@@ -103,6 +111,27 @@ class SuperResolution:
         }
         measures["score"] = sum(measures.values()) + measures["gain_db_2x"]
         return measures
+
+
+def fit_sharpening(network: ThroughPlaneSuperResolver, batches: list[Batch]) -> None:
+    """Set the weights of ``network.sharpening`` to those with the least weighted square error."""
+    weights = network.sharpening.weights
+    count = weights.numel()
+    normal, right = np.zeros((count, count)), np.zeros(count)
+    for batch in batches:
+        columns = []
+        for number in range(count):
+            with torch.no_grad():
+                weights.zero_().view(-1)[number] = 1
+                change = network.sharpened(batch.inputs) - batch.inputs[:, :1]
+                columns.append((change * batch.weight).double().reshape(-1).numpy())
+        wanted = ((batch.target - batch.inputs[:, :1]) * batch.weight).double().reshape(-1).numpy()
+        matrix = np.stack(columns)
+        normal += matrix @ matrix.T
+        right += matrix @ wanted
+    solution = np.linalg.solve(normal + 1e-6 * np.trace(normal) / count * np.eye(count), right)
+    with torch.no_grad():
+        weights.copy_(torch.from_numpy(solution).reshape(weights.shape))
 
 
 def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[Reference, int]:

@@ -55,6 +55,8 @@ class Training:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config["seed"])
         self.network = build_network(config["network_def"])
+        if not (folder / "checkpoint.pt").exists():
+            recipe.prepare(self.network)
         self.network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.average = AveragedModel(
             self.network, multi_avg_fn=get_ema_multi_avg_fn(config["ema"]), use_buffers=True

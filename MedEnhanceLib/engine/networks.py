@@ -114,8 +114,8 @@ class Sharpening(nn.Module):
 
     A symmetric kernel that leaves constants alone, made of second differences over 1 to 7
     voxels; each of their weights is a parabola in the factor. Beyond the ends the outermost
-    voxel is repeated. This much of the way back through a slice profile is linear, and a few
-    numbers learn it at once.
+    voxel is repeated. This much of the way back through a slice profile is linear, and can be
+    fitted by least squares before training.
     """
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Sharpening(nn.Module):
         self.weights = nn.Parameter(torch.zeros(SHARPENING_POWERS, SHARPENING_REACH))
 
     def forward(self, image: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-        half = self.weights * (DETAIL_GAIN / 2)
+        half = self.weights / 2
         centre = -2 * half.sum(dim=1, keepdim=True)
         kernel = torch.cat([half.flip(1), centre, half], dim=1)[:, None, :, None, None]
         ends = (0, 0, 0, 0, SHARPENING_REACH, SHARPENING_REACH)
@@ -150,10 +150,15 @@ class ThroughPlaneSuperResolver(nn.Module):
         """Voxels on each side of an output voxel that may influence it."""
         return self.residual.halo + SHARPENING_REACH
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def sharpened(self, x: torch.Tensor) -> torch.Tensor:
+        """The linear part alone: the image sharpened along D, the less the noisier it is."""
         image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
         trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
-        sharper = self.sharpening(image, factor) * trust
+        return image + self.sharpening(image, factor) * trust
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
+        sharper = self.sharpened(x) - image
         details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
         features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
         return image + sharper + self.residual(features) / DETAIL_GAIN

@@ -7,6 +7,7 @@ import torch
 
 from MedEnhanceLib.engine.networks import (
     NoiseAwareDenoiser,
+    Sharpening,
     ThroughPlaneSuperResolver,
     depth_to_space,
     local_detail,
@@ -61,3 +62,13 @@ def test_no_noise_means_no_change() -> None:
     x[:, 1] = 0
     with torch.inference_mode():
         assert torch.equal(network(x), x[:, :1])
+
+
+def test_sharpening_leaves_constants_alone_and_heeds_the_factor() -> None:
+    sharpening = awake(Sharpening())
+    constant = torch.full((1, 1, 9, 2, 2), 3.0, dtype=torch.float64)
+    half = torch.full_like(constant, 0.5)
+    slope = torch.arange(9, dtype=torch.float64).reshape(1, 1, 9, 1, 1).expand_as(constant) ** 2
+    with torch.inference_mode():
+        assert sharpening(constant, half).abs().max() < 1e-9
+        assert not torch.allclose(sharpening(slope, half), sharpening(slope, 2 * half))
