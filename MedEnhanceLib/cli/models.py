@@ -13,6 +13,7 @@ from MedEnhanceLib.cli.outputs import json_text
 from MedEnhanceLib.cli.tables import console, print_table
 from MedEnhanceLib.model import Model
 
+MOST_RESULTS = 5
 FACTS = tuple(f.name for f in fields(Model))
 
 
@@ -26,6 +27,9 @@ def models(
     models: choosing.ModelFolders = None,
     trust: choosing.Trusted = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The trained models as the table of a README.")
+    ] = False,
 ) -> None:
     """List the models: trained networks, and classical filters to compare them with.
 
@@ -39,6 +43,8 @@ def models(
     if as_json:
         facts = [_facts(entry) for entry in found]
         print(json_text(facts[0] if model else facts), end="")
+    elif markdown:
+        print("\n".join(_markdown([m for m in found if m.is_trained])))
     elif model:
         _print_one(found[0])
     else:
@@ -51,6 +57,29 @@ def _print_list(found: tuple[Model, ...]) -> None:
         for m in found
     ]
     print_table("Models", ("id", "task", "title", "method", "for", "kind"), rows, text_columns=6)
+
+
+def _markdown(found: list[Model]) -> list[str]:
+    rows = [
+        (f"`{m.id}`", m.title, _suits(m), "; ".join(_result(r) for r in _telling(m)) or "-")
+        for m in found
+    ]
+    head = ("id", "what it is", "for", "measured on subjects it was not trained on")
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+
+
+def _telling(model: Model) -> list[dict[str, Any]]:
+    """The results over all subjects where there are such, else the first few."""
+    means = [row for row in model.results if str(row.get("subject", "")).startswith("mean")]
+    return (means or list(model.results))[:MOST_RESULTS]
+
+
+def _result(row: dict[str, Any]) -> str:
+    """ "psnr 33.1 dB, noise 3 % (non-local means 31.9)", with what the row has of that."""
+    text = f"{row.get('metric', '')} {row.get('value', '')}, {row.get('condition', '')}"
+    if row.get("comparator"):
+        text += f" ({row['comparator']} {row.get('comparator_value', '')})"
+    return text
 
 
 def _print_one(model: Model) -> None:

@@ -48,6 +48,18 @@ def test_one_model_with_its_results_and_limits(run: Run, tmp_path: Path) -> None
     assert json.loads(run("models", "filter-median", "--json").stdout)["id"] == "filter-median"
 
 
+def test_the_table_for_the_readme(run: Run, root: Path, tmp_path: Path) -> None:
+    row = {"condition": "noise 3 %", "metric": "PSNR dB", "value": 38.5}
+    rows = [{**row, "subject": "a"}, {**row, "subject": "mean of 2", "value": 37.25}]
+    denoiser_bundle(tmp_path, "measured", results=rows)
+    told = run("models", "--models", tmp_path, "--markdown").stdout.splitlines()
+    mine = next(line for line in told if line.startswith("| `measured`"))
+    assert "PSNR dB 37.25, noise 3 %" in mine and "38.5" not in mine
+    assert len({line.count("|") for line in told}) == 1
+    readme = (root / "README.md").read_text("utf-8")
+    assert all(f"| `{name}` |" in readme for name in SHIPPED)
+
+
 def test_models_of_another_folder(run: Run, tmp_path: Path) -> None:
     denoiser_bundle(tmp_path, "of-my-own")
     assert "of-my-own" in run("models", "--models", tmp_path).stdout
