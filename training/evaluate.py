@@ -41,7 +41,7 @@ ACQUISITIONS: dict[str, tuple[int, Any, float]] = {
     "2x, box profile, 3% noise": (2, "box", 0.03),
     "4x, Gaussian profile": (4, "gaussian", 0.0),
 }
-BLOCK = 96
+BLOCK = 64
 UNIT = 1000.0
 """Peak of the volumes that are measured; any will do, scanners use numbers of this size."""
 
@@ -166,7 +166,7 @@ def psnr(output: FloatArray, clean: FloatArray) -> float:
 
 
 def central_block(voxels: FloatArray) -> FloatArray:
-    """The middle of a scan, at most 96 voxels and a multiple of 4 along each axis."""
+    """The middle of a scan, at most 64 voxels and a multiple of 4 along each axis."""
     size = [min(n // 4 * 4, BLOCK) for n in voxels.shape]
     starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]
     window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
