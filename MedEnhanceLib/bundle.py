@@ -19,6 +19,7 @@ DEFAULT_WEIGHTS = "models/model.pt"
 ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
 LARGEST_JSON = 4_000_000
 CHANNELS = ("image", "noise", "factor")
+AXIS_ORDERS = ("kji", "ijk")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class InputSpec:
         multiple: spatial sizes must be multiples of this.
         orientation: anatomical letters the axes must point to, or None for any.
         spacing_mm: spacing (x, y, z) to resample to, or None for any.
+        axis_order: "kji" when the network was trained on arrays as MedEnhance holds them, "ijk"
+            for arrays as MONAI reads them.
     """
 
     dimensions: int = 3
@@ -42,6 +45,7 @@ class InputSpec:
     multiple: int = 1
     orientation: str | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    axis_order: str = "kji"
 
 
 @dataclass(frozen=True)
@@ -262,7 +266,15 @@ def _input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
         multiple=max(1, int(spec.get("multiple", 16 if not spec else 1))),
         orientation=spec.get("orientation"),
         spacing_mm=None if spacing is None else (spacing[0], spacing[1], spacing[2]),
+        axis_order=_axis_order(spec),
     )
+
+
+def _axis_order(spec: dict[str, Any]) -> str:
+    order = str(spec.get("axis_order", "kji" if spec else "ijk"))
+    if order not in AXIS_ORDERS:
+        raise ValueError(f"its axis_order '{order}' is none of {', '.join(AXIS_ORDERS)}")
+    return order
 
 
 def _patch(facts: dict[str, Any], image: dict[str, Any]) -> tuple[int, int, int] | None:

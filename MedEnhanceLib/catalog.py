@@ -64,11 +64,12 @@ class Catalog:
     def best(self, task: Task | str, volume: Volume) -> Model:
         """The model to take for ``volume`` when the user names none.
 
-        The first trained bundle of the volume's modality with the best verdict. When no trained
-        one will do, a classical filter for denoising and super-resolution.
+        The first trained bundle of the volume's modality with the best verdict. When none was
+        made for that modality, a classical filter for denoising and super-resolution.
 
         Raises:
-            UnsuitableError: for segmentation, when no trained model suits the volume.
+            UnsuitableError: when the models made for this modality refuse the volume, or, for
+                segmentation, when there is none.
         """
         models = self.models(task)
         ranked = sorted(
@@ -78,8 +79,10 @@ class Catalog:
         if ranked and suitability(volume, ranked[0]).verdict != "refused":
             return ranked[0]
         filters = [m for m in models if not m.is_trained]
-        if Task.named(str(task)) is not Task.SEGMENT and filters:
+        made_for_it = [m for m in ranked if m.modality in ("", modality_of(volume) or m.modality)]
+        if Task.named(str(task)) is not Task.SEGMENT and filters and not made_for_it:
             return filters[0]
+        ranked = made_for_it or ranked
         raise UnsuitableError(_no_model(volume, ranked))
 
 

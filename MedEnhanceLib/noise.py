@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
 KOAY_STEPS = 12
-FEWEST_SAMPLES = 64
+FEWEST_SAMPLES = 500
+# The flattest part of the object: fine texture elsewhere would be taken for noise.
+FLATTEST_SHARE = 0.1
 
 
 def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
@@ -34,8 +36,6 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
     if detail.size == 0:
         return 0.0
     smooth = _smooth_object(low)
-    if smooth.sum() < FEWEST_SAMPLES:
-        smooth = np.ones(low.shape, dtype=bool)
     sigma = float(np.median(np.abs(detail[smooth]))) / GAUSSIAN_MAD
     if not rician or sigma == 0:
         return sigma
@@ -66,15 +66,16 @@ def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray
 
 
 def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The object without its edges: above the background, gradient in the lower half."""
+    """The flattest tenth of the object, or as much of it as gives samples enough."""
     inside = low > _otsu_threshold(low)
-    if not inside.any():
-        return inside
+    if inside.sum() < FEWEST_SAMPLES:
+        return np.ones(low.shape, dtype=bool)
     gradient = np.zeros(low.shape, np.float32)
     for axis in range(low.ndim):
         if low.shape[axis] > 1:
             gradient += np.gradient(low, axis=axis) ** 2
-    return inside & (gradient <= np.median(gradient[inside]))
+    share = max(FLATTEST_SHARE, FEWEST_SAMPLES / inside.sum())
+    return inside & (gradient <= np.quantile(gradient[inside], share))
 
 
 def _otsu_threshold(values: NDArray[np.float32]) -> float:

@@ -180,7 +180,9 @@ def _blended_patches(
 def _patch_shape(forward: Forward, shape: Index, tile: int | None) -> Index:
     """The patch (k, j, i): the volume itself when it is no larger than what was trained on."""
     trained = forward.bundle.patch or (96, 96, 96)
-    edges = [tile or n for n in trained][::-1]
+    edges = [tile or n for n in trained]
+    if forward.bundle.input.axis_order == "kji":
+        edges.reverse()
     k, j, i = (min(n, p) for n, p in zip(padded_shape(shape, forward.multiple), edges, strict=True))
     return padded_shape((k, j, i), forward.multiple)
 

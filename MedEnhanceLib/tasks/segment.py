@@ -75,7 +75,10 @@ def _network_labels(
     image = scaling_named(model.input.normalisation, voxels).normalise(voxels)
     forward = open_network(model, options, reporter)
     reporter.phase("Segmenting", 0.8)
-    labels = classify(forward, [image], options.tile)
+    # Reversing the axes is its own inverse.
+    turned_axes = image.T if model.input.axis_order == "ijk" else image
+    labels = classify(forward, [turned_axes], options.tile)
+    labels = labels.T if model.input.axis_order == "ijk" else labels
     if grid is not turned:
         labels = resample(labels, grid, turned, "nearest").astype(np.uint8)
     return turn.undo(labels), traces_of(forward)

@@ -211,6 +211,12 @@ def test_best_for_ct_is_no_mr_model(catalog: Catalog, head: Any) -> None:
         catalog.best("segment", ct)
 
 
+def test_best_takes_no_filter_for_what_the_models_refuse(catalog: Catalog, head: Any) -> None:
+    labels = head.with_voxels((head.voxels > 300).astype("uint8"))
+    with pytest.raises(UnsuitableError, match="looks like a segmentation"):
+        catalog.best("denoise", labels)
+
+
 def test_best_leaves_untrusted_bundles_out(tmp_path: Path, catalog: Catalog, head: Any) -> None:
     folder = tmp_path / "models" / "tiny-denoiser"
     edit(folder, "inference.json", lambda data: data.update(run="$print('hello')"))

@@ -10,6 +10,7 @@ import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, enhance
 from MedEnhanceLib.acquisition import thick_slices
+from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, UnsuitableError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
 from MedEnhanceLib.tasks.segment import fill_holes, keep_largest
@@ -256,3 +257,21 @@ def test_bad_voxels_are_one_sentence(catalog: Catalog, voxels: np.ndarray) -> No
     volume = Volume(voxels, Geometry(voxels.shape[::-1]))
     with pytest.raises(MedEnhanceError):
         enhance(volume, "denoise", catalog=catalog)
+
+
+def test_bundles_from_elsewhere_get_their_axes_in_their_own_order(
+    catalog: Catalog, head: Volume
+) -> None:
+    """The same network called with the axes reversed sees the reversed volume."""
+    bundle = catalog.find("tiny-unet")
+    assert isinstance(bundle, Bundle)
+    spec = dataclasses.replace(bundle.input, orientation=None, spacing_mm=None)
+    ours = dataclasses.replace(bundle, input=spec)
+    theirs = dataclasses.replace(
+        bundle, id="theirs", input=dataclasses.replace(spec, axis_order="ijk")
+    )
+    reverse = Volume(head.voxels.T, Geometry(head.geometry.shape), "MR")
+    options = SegmentOptions(keep_largest=False, fill_holes=False)
+    expected = enhance(reverse, "segment", "tiny-unet", options, catalog=Catalog((ours,)))
+    found = enhance(head, "segment", "theirs", options, catalog=Catalog((theirs,)))
+    assert np.array_equal(found.labelmap.voxels, expected.labelmap.voxels.T)
