@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
 KOAY_STEPS = 12
-FEWEST_SAMPLES = 500
+FEWEST_SAMPLES = 64
+ENOUGH_SAMPLES = 500
 # The flattest part of the object: fine texture elsewhere would be taken for noise.
 FLATTEST_SHARE = 0.1
+LARGEST_SHARE = 0.5
 
 
 def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
@@ -66,7 +68,7 @@ def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray
 
 
 def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The flattest tenth of the object, or as much of it as gives samples enough."""
+    """The flattest tenth of the object, in small volumes up to half of it."""
     inside = low > _otsu_threshold(low)
     if inside.sum() < FEWEST_SAMPLES:
         return np.ones(low.shape, dtype=bool)
@@ -74,7 +76,7 @@ def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
     for axis in range(low.ndim):
         if low.shape[axis] > 1:
             gradient += np.gradient(low, axis=axis) ** 2
-    share = max(FLATTEST_SHARE, FEWEST_SAMPLES / inside.sum())
+    share = np.clip(ENOUGH_SAMPLES / inside.sum(), FLATTEST_SHARE, LARGEST_SHARE)
     return inside & (gradient <= np.quantile(gradient[inside], share))
 
 

@@ -43,7 +43,7 @@ class Computer:
         return self.agrees
 
     def _pip(self, requirements: list[str], constraints: str, **_kwargs: Any) -> None:
-        self.calls.append((requirements, Path(constraints).read_text()))
+        self.calls.append((requirements, Path(constraints).read_text("utf-8")))
         self.installed |= {requirement.split(">")[0] for requirement in requirements}
 
     def installTorch(self, askConfirmation: bool, torchVersionRequirement: str) -> object:

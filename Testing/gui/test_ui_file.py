@@ -23,7 +23,7 @@ INTERACTIVE = (
 
 
 def parameter_names() -> set[str]:
-    tree = ast.parse((MODULE / "MedEnhance.py").read_text())
+    tree = ast.parse((MODULE / "MedEnhance.py").read_text("utf-8"))
     wrapped = next(
         node
         for node in ast.walk(tree)
@@ -49,7 +49,7 @@ def widgets_used_in_code() -> set[str]:
     """Every `ui.name` in the module's Python files."""
     names = set()
     for path in MODULE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Attribute):
                 continue
             owner = node.value

@@ -33,7 +33,7 @@ def test_module_and_library_do_not_overwrite_each_other() -> None:
 
 
 def test_extension_metadata_is_complete() -> None:
-    text = (REPOSITORY / "CMakeLists.txt").read_text()
+    text = (REPOSITORY / "CMakeLists.txt").read_text("utf-8")
     values = dict(re.findall(r'set\(EXTENSION_(\w+) "([^"]+)"\)', text))
     assert {
         "HOMEPAGE",
@@ -44,7 +44,7 @@ def test_extension_metadata_is_complete() -> None:
         "SCREENSHOTURLS",
         "DEPENDS",
     } <= set(values)
-    entry = json.loads((REPOSITORY / "MedEnhance.json").read_text())
+    entry = json.loads((REPOSITORY / "MedEnhance.json").read_text("utf-8"))
     assert entry["category"] == values["CATEGORY"]
     assert entry["build_dependencies"] == values["DEPENDS"].split()
     assert entry["scm_url"] == values["HOMEPAGE"] + ".git"
@@ -53,7 +53,7 @@ def test_extension_metadata_is_complete() -> None:
 def test_icon_and_screenshot_are_where_the_urls_point() -> None:
     from PIL import Image
 
-    text = (REPOSITORY / "CMakeLists.txt").read_text()
+    text = (REPOSITORY / "CMakeLists.txt").read_text("utf-8")
     files = re.findall(r"SlicerMedEnhance/main/([\w./]+)", text)
     assert len(files) == 2
     sizes = {name: Image.open(REPOSITORY / name).size for name in files}
