@@ -8,7 +8,10 @@ the scene (without it closed surfaces come out empty), a cache and a data manage
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import sys
 import tempfile
 import types
@@ -33,7 +36,7 @@ def start_scene() -> Any:
         slicer.mrmlScene.Clear(0)
         return slicer.mrmlScene
     _kept.clear()
-    cache = Path(tempfile.mkdtemp(prefix="medenhance-scene-"))
+    cache = cache_folder()
     scene = slicer.vtkMRMLScene()
     terminologies = slicer.vtkSlicerTerminologiesModuleLogic()
     terminologies.SetModuleShareDirectory(str(cache))
@@ -59,6 +62,14 @@ def start_scene() -> Any:
     _kept.extend([terminologies, application, segmentations, volumes, colors, cache_manager])
     _kept.append(data_manager)
     return scene
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Where scenes of this process keep what they unpack; removed when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="medenhance-scene-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def inside_slicer() -> bool:
