@@ -28,7 +28,7 @@ def models(
     trust: choosing.Trusted = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The trained models as the table of a README.")
+        bool, typer.Option("--markdown", help="What was measured, as the table of a README.")
     ] = False,
 ) -> None:
     """List the models: trained networks, and classical filters to compare them with.
@@ -60,11 +60,8 @@ def _print_list(found: tuple[Model, ...]) -> None:
 
 
 def _markdown(found: list[Model]) -> list[str]:
-    rows = [
-        (f"`{m.id}`", m.title, _suits(m), "; ".join(_result(r) for r in _telling(m)) or "-")
-        for m in found
-    ]
-    head = ("id", "what it is", "for", "measured on subjects it was not trained on")
+    head = ("model", "condition", "measure", "model's value", "compared with", "its value")
+    rows = [_result(model, row) for model in found for row in _telling(model)]
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
@@ -74,12 +71,14 @@ def _telling(model: Model) -> list[dict[str, Any]]:
     return (means or list(model.results))[:MOST_RESULTS]
 
 
-def _result(row: dict[str, Any]) -> str:
-    """ "psnr 33.1 dB, noise 3 % (non-local means 31.9)", with what the row has of that."""
-    text = f"{row.get('metric', '')} {row.get('value', '')}, {row.get('condition', '')}"
-    if row.get("comparator"):
-        text += f" ({row['comparator']} {row.get('comparator_value', '')})"
-    return text
+def _result(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
+    """One measured result as the cells of a table; what the row lacks stays empty."""
+    keys = ("condition", "metric", "value", "comparator", "comparator_value")
+    return (f"`{model.id}`", *(_cell(row.get(key, "")) for key in keys))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _print_one(model: Model) -> None:

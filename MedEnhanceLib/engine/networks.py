@@ -1,6 +1,6 @@
 """The networks MedEnhance ships weights for.
 
-Both work at half resolution: neighbouring voxels are first folded into channels
+Both have their body at half resolution: neighbouring voxels are first folded into channels
 (space-to-depth, as in FFDNet, Zhang et al. 2018, doi:10.1109/TIP.2018.2839891), a stack of
 residual blocks without normalisation layers follows (as in EDSR, Lim et al. 2017,
 arXiv:1707.02921), and the channels are unfolded again. This makes a wide view cheap on a CPU,
@@ -20,6 +20,14 @@ DETAIL_GAIN = 10.0
 SIGMA_GAIN = 10.0
 """Detail and noise are a few per cent of the peak; these bring them to the image's size."""
 LEAST_SIGMA = 1e-4
+NEIGHBOURS = 27
+TAPS = NEIGHBOURS + 2
+"""What a denoised voxel is the mean of: its 3x3x3 neighbours, and the means over 5 and 9 voxels."""
+WIDE_REACH = 4
+"""Voxels on each side that the widest mean looks at."""
+CENTRE_LOGIT = 2.5
+"""Training starts from a mean that is mostly the voxel itself."""
+
 SHARPENING_REACH = 7
 SHARPENING_POWERS = 3
 SHARPENING_SIGMA = 0.02
@@ -62,14 +70,14 @@ class ResidualBlock(nn.Module):
 class HalfResolutionNet(nn.Module):
     """Space-to-depth, a residual body at half resolution, depth-to-space.
 
-    Input (B, in_channels, D, H, W), output (B, 1, D, H, W); D, H and W must be even.
+    Input (B, in_channels, D, H, W), output (B, out_channels, D, H, W); D, H and W must be even.
     """
 
-    def __init__(self, in_channels: int, width: int, blocks: int) -> None:
+    def __init__(self, in_channels: int, width: int, blocks: int, out_channels: int = 1) -> None:
         super().__init__()
         self.head = nn.Conv3d(in_channels * FOLD**3, width, 3, padding=1)
         self.body = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
-        self.tail = nn.Conv3d(width, FOLD**3, 3, padding=1)
+        self.tail = nn.Conv3d(width, out_channels * FOLD**3, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
         self.convolutions = 2 + 2 * blocks
@@ -80,33 +88,100 @@ class HalfResolutionNet(nn.Module):
         return FOLD * self.convolutions + FOLD - 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return depth_to_space(self.tail(self.body(self.head(space_to_depth(x)))))
+        return depth_to_space(self.folded(x))
+
+    def folded(self, x: torch.Tensor) -> torch.Tensor:
+        """The output before it is unfolded: (B, out_channels * 8, D/2, H/2, W/2)."""
+        return self.tail(self.body(self.head(space_to_depth(x))))
 
 
 class NoiseAwareDenoiser(nn.Module):
-    """Removes noise of a known level: ``clean = image - sigma * residual(image, sigma)``.
+    """Removes noise of a known level: each voxel becomes a weighted mean of its surroundings.
 
     Input (B, 2, D, H, W): the image over its robust peak, and the noise's standard deviation
     in the same unit (constant or varying over the volume). Output (B, 1, D, H, W): the clean
-    image. D, H, W must be even. The residual is predicted in units of sigma, so that faint
-    noise is treated with the same relative care as strong noise; for the same reason the body
-    is also shown the image's detail in units of sigma, in which noise always looks alike.
+    image. D, H, W must be even.
+
+    A residual body at half resolution looks at the image and at its detail in units of sigma,
+    in which noise always looks alike. It predicts, for every voxel, the weights of its 27
+    neighbours and of two wider means, as in kernel-predicting networks (Bako et al. 2017,
+    doi:10.1145/3072959.3073708), and a remainder in units of sigma, which takes the Rician bias
+    away. Weights are positive and sum to one, so nothing brighter or darker than its
+    surroundings can be invented but for the remainder.
     """
 
-    def __init__(self, width: int = 48, blocks: int = 5) -> None:
+    def __init__(self, width: int = 32, blocks: int = 4) -> None:
         super().__init__()
-        self.residual = HalfResolutionNet(3, width, blocks)
+        self.kernels = HalfResolutionNet(4, width, blocks, out_channels=TAPS + 1)
+        centre = NEIGHBOURS // 2 * FOLD**3
+        with torch.no_grad():
+            self.kernels.tail.bias[centre : centre + FOLD**3] = CENTRE_LOGIT  # type: ignore[index]
 
     @property
     def halo(self) -> int:
         """Voxels on each side of an output voxel that may influence it."""
-        return self.residual.halo + DETAIL_REACH
+        return self.kernels.halo + WIDE_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         image, sigma = x[:, :1], x[:, 1:2]
-        noise_like = torch.asinh(local_detail(image) / sigma.clamp_min(LEAST_SIGMA))
-        features = torch.cat([image, sigma * SIGMA_GAIN, noise_like], dim=1)
-        return image - sigma * self.residual(features)
+        near, middle = box_mean(image, 3), box_mean(image, 5)
+        wide = box_mean(middle, 5)
+        unit = sigma.clamp_min(LEAST_SIGMA)
+        features = torch.cat(
+            [
+                image,
+                sigma * SIGMA_GAIN,
+                torch.asinh((image - near) / unit),
+                torch.asinh((near - wide) / unit),
+            ],
+            dim=1,
+        )
+        *logits, remainder = self.kernels.folded(features).split(FOLD**3, dim=1)
+        mean = weighted_mean(logits, image, (middle, wide))
+        return depth_to_space(mean) + sigma * depth_to_space(remainder)
+
+
+def box_mean(x: torch.Tensor, edge: int) -> torch.Tensor:
+    """Mean over a cube of ``edge`` voxels around each; the border voxels are repeated outwards."""
+    x = functional.pad(x, (edge // 2,) * 6, mode="replicate")
+    for kernel in ((edge, 1, 1), (1, edge, 1), (1, 1, edge)):
+        x = functional.avg_pool3d(x, kernel, stride=1)
+    return x
+
+
+def weighted_mean(
+    logits: list[torch.Tensor], image: torch.Tensor, means: tuple[torch.Tensor, ...]
+) -> torch.Tensor:
+    """Mean of each voxel's 27 neighbours and of wider means, by predicted weights.
+
+    Works on folded voxels, one tap after the other, so that no array of all weights at full
+    resolution is ever made.
+
+    Args:
+        logits: for each tap (B, 8, D/2, H/2, W/2); their softmax over the taps are the weights.
+        image: (B, 1, D, H, W).
+        means: images of the same shape, the last taps.
+
+    Returns:
+        (B, 8, D/2, H/2, W/2), folded as by :func:`space_to_depth`.
+    """
+    largest = logits[0].detach()
+    for logit in logits[1:]:
+        largest = torch.maximum(largest, logit.detach())
+    padded = functional.pad(image, (1,) * 6, mode="replicate")
+    size = image.shape[2:]
+    total = weights = torch.zeros_like(largest)
+    for tap, logit in enumerate(logits):
+        if tap < NEIGHBOURS:
+            corner = (tap // 9, tap // 3 % 3, tap % 3)
+            k, j, i = (slice(c, c + n) for c, n in zip(corner, size, strict=True))
+            values = padded[:, :, k, j, i]
+        else:
+            values = means[tap - NEIGHBOURS]
+        weight = torch.exp(logit - largest)
+        total = total + weight * space_to_depth(values)
+        weights = weights + weight
+    return total / weights
 
 
 class Sharpening(nn.Module):
