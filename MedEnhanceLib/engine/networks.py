@@ -138,7 +138,8 @@ class NoiseAwareDenoiser(nn.Module):
         )
         *logits, remainder = self.kernels.folded(features).split(FOLD**3, dim=1)
         mean = weighted_mean(logits, image, (middle, wide))
-        return depth_to_space(mean) + sigma * depth_to_space(remainder)
+        clean = depth_to_space(mean) + sigma * depth_to_space(remainder)
+        return torch.where(sigma > 0, clean, image)
 
 
 def box_mean(x: torch.Tensor, edge: int) -> torch.Tensor:
@@ -170,7 +171,7 @@ def weighted_mean(
         largest = torch.maximum(largest, logit.detach())
     padded = functional.pad(image, (1,) * 6, mode="replicate")
     size = image.shape[2:]
-    total = weights = torch.zeros_like(largest)
+    total = weights = torch.zeros_like(largest, dtype=image.dtype)
     for tap, logit in enumerate(logits):
         if tap < NEIGHBOURS:
             corner = (tap // 9, tap // 3 % 3, tap % 3)
@@ -178,7 +179,8 @@ def weighted_mean(
             values = padded[:, :, k, j, i]
         else:
             values = means[tap - NEIGHBOURS]
-        weight = torch.exp(logit - largest)
+        # In the image's precision: averaging in half precision would add noise of its own.
+        weight = torch.exp((logit - largest).to(image.dtype))
         total = total + weight * space_to_depth(values)
         weights = weights + weight
     return total / weights

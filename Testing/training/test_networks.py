@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from MedEnhanceLib.engine.networks import (
+    TAPS,
     NoiseAwareDenoiser,
     Sharpening,
     ThroughPlaneSuperResolver,
     depth_to_space,
     local_detail,
     space_to_depth,
+    weighted_mean,
 )
 
 KINDS = [(NoiseAwareDenoiser, 2), (ThroughPlaneSuperResolver, 3)]
@@ -34,10 +36,37 @@ def test_detail_of_a_constant_is_zero_up_to_the_border() -> None:
     assert local_detail(torch.full((1, 1, 6, 6, 6), 3.0)).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize(("kind", "channels"), KINDS)
-def test_an_untrained_network_returns_its_image(kind: type, channels: int) -> None:
-    x = torch.rand(1, channels, 8, 10, 12)
-    torch.testing.assert_close(kind(8, 1)(x), x[:, :1])
+def test_an_untrained_super_resolver_returns_its_image() -> None:
+    x = torch.rand(1, 3, 8, 10, 12)
+    torch.testing.assert_close(ThroughPlaneSuperResolver(8, 1)(x), x[:, :1])
+
+
+def test_an_untrained_denoiser_averages() -> None:
+    x = torch.rand(1, 2, 8, 10, 12)
+    averaged = NoiseAwareDenoiser(8, 1)(x)
+    assert averaged.std() < 0.7 * x[:, :1].std()
+    constant = torch.full_like(x, 0.4)
+    torch.testing.assert_close(NoiseAwareDenoiser(8, 1)(constant), constant[:, :1])
+
+
+def test_weighted_mean_takes_each_tap_from_its_place() -> None:
+    """All weight on one tap must give that neighbour's value, or that wider mean."""
+    image = torch.rand(1, 1, 6, 6, 6)
+    means = (torch.rand_like(image), torch.rand_like(image))
+    inner = (..., slice(1, -1), slice(1, -1), slice(1, -1))
+    for tap, shift in {0: (1, 1, 1), 13: (0, 0, 0), 26: (-1, -1, -1), 5: (1, 0, -1)}.items():
+        expected = torch.roll(image, shift, dims=(2, 3, 4))
+        found = depth_to_space(weighted_mean(only(tap, image), image, means))
+        torch.testing.assert_close(found[inner], expected[inner])
+    torch.testing.assert_close(
+        depth_to_space(weighted_mean(only(28, image), image, means)), means[1]
+    )
+
+
+def only(tap: int, image: torch.Tensor) -> list[torch.Tensor]:
+    """Logits that put all weight on one tap."""
+    folded = torch.zeros_like(space_to_depth(image))
+    return [folded + (50.0 if n == tap else 0.0) for n in range(TAPS)]
 
 
 @pytest.mark.parametrize(("kind", "channels"), KINDS)
