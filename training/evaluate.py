@@ -18,6 +18,7 @@ import numpy as np
 
 from MedEnhanceLib import Geometry, Volume, enhance
 from MedEnhanceLib.acquisition import add_rician_noise, interpolate_axis, thick_slices
+from MedEnhanceLib.noise import estimate_noise
 from training.data import (
     FOREGROUND,
     FloatArray,
@@ -26,6 +27,7 @@ from training.data import (
     mr_scans,
     read_splits,
 )
+from training.denoising import LEAST_NOISE_OVER_REFERENCE
 from training.segmentation import LABELS, dice, hippocampus_files
 
 Row = dict[str, Any]
@@ -93,11 +95,19 @@ def with_means(rows: list[Row]) -> list[Row]:
 
 
 def denoising_rows(data: Path, model: str) -> Iterator[Row]:
-    """Foreground PSNR at each noise level, beside the best filter for that very image."""
+    """Foreground PSNR at each noise level, beside the best filter for that very image.
+
+    A reference counts only at levels well above its own noise: what a denoiser takes away of
+    that would be held against it.
+    """
     for name, scan in mr_scans(data, "validation").items():
-        clean = UNIT * central_block(average_neighbours(scan, (1, 2)))
+        axes = (1, 2) if is_thick_sliced(scan) else (0, 1, 2)
+        clean = UNIT * central_block(average_neighbours(scan, axes))
+        own_noise = estimate_noise(clean)
         for level in LEVELS:
             sigma = level * UNIT
+            if sigma < LEAST_NOISE_OVER_REFERENCE * own_noise:
+                continue
             noisy = volume_of(add_rician_noise(clean, sigma, np.random.default_rng(11)))
             ours = enhance(noisy, "denoise", model).output.voxels
             scores = {"noisy input": psnr(noisy.voxels, clean)}
