@@ -60,7 +60,15 @@ def _print_list(found: tuple[Model, ...]) -> None:
 
 
 def _markdown(found: list[Model]) -> list[str]:
-    head = ("model", "condition", "measure", "model's value", "compared with", "its value")
+    head = (
+        "model",
+        "condition",
+        "subjects",
+        "measure",
+        "model's value",
+        "compared with",
+        "its value",
+    )
     rows = [_result(model, row) for model in found for row in _telling(model)]
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
@@ -73,7 +81,7 @@ def _telling(model: Model) -> list[dict[str, Any]]:
 
 def _result(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
     """One measured result as the cells of a table; what the row lacks stays empty."""
-    keys = ("condition", "metric", "value", "comparator", "comparator_value")
+    keys = ("condition", "subject", "metric", "value", "comparator", "comparator_value")
     return (f"`{model.id}`", *(_cell(row.get(key, "")) for key in keys))
 
 

@@ -54,7 +54,7 @@ def test_the_table_for_the_readme(run: Run, root: Path, tmp_path: Path) -> None:
     denoiser_bundle(tmp_path, "measured", results=rows)
     told = run("models", "--models", tmp_path, "--markdown").stdout.splitlines()
     mine = next(line for line in told if line.startswith("| `measured`"))
-    assert "noise 3 % | PSNR dB | 37.25" in mine and "38.5" not in mine
+    assert "noise 3 % | mean of 2 | PSNR dB | 37.25" in mine and "38.5" not in mine
     assert len({line.count("|") for line in told}) == 1
     readme = (root / "README.md").read_text("utf-8")
     assert run("models", "--markdown").stdout in readme
