@@ -16,6 +16,8 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
 AIR_HU = -200
+# Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.
+NEGATIVE_SHARE_OF_CT = 0.01
 SAMPLE_STRIDE = 101
 ALREADY_CLEAN = 0.5
 
@@ -68,8 +70,10 @@ def modality_of(volume: Volume) -> str:
     """The DICOM modality: as the volume says, or "CT" for values like Hounsfield units, or ""."""
     if volume.modality or volume.units == "HU":
         return volume.modality or "CT"
-    values = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
-    return "CT" if values.min() < AIR_HU and values.max() > 0 else ""
+    if volume.voxels.min() >= AIR_HU or volume.voxels.max() <= 0:
+        return ""
+    sample = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
+    return "CT" if np.mean(sample < 0) > NEGATIVE_SHARE_OF_CT else ""
 
 
 def _refusal(volume: Volume, model: Model) -> str:

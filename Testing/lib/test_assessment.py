@@ -52,6 +52,16 @@ def test_ct_is_refused_by_an_mr_model_from_tag_or_from_values() -> None:
         assert "made for MR" in verdict.reasons[0]
 
 
+def test_a_limb_without_much_air_is_ct_and_ringing_is_not() -> None:
+    rng = np.random.default_rng(0)
+    muscle_and_fat = np.where(rng.random((40, 40, 40)) < 0.2, -90, 50).astype(np.int16)
+    muscle_and_fat[20, 20, 20] = -650
+    assert modality_of(volume(muscle_and_fat)) == "CT"
+    ringing = head_like((40, 40, 40))
+    ringing[20, 20, :3] = -250
+    assert modality_of(volume(ringing)) == ""
+
+
 def test_segmentation_is_refused_as_an_image() -> None:
     labels = np.round(head_like(sigma=0) / 300).astype(np.uint8)
     labels[0, 0, 0] = 0
