@@ -17,7 +17,6 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
 USER_FOLDER_VARIABLE = "MEDENHANCE_MODELS"
-VERDICT_ORDER = ("good", "warning", "refused")
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,27 @@ class Catalog:
                 segmentation, when there is none.
         """
         models = self.models(task)
-        ranked = sorted(
-            (m for m in models if m.is_trained and _may_run(m)),
-            key=lambda m: VERDICT_ORDER.index(suitability(volume, m).verdict),
-        )
-        if ranked and suitability(volume, ranked[0]).verdict != "refused":
-            return ranked[0]
+        candidates = [m for m in models if m.is_trained and _may_run(m)]
+        verdicts = [suitability(volume, m) for m in candidates]
+        for wanted in ("good", "warning"):
+            for model, found in zip(candidates, verdicts, strict=True):
+                if found.verdict == wanted:
+                    return model
+        modality = modality_of(volume)
+        refusals = [
+            found.reasons[0]
+            for model, found in zip(candidates, verdicts, strict=True)
+            if not modality or model.modality in ("", modality)
+        ]
+        if refusals:
+            raise UnsuitableError(refusals[0])
         filters = [m for m in models if not m.is_trained]
-        made_for_it = [m for m in ranked if m.modality in ("", modality_of(volume) or m.modality)]
-        if Task.named(str(task)) is not Task.SEGMENT and filters and not made_for_it:
+        if Task.named(str(task)) is not Task.SEGMENT and filters:
             return filters[0]
-        ranked = made_for_it or ranked
-        raise UnsuitableError(_no_model(volume, ranked))
+        raise UnsuitableError(
+            f"There is no trained {task} model for {modality or 'this volume'}; name a classical "
+            "filter to compare with, or add a model of your own."
+        )
 
 
 @dataclass
@@ -132,9 +140,3 @@ def _bundle_folders(folder: Path) -> Sequence[Path]:
 
 def _may_run(model: Model) -> bool:
     return not isinstance(model, Bundle) or not model.foreign or model.shipped or model.trusted
-
-
-def _no_model(volume: Volume, ranked: Sequence[Model]) -> str:
-    if not ranked:
-        return f"There is no trained segmentation model for {modality_of(volume) or 'this volume'}."
-    return suitability(volume, ranked[0]).reasons[0]

@@ -121,6 +121,3 @@ def central_block(voxels: NDArray[Any], edge: int = 160) -> NDArray[Any]:
     """The middle of a volume, at most ``edge`` voxels along each axis; a view."""
     starts = [max(0, (n - edge) // 2) for n in voxels.shape]
     return voxels[tuple(slice(s, s + edge) for s in starts)]
-
-
-__all__ = ["central_block", "estimate_noise"]

@@ -9,8 +9,7 @@ import typer
 
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.cli.failing import say
-from MedEnhanceLib.errors import FileError, OptionsError, UnsuitableError
-from MedEnhanceLib.io import looks_like_labels
+from MedEnhanceLib.errors import FileError, OptionsError
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
@@ -111,11 +110,6 @@ def choose_model(catalog: Catalog, task: Task, model: str, volume: Volume, quiet
     """The model to use; an automatic choice is said."""
     if model != "auto":
         return catalog.find(model)
-    if looks_like_labels(volume.voxels):
-        raise UnsuitableError(
-            "The volume looks like a segmentation (few whole values in uniform pieces); choose the "
-            "image itself, or name a --model to use it all the same."
-        )
     best = catalog.best(task, volume)
     if not quiet:
         say(f"model {best.id} ({best.title}), chosen for this volume.")
