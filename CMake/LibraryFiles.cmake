@@ -27,7 +27,10 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/loading.py
   MedEnhanceLib/engine/memory.py
   MedEnhanceLib/engine/monai_transforms.py
-  MedEnhanceLib/engine/networks.py
+  MedEnhanceLib/engine/networks/__init__.py
+  MedEnhanceLib/engine/networks/denoiser.py
+  MedEnhanceLib/engine/networks/folding.py
+  MedEnhanceLib/engine/networks/super_resolver.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py

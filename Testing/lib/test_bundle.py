@@ -148,7 +148,7 @@ def test_expressions_need_trust_and_are_not_run(tmp_path: Path, place: str) -> N
 
 def test_an_allow_listed_module_does_not_open_its_own_imports(tmp_path: Path) -> None:
     folder = denoiser_bundle(tmp_path)
-    target = "MedEnhanceLib.engine.networks.space_to_depth"
+    target = "MedEnhanceLib.engine.networks.folding.space_to_depth"
     edit(folder, "inference.json", lambda data: data["network_def"].update(_target_=target))
     with pytest.raises(BundleError, match="no network"):
         load_network(read_bundle(folder), CPU)

@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from MedEnhanceLib.engine.networks import (
-    TAPS,
-    NoiseAwareDenoiser,
-    Sharpening,
-    ThroughPlaneSuperResolver,
-    depth_to_space,
-    local_detail,
-    space_to_depth,
-    weighted_mean,
-)
+from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
+from MedEnhanceLib.engine.networks.folding import depth_to_space, space_to_depth
+from MedEnhanceLib.engine.networks.super_resolver import Sharpening, local_detail
 
 KINDS = [(NoiseAwareDenoiser, 2), (ThroughPlaneSuperResolver, 3)]
 

@@ -1,0 +1,82 @@
+"""Blocks that the networks share: voxels folded into channels, and a body at half resolution.
+
+Neighbouring voxels are folded into channels (space-to-depth, as in FFDNet, Zhang et al. 2018,
+doi:10.1109/TIP.2018.2839891), a stack of residual blocks without normalisation layers follows
+(as in EDSR, Lim et al. 2017, arXiv:1707.02921), and the channels are unfolded again. This makes
+a wide view cheap on a CPU, and leaves a bounded receptive field, so that the engine can tile
+exactly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+FOLD = 2
+SIGMA_GAIN = 10.0
+"""Noise is a few per cent of the peak; this brings it to the image's size."""
+
+
+def space_to_depth(x: torch.Tensor) -> torch.Tensor:
+    """Fold 2x2x2 neighbours into channels: (B, C, D, H, W) -> (B, 8C, D/2, H/2, W/2)."""
+    b, c, d, h, w = x.shape
+    x = x.reshape(b, c, d // FOLD, FOLD, h // FOLD, FOLD, w // FOLD, FOLD)
+    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(
+        b, c * FOLD**3, d // FOLD, h // FOLD, w // FOLD
+    )
+
+
+def depth_to_space(x: torch.Tensor) -> torch.Tensor:
+    """Unfold channels into 2x2x2 neighbours, the inverse of :func:`space_to_depth`."""
+    b, c, d, h, w = x.shape
+    x = x.reshape(b, c // FOLD**3, FOLD, FOLD, FOLD, d, h, w)
+    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, c // FOLD**3, d * FOLD, h * FOLD, w * FOLD)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3x3 convolutions with a skip connection and no normalisation."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(width, width, 3, padding=1)
+        self.second = nn.Conv3d(width, width, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.second(functional.relu(self.first(x)))
+
+
+class HalfResolutionNet(nn.Module):
+    """Space-to-depth, a residual body at half resolution, depth-to-space.
+
+    Input (B, in_channels, D, H, W), output (B, out_channels, D, H, W); D, H and W must be even.
+    """
+
+    def __init__(self, in_channels: int, width: int, blocks: int, out_channels: int = 1) -> None:
+        super().__init__()
+        self.head = nn.Conv3d(in_channels * FOLD**3, width, 3, padding=1)
+        self.body = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
+        self.tail = nn.Conv3d(width, out_channels * FOLD**3, 3, padding=1)
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        self.convolutions = 2 + 2 * blocks
+
+    @property
+    def halo(self) -> int:
+        """Voxels on each side of an output voxel that may influence it."""
+        return FOLD * self.convolutions + FOLD - 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return depth_to_space(self.folded(x))
+
+    def folded(self, x: torch.Tensor) -> torch.Tensor:
+        """The output before it is unfolded: (B, out_channels * 8, D/2, H/2, W/2)."""
+        return self.tail(self.body(self.head(space_to_depth(x))))
+
+
+def box_mean(x: torch.Tensor, edge: int) -> torch.Tensor:
+    """Mean over a cube of ``edge`` voxels around each; the border voxels are repeated outwards."""
+    x = functional.pad(x, (edge // 2,) * 6, mode="replicate")
+    for kernel in ((edge, 1, 1), (1, edge, 1), (1, 1, edge)):
+        x = functional.avg_pool3d(x, kernel, stride=1)
+    return x

@@ -1,0 +1,58 @@
+"""What every table of results shares: a row, blocks of scans, volumes made of voxels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from MedEnhanceLib import Geometry, Volume
+from training.data import FOREGROUND, FloatArray
+
+Row = dict[str, Any]
+BLOCK = 64
+UNIT = 1000.0
+"""Peak of the volumes that are measured; any will do, scanners use numbers of this size."""
+
+
+def row(
+    subject: str,
+    condition: str,
+    value: float,
+    comparator: str,
+    comparator_value: float,
+    metric: str = "foreground PSNR (dB)",
+) -> Row:
+    """One line of a bundle's table of results, without the command."""
+    return {
+        "subject": subject,
+        "condition": condition,
+        "metric": metric,
+        "value": round(value, 3),
+        "comparator": comparator,
+        "comparator_value": round(comparator_value, 3),
+    }
+
+
+def psnr(output: FloatArray, clean: FloatArray) -> float:
+    """PSNR in dB over the foreground of ``clean``, whose peak is ``UNIT``."""
+    tissue = clean > FOREGROUND * UNIT
+    return float(10 * np.log10(UNIT**2 / np.mean((output - clean)[tissue] ** 2)))
+
+
+def central_block(voxels: FloatArray) -> FloatArray:
+    """The middle of a scan, at most 64 voxels and a multiple of 4 along each axis."""
+    size = [min(n // 4 * 4, BLOCK) for n in voxels.shape]
+    starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]
+    window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
+    return np.ascontiguousarray(voxels[window])
+
+
+def volume_of(
+    voxels: FloatArray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), ras: bool = False
+) -> Volume:
+    """An MR volume with these voxels (k, j, i); its axes point to RAS or to LPS."""
+    k, j, i = voxels.shape
+    turned = -1.0 if ras else 1.0
+    direction = ((turned, 0.0, 0.0), (0.0, turned, 0.0), (0.0, 0.0, 1.0))
+    return Volume(voxels, Geometry((i, j, k), spacing, direction=direction), modality="MR")
