@@ -1,0 +1,1 @@
+"""How scanners make images worse, beyond `MedEnhanceLib.acquisition`: one effect a file."""
