@@ -10,10 +10,17 @@ import torch
 from MedEnhanceLib.acquisition import add_rician_noise
 from training.data import FOREGROUND, FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn
+from training.physics.bias_field import bias_field
+from training.physics.kspace import acquire_zero_filled
+from training.physics.varying_noise import LARGEST_G, add_varying_rician_noise
 from training.recipe import Batch, Config
 
 VALIDATION_LEVELS = (0.01, 0.03, 0.09)
 VALIDATION_PATCH = (24, 80, 80)
+OPTIONAL_PHYSICS = ("bias_field", "varying_noise", "zero_filled")
+"""Keys of a configuration: the share of patches that get the effect, 0 without the key."""
+ZERO_FILLED_KEPT = (0.5, 0.9)
+"""Share of k-space that was measured along each of two axes of an interpolated patch."""
 LEAST_NOISE_OVER_REFERENCE = 3.0
 """A scan is a reference as it is only when the added noise is this many times its own."""
 
@@ -25,6 +32,7 @@ class Denoising:
         self.batch_size = int(config["batch"])
         self.patch = tuple(config["patch"])
         self.levels = tuple(config["noise"])
+        self.shares = {name: float(config.get(name, 0)) for name in OPTIONAL_PHYSICS}
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
         ]
@@ -47,11 +55,32 @@ class Denoising:
         reference = choose_reference(scans, sigma, rng)
         clean = random_turn(random_patch(reference.voxels, self.patch, rng), rng)
         clean = random_contrast(clean, rng)
-        noisy = add_rician_noise(clean, sigma, rng)
+        if self._now("bias_field", rng):
+            clean = clean * bias_field(clean.shape, rng)
+        noisy, clean, level = self._acquire(clean, sigma, rng)
         tissue = np.where(clean > FOREGROUND, 1.0, 0.1).astype(np.float32)
         peak = np.float32(rng.uniform(0.6, 1.5))
-        believed = np.full_like(noisy, sigma * np.exp(rng.normal(0, 0.07)))
-        return np.stack([noisy, believed]) / peak, clean[None] / peak, tissue[None] * peak / sigma
+        believed = np.full_like(noisy, level * np.exp(rng.normal(0, 0.07)))
+        return np.stack([noisy, believed]) / peak, clean[None] / peak, tissue[None] * peak / level
+
+    def _acquire(
+        self, clean: FloatArray, sigma: float, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray, float | FloatArray]:
+        """The patch with noise and without, as a scanner gives it, and the noise's level."""
+        if self._now("varying_noise", rng):
+            noisy, level = add_varying_rician_noise(
+                clean, sigma, rng, np.clip(self.levels[1] / sigma, 1, LARGEST_G)
+            )
+            return noisy, clean, level
+        if self._now("zero_filled", rng):
+            axes = rng.permutation(clean.ndim)[:2]
+            kept = float(rng.uniform(*ZERO_FILLED_KEPT))
+            return *acquire_zero_filled(clean, sigma, axes, kept, rng), sigma
+        return add_rician_noise(clean, sigma, rng), clean, sigma
+
+    def _now(self, name: str, rng: np.random.Generator) -> bool:
+        """Whether this patch gets an effect; without a share no chance is drawn."""
+        return self.shares[name] > 0 and rng.random() < self.shares[name]
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Mean absolute error in units of the noise's standard deviation."""

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
 
-import training.data
 from training.network import build_network
 from training.publish import publish
 from training.recipe import make_recipe
 from training.train import Training, learning_rate
 
-CONFIGS = Path(__file__).parents[2] / "training/configs"
-TINY = {
-    "mr-denoise-residual": {"width": 4, "blocks": 1},
-    "mr-super-resolution-residual": {"width": 4, "blocks": 1},
-}
+TinyConfig = Callable[[str], dict[str, Any]]
 
 
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one made-up scan for each part of a made-up split."""
-    rng = np.random.default_rng(0)
-    split: dict[str, Any] = {"training": [], "validation": []}
-    for part, subjects in split.items():
-        voxels = np.kron(rng.random((6, 6, 6)), np.ones((20, 20, 20))) * 100
-        sitk.WriteImage(
-            sitk.GetImageFromArray(voxels.astype(np.float32)), str(tmp_path / f"{part}.nii.gz")
-        )
-        facts = {"subject": part, "name": part, "source": "made up", "licence": "CC0-1.0"}
-        subjects.append({**facts, "files": [f"{part}.nii.gz"]})
-    monkeypatch.setattr(training.data, "read_splits", lambda: {"mr_head": split})
-    return tmp_path
-
-
-def tiny_config(name: str) -> dict[str, Any]:
-    config = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
-    config["network_def"] |= TINY[name]
-    return config | {"batch": 1, "patch": [16, 16, 16], "steps": 2, "validate_every": 1}
-
-
-@pytest.mark.parametrize("name", TINY)
-def test_training_goes_on_where_it_stopped(name: str, data: Path) -> None:
+@pytest.mark.parametrize("name", ["mr-denoise-residual", "mr-super-resolution-residual"])
+def test_training_goes_on_where_it_stopped(name: str, data: Path, tiny_config: TinyConfig) -> None:
     config = tiny_config(name)
     recipe = make_recipe(config, data)
     cpu = torch.device("cpu")
@@ -74,7 +46,7 @@ class _Silent:
     def flush(self) -> None: ...
 
 
-def test_a_published_run_can_be_read_and_used(data: Path) -> None:
+def test_a_published_run_can_be_read_and_used(data: Path, tiny_config: TinyConfig) -> None:
     config = tiny_config("mr-denoise-residual")
     Training(config, make_recipe(config, data), data / "run", torch.device("cpu")).run()
     folder = publish(config, data / "run", data / "models")

@@ -7,6 +7,7 @@ A complex image comes back complex, a real one as the magnitude that a scanner w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -60,6 +61,30 @@ def partial_fourier(
     phase = np.angle(to_image(spectrum * _along(middle, axis, image.ndim), axis))
     doubled = to_image(spectrum * _along(weights, axis, image.ndim), axis)
     return np.real(doubled * np.exp(-1j * phase)).astype(_real_type(image))
+
+
+def acquire_zero_filled(
+    clean: NDArray[np.float32],
+    sigma: float,
+    axes: Sequence[int],
+    kept: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A magnitude image that the scanner interpolated, with noise and without.
+
+    Signal and noise pass the same :func:`truncate` along ``axes``, so that the noise of
+    neighbouring voxels is alike, as it is in most scans on a fine in-plane grid. ``sigma`` is the
+    noise's standard deviation in the result, in the unit of ``clean``.
+
+    Returns:
+        The noisy image, and the same one without noise.
+    """
+    wave = rng.standard_normal((2, *clean.shape), dtype=np.float32)
+    noise, signal = wave[0] + 1j * wave[1], clean.astype(np.complex64)
+    for axis in axes:
+        noise, signal = truncate(noise, axis, kept), truncate(signal, axis, kept)
+    noise *= np.float32(sigma / max(float(noise.real.std()), 1e-12))
+    return np.abs(signal + noise), np.abs(signal)
 
 
 def to_kspace(image: Image, axis: int) -> Image:

@@ -1,0 +1,45 @@
+"""Made-up scans and tiny configurations, so that whole trainings take seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+import training.data
+
+CONFIGS = Path(__file__).parents[2] / "training/configs"
+TINY = {"batch": 1, "patch": [16, 16, 16], "steps": 2, "validate_every": 1}
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one made-up scan for each part of a made-up split."""
+    rng = np.random.default_rng(0)
+    split: dict[str, Any] = {"training": [], "validation": []}
+    for part, subjects in split.items():
+        voxels = np.kron(rng.random((6, 6, 6)), np.ones((20, 20, 20))) * 100
+        sitk.WriteImage(
+            sitk.GetImageFromArray(voxels.astype(np.float32)), str(tmp_path / f"{part}.nii.gz")
+        )
+        facts = {"subject": part, "name": part, "source": "made up", "licence": "CC0-1.0"}
+        subjects.append({**facts, "files": [f"{part}.nii.gz"]})
+    monkeypatch.setattr(training.data, "read_splits", lambda: {"mr_head": split})
+    return tmp_path
+
+
+@pytest.fixture
+def tiny_config() -> Callable[[str], dict[str, Any]]:
+    """A shipped model's configuration, cut down to a network and patches of toy size."""
+
+    def config(name: str) -> dict[str, Any]:
+        whole = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
+        whole["network_def"] |= {"width": 4, "blocks": 1}
+        return whole | TINY
+
+    return config
