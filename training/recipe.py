@@ -41,6 +41,7 @@ class Recipe(Protocol):
 def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``."""
     from training.denoising import Denoising
+    from training.finding import Finding
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
 
@@ -48,5 +49,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
         "denoise": Denoising,
         "super-resolution": SuperResolution,
         "segment": Segmentation,
+        "find": Finding,
     }
     return kinds[config["recipe"]](config, data)

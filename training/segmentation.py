@@ -126,7 +126,7 @@ def random_affine_grid(
     The patch is centred in the crop up to a few voxels, rotated, sheared, zoomed, and mirrored
     left to right in half of the cases, since the scans hold hippocampi of one side.
     """
-    matrix = np.diag(1 + rng.uniform(-ZOOM, ZOOM, 3)) @ _rotation(rng)
+    matrix = np.diag(1 + rng.uniform(-ZOOM, ZOOM, 3)) @ rotation(rng, ROTATION / 2)
     matrix = matrix + rng.normal(0, SHEAR / 2, (3, 3)) * (1 - np.eye(3))
     if rng.random() < 0.5:
         matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
@@ -138,10 +138,10 @@ def random_affine_grid(
     return functional.affine_grid(torch.from_numpy(theta), [1, 1, *patch], align_corners=False)
 
 
-def _rotation(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A small rotation about each of x, y and z."""
+def rotation(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
+    """A rotation about each of x, y and z by angles of this spread, in radians."""
     total = np.eye(3)
-    for axis, angle in enumerate(rng.normal(0, ROTATION / 2, 3)):
+    for axis, angle in enumerate(rng.normal(0, spread, 3)):
         first, second = [a for a in range(3) if a != axis]
         turn = np.eye(3)
         turn[first, first] = turn[second, second] = np.cos(angle)
