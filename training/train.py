@@ -1,14 +1,15 @@
 """Train one model with supervision: ``python -m training.train --config FILE --data FOLDER``.
 
-One process, one run folder. The run can be stopped at any moment and started again with the same
-command: it goes on from its last checkpoint. The weights that are validated and published are an
-exponential moving average of those that are trained, so that they are usable at any time.
+One run folder. The run can be stopped at any moment and started again with the same command: it
+goes on from its last checkpoint. The weights that are validated and published are an exponential
+moving average of those that are trained, so that they are usable at any time. In several
+processes, each with batches of its own: ``torchrun --nproc-per-node 4 -m training.train ...``.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import copy
 import json
 import math
 import time
@@ -18,127 +19,172 @@ from typing import Any
 import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.tensorboard import SummaryWriter
 
 from training.network import build_network
-from training.recipe import Config, Recipe, make_recipe
+from training.parallel import Processes, joined_processes
+from training.precision import PRECISIONS, MixedPrecision
+from training.recipe import Batch, Config, Recipe, make_recipe
+from training.run_folder import RunFolder
+from training.weights import start_from
 
 SAY_EVERY = 50
 
 
 def main() -> None:
-    args = parse_arguments()
+    args = parse_arguments(__doc__)
     torch.set_num_threads(args.threads)
-    config = json.loads(args.config.read_text(encoding="utf-8"))
-    if args.steps is not None:
-        config["steps"] = args.steps
-    recipe = make_recipe(config, args.data)
-    Training(config, recipe, args.runs / config["id"], torch.device(args.device)).run()
+    config = read_config(args)
+    with joined_processes(args.device) as processes:
+        recipe = make_recipe(config, args.data)
+        precision = MixedPrecision(args.precision, processes.device)
+        Training(config, recipe, args.runs / config["id"], processes, precision).run()
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse_arguments(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="one of training/configs")
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of convolutions")
+    parser.add_argument("--init", type=Path, help="start from the weights of another run or model")
     parser.add_argument("--steps", type=int, help="instead of the number in the configuration")
     return parser.parse_args()
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The configuration, with what the command line says instead."""
+    config: Config = json.loads(args.config.read_text(encoding="utf-8"))
+    if args.steps is not None:
+        config["steps"] = args.steps
+    if args.init is not None:
+        config["init"] = str(args.init)
+    return config
 
 
 class Training:
     """A run: the network, its optimiser, where it stands, and the folder that keeps it all."""
 
-    def __init__(self, config: Config, recipe: Recipe, folder: Path, device: torch.device) -> None:
-        self.config, self.recipe, self.folder, self.device = config, recipe, folder, device
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(config["seed"])
-        self.network = build_network(config["network_def"])
-        if not (folder / "checkpoint.pt").exists():
-            recipe.prepare(self.network)
-        self.network.to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(config["ema"]), use_buffers=True
-        )
+    def __init__(
+        self,
+        config: Config,
+        recipe: Recipe,
+        folder: Path,
+        processes: Processes,
+        precision: MixedPrecision | None = None,
+    ) -> None:
+        self.config, self.recipe, self.processes = config, recipe, processes
+        self.folder, self.device = RunFolder(folder), processes.device
+        self.precision = precision or MixedPrecision("fp32", self.device)
+        self.network = fresh_network(config, recipe, self.folder.has_checkpoint).to(self.device)
+        self.average = moving_average(self.network, config)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), config["learning_rate"], weight_decay=config["weight_decay"]
         )
         self.step, self.best, self.seconds, self.stale = 0, -math.inf, 0.0, 0
-        self._resume()
+        if self.folder.has_checkpoint:
+            self._resume(self.folder.read_checkpoint(self.device))
+        self.shared = processes.wrapped(self.network)
 
     def run(self) -> None:
         """Train to the last step, or until validation has not improved for ``patience`` turns."""
         started, losses = time.monotonic() - self.seconds, []
-        with SummaryWriter(str(self.folder)) as log:
-            while self.step < self.config["steps"] and self.stale < self.config["patience"]:
-                losses.append(self._learn())
-                if self.step % SAY_EVERY == 0:
-                    print(f"step {self.step}: loss {np.mean(losses[-SAY_EVERY:]):.4f}", flush=True)
-                if self.step % self.config["validate_every"] == 0:
-                    self.seconds = time.monotonic() - started
-                    self._report(log, float(np.mean(losses)))
-                    losses.clear()
+        while self.step < self.config["steps"] and self.stale < self.config["patience"]:
+            losses.append(self._learn())
+            if self.step % SAY_EVERY == 0 and self.processes.is_first:
+                print(f"step {self.step}: loss {np.mean(losses[-SAY_EVERY:]):.4f}", flush=True)
+            if self.step % self.config["validate_every"] == 0:
+                self.seconds = time.monotonic() - started
+                if self.processes.is_first:
+                    self._report(float(np.mean(losses)))
                     self._save()
+                self.stale = int(self.processes.first_says(self.stale))
+                losses.clear()
+        self.folder.close()
 
     def _learn(self) -> float:
-        """One optimisation step; the batch depends only on the seed and the step."""
-        rate = learning_rate(self.step, self.config)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        batch = self.recipe.batch(np.random.default_rng([self.config["seed"], self.step]))
-        inputs = batch.inputs.to(self.device, memory_format=torch.channels_last_3d)
-        batch = type(batch)(inputs, batch.target.to(self.device), batch.weight.to(self.device))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss = self.recipe.loss(self.network(inputs), batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config["clip"])
-        self.optimiser.step()
+        """One optimisation step; the batch depends only on the seed, the step and the process."""
+        set_learning_rate(self.optimiser, learning_rate(self.step, self.config))
+        batch = self.recipe.batch(self.processes.rng(self.config["seed"], self.step))
+        batch = moved(batch, self.device)
+        with self.precision.autocast():
+            output = self.shared(batch.inputs)
+        loss = self.recipe.loss(output.float(), batch)
+        self.precision.step(loss, self.optimiser, self.network, self.config["clip"])
         self.step += 1
         if self.step == self.config["ema_from"]:
             self.average.n_averaged.zero_()
         self.average.update_parameters(self.network)
         return float(loss.detach())
 
-    def _report(self, log: SummaryWriter, loss: float) -> None:
+    def _report(self, loss: float) -> None:
         """Validate the averaged network, log it, and keep it when it is the best so far."""
         averaged = self.average.module.eval()
-        measures = self.recipe.validate(averaged)
-        row = {"step": self.step, "minutes": round(self.seconds / 60, 1), "loss": round(loss, 5)}
-        row |= {name: round(value, 4) for name, value in measures.items()}
-        append_row(self.folder / "curve.csv", row)
-        log.add_scalar("loss", loss, self.step)
-        for name, value in measures.items():
-            log.add_scalar(f"validation/{name}", value, self.step)
-        log.flush()
-        print(json.dumps(row), flush=True)
+        measures = self.recipe.validate(on_cpu(averaged))
+        self.folder.report(self.step, self.seconds, {"loss": loss}, measures)
         self.stale += 1
         if measures["score"] > self.best:
             self.best, self.stale = measures["score"], 0
-            write_atomically(averaged.state_dict(), self.folder / "best.pt")
+            self.folder.write_best(averaged.state_dict())
 
     def _save(self) -> None:
         state: dict[str, Any] = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,
             "stale": self.stale,
         }
-        write_atomically(state, self.folder / "checkpoint.pt")
+        self.folder.write_checkpoint(state)
 
-    def _resume(self) -> None:
-        checkpoint = self.folder / "checkpoint.pt"
-        if not checkpoint.exists():
-            return
-        state = torch.load(checkpoint, map_location=self.device, weights_only=True)
+    def _resume(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if state.get("scaler"):
+            self.precision.scaler.load_state_dict(state["scaler"])
         self.step, self.best = state["step"], state["best"]
         self.seconds, self.stale = state["seconds"], state["stale"]
+
+
+def fresh_network(config: Config, recipe: Recipe, resumes: bool) -> torch.nn.Module:
+    """The network before its first step: by the seed, by the recipe, or from another run."""
+    torch.manual_seed(config["seed"])
+    network = build_network(config["network_def"])
+    if not resumes:
+        recipe.prepare(network)
+        if "init" in config:
+            for sentence in start_from(network, Path(config["init"])):
+                print(sentence, flush=True)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+
+def moving_average(network: torch.nn.Module, config: Config) -> AveragedModel:
+    """An exponential moving average of the weights, of which ``ema`` is kept at every step."""
+    return AveragedModel(
+        network, multi_avg_fn=get_ema_multi_avg_fn(config["ema"]), use_buffers=True
+    )
+
+
+def on_cpu(network: torch.nn.Module) -> torch.nn.Module:
+    """The network where recipes validate; a copy when it computes elsewhere."""
+    here = next(network.parameters()).device.type == "cpu"
+    return network if here else copy.deepcopy(network).cpu()
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on the device, its input in the order of memory that convolutions like best."""
+    inputs = batch.inputs.to(device, memory_format=torch.channels_last_3d)
+    return type(batch)(inputs, batch.target.to(device), batch.weight.to(device))
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def learning_rate(step: int, config: Config) -> float:
@@ -148,23 +194,6 @@ def learning_rate(step: int, config: Config) -> float:
         return float(config["learning_rate"] * (step + 1) / rise)
     share = min(1.0, (step - rise) / max(1, config["steps"] - rise))
     return float(config["learning_rate"] * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2))
-
-
-def append_row(path: Path, row: dict[str, float]) -> None:
-    """Add a row to a CSV file, with a heading when the file is new."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def write_atomically(state: dict[str, Any], path: Path) -> None:
-    """Save beside the file, then rename, so that a stopped run leaves no half file."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
 
 
 if __name__ == "__main__":

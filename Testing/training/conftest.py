@@ -23,7 +23,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     split: dict[str, Any] = {"training": [], "validation": []}
     for part, subjects in split.items():
-        voxels = np.kron(rng.random((6, 6, 6)), np.ones((20, 20, 20))) * 100
+        voxels = np.kron(rng.random((6, 3, 3)), np.ones((20, 20, 20))) * 100
         sitk.WriteImage(
             sitk.GetImageFromArray(voxels.astype(np.float32)), str(tmp_path / f"{part}.nii.gz")
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,45 +13,138 @@ from typing import Any
 import pytest
 import torch
 
+from MedEnhanceLib.errors import FileError, OptionsError
 from training.network import build_network
+from training.parallel import Processes, joined_processes
+from training.precision import MixedPrecision
 from training.publish import publish
-from training.recipe import make_recipe
-from training.train import Training, learning_rate
+from training.recipe import Recipe, make_recipe
+from training.train import Training, fresh_network, learning_rate
+from training.weights import start_from
 
 TinyConfig = Callable[[str], dict[str, Any]]
+ALONE = Processes(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["mr-denoise-residual", "mr-super-resolution-residual"])
 def test_training_goes_on_where_it_stopped(name: str, data: Path, tiny_config: TinyConfig) -> None:
     config = tiny_config(name)
     recipe = make_recipe(config, data)
-    cpu = torch.device("cpu")
-    Training(config, recipe, data / "whole", cpu).run()
-    first = Training(config, recipe, data / "halved", cpu)
-    first._learn()
-    first._report(_Silent(), 1.0)
-    first._save()
-    Training(config, recipe, data / "halved", cpu).run()
+    Training(config, recipe, data / "whole", ALONE).run()
+    Training(config | {"steps": 1}, recipe, data / "halved", ALONE).run()
+    Training(config, recipe, data / "halved", ALONE).run()
     whole, halved = (
         torch.load(data / run / "checkpoint.pt", weights_only=True) for run in ("whole", "halved")
     )
     assert whole["step"] == halved["step"] == 2
+    assert whole.keys() >= {"network", "average", "optimiser", "step", "best", "seconds", "stale"}
     for key, value in whole["network"].items():
         torch.testing.assert_close(value, halved["network"][key])
     assert len((data / "halved/curve.csv").read_text().splitlines()) == 3
 
 
-class _Silent:
-    """A TensorBoard writer that keeps nothing."""
+def test_training_stops_when_validation_gets_no_better(
+    data: Path, tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 20, "patience": 2}
+    recipe = make_recipe(config, data)
+    monkeypatch.setattr(recipe, "validate", lambda network: {"score": 1.0})
+    training = Training(config, recipe, data / "run", ALONE)
+    training.run()
+    assert training.step == 3
 
-    def add_scalar(self, *args: object) -> None: ...
 
-    def flush(self) -> None: ...
+def test_a_run_may_start_from_another_one(
+    data: Path, tiny_config: TinyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config("mr-denoise-residual")
+    recipe = make_recipe(config, data)
+    first = Training(config, recipe, data / "first", ALONE)
+    first.run()
+    for name in ("best.pt", "checkpoint.pt"):
+        again = fresh_network(config | {"init": str(data / "first" / name)}, recipe, False)
+        for key, value in first.average.module.state_dict().items():
+            torch.testing.assert_close(again.state_dict()[key], value)
+    assert not capsys.readouterr().out.count("keeps its own start")
+    deeper = config | {"network_def": config["network_def"] | {"blocks": 2}}
+    fresh_network(deeper | {"init": str(data / "first/best.pt")}, recipe, False)
+    assert "'kernels.body.1.first.weight' keeps its own start" in capsys.readouterr().out
+    wider = config | {"network_def": {**config["network_def"], "width": 6}}
+    fresh_network(wider | {"init": str(data / "first/best.pt")}, recipe, False)
+    assert "'kernels.head.weight' of 'best.pt' is not used" in capsys.readouterr().out
+
+
+def test_starting_from_no_weights_is_refused(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 2)
+    with pytest.raises(FileError, match=r"gone\.pt"):
+        start_from(network, tmp_path / "gone.pt")
+    torch.save({"step": 3}, tmp_path / "step.pt")
+    with pytest.raises(FileError, match="no table of weights"):
+        start_from(network, tmp_path / "step.pt")
+    torch.save({"other": torch.zeros(3)}, tmp_path / "other.pt")
+    with pytest.raises(FileError, match="no weight of this network"):
+        start_from(network, tmp_path / "other.pt")
+
+
+def test_half_precision_learns_like_full(data: Path, tiny_config: TinyConfig) -> None:
+    config = tiny_config("mr-denoise-residual")
+    recipe = make_recipe(config, data)
+    losses = {}
+    for name in ("fp32", "bf16"):
+        precision = MixedPrecision(name, ALONE.device)
+        run = Training(config, recipe, data / name, ALONE, precision)
+        losses[name] = [run._learn(), run._learn()]
+        assert all(p.dtype == torch.float32 for p in run.network.parameters())
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+    with pytest.raises(OptionsError, match="fp16"):
+        MixedPrecision("fp16", ALONE.device)
+
+
+def test_two_processes_learn_the_same_weights_from_different_batches(
+    data: Path, tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("mr-denoise-residual")
+    recipe = make_recipe(config, data)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("FREE_PORT", str(free.getsockname()[1]))
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    workers = [
+        context.Process(target=train_as_one_of_two, args=(rank, config, recipe, data, answers))
+        for rank in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    told = dict(answers.get(timeout=60) for _ in workers)
+    for worker in workers:
+        worker.join(timeout=20)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    first, second = told[0], told[1]
+    assert first["batch"] != second["batch"]
+    assert first["weights"] == second["weights"]
+    assert len((data / "pair/curve.csv").read_text().splitlines()) == 3
+
+
+def train_as_one_of_two(
+    rank: int, config: dict[str, Any], recipe: Recipe, folder: Path, answers: Any
+) -> None:
+    """What ``torchrun`` does, without its slow start."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": os.environ["FREE_PORT"]}
+    torch.set_num_threads(1)
+    with joined_processes("cpu") as processes:
+        run = Training(config, recipe, folder / "pair", processes)
+        run.run()
+        batch = recipe.batch(processes.rng(config["seed"], 0)).inputs.sum()
+        weights = [float(p.detach().double().sum()) for p in run.network.parameters()]
+        answers.put((processes.rank, {"batch": float(batch), "weights": weights}))
 
 
 def test_a_published_run_can_be_read_and_used(data: Path, tiny_config: TinyConfig) -> None:
     config = tiny_config("mr-denoise-residual")
-    Training(config, make_recipe(config, data), data / "run", torch.device("cpu")).run()
+    Training(config, make_recipe(config, data), data / "run", ALONE).run()
     folder = publish(config, data / "run", data / "models")
     metadata = json.loads((folder / "configs/metadata.json").read_text(encoding="utf-8"))
     network = build_network(config["network_def"])

@@ -1,0 +1,81 @@
+"""The folder of a run: its checkpoint, its best weights, its curve, its TensorBoard events."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+State = dict[str, Any]
+
+
+class RunFolder:
+    """Everything a run leaves on disk.
+
+    ``checkpoint.pt`` lets it go on, ``best.pt`` holds the weights to be published, ``curve.csv``
+    and the TensorBoard events hold one row for each validation.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._log: SummaryWriter | None = None
+
+    @property
+    def has_checkpoint(self) -> bool:
+        return (self.path / "checkpoint.pt").exists()
+
+    def read_checkpoint(self, device: torch.device) -> State:
+        state: State = torch.load(
+            self.path / "checkpoint.pt", map_location=device, weights_only=True
+        )
+        return state
+
+    def write_checkpoint(self, state: State) -> None:
+        write_atomically(state, self.path / "checkpoint.pt")
+
+    def write_best(self, weights: State) -> None:
+        write_atomically(weights, self.path / "best.pt")
+
+    def report(
+        self, step: int, seconds: float, losses: dict[str, float], measures: dict[str, float]
+    ) -> None:
+        """Add a row to the curve, to TensorBoard and to what is printed."""
+        row = {"step": step, "minutes": round(seconds / 60, 1)}
+        row |= {name: round(value, 5) for name, value in losses.items()}
+        row |= {name: round(value, 4) for name, value in measures.items()}
+        append_row(self.path / "curve.csv", row)
+        self._log = self._log or SummaryWriter(str(self.path))
+        for name, value in losses.items():
+            self._log.add_scalar(name, value, step)
+        for name, value in measures.items():
+            self._log.add_scalar(f"validation/{name}", value, step)
+        self._log.flush()
+        print(json.dumps(row), flush=True)
+
+    def close(self) -> None:
+        """Close the TensorBoard events."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def append_row(path: Path, row: dict[str, float]) -> None:
+    """Add a row to a CSV file, with a heading when the file is new."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def write_atomically(state: State, path: Path) -> None:
+    """Save beside the file, then rename, so that a stopped run leaves no half file."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)

@@ -1,0 +1,53 @@
+"""Starting from the weights of another run or of a published model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from MedEnhanceLib.errors import FileError
+
+Weights = dict[str, torch.Tensor]
+AVERAGED = "module."
+
+
+def start_from(network: torch.nn.Module, path: Path) -> list[str]:
+    """Give ``network`` the weights of ``path`` that have its names and shapes.
+
+    Args:
+        path: ``best.pt`` or ``checkpoint.pt`` of a run (of the latter the averaged weights), or
+            the ``models/model.pt`` of a bundle.
+
+    Returns:
+        A sentence for every weight that was not matched, on either side.
+
+    Raises:
+        FileError: when no weight matches, or the file holds none.
+    """
+    offered = read_weights(path)
+    own = network.state_dict()
+    matching = {n: w for n, w in offered.items() if n in own and own[n].shape == w.shape}
+    if not matching:
+        raise FileError(
+            f"'{path.name}' has no weight of this network's names and shapes; start from a model "
+            "whose network_def is like that of the configuration."
+        )
+    network.load_state_dict(matching, strict=False)
+    return [
+        *(f"'{n}' keeps its own start" for n in own if n not in matching),
+        *(f"'{n}' of '{path.name}' is not used" for n in offered if n not in matching),
+    ]
+
+
+def read_weights(path: Path) -> Weights:
+    """The weights in a file, by name; nothing in it is executed."""
+    if not path.is_file():
+        raise FileError(f"There are no weights at '{path}'; check the path.")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    averaged = state.get("average") if isinstance(state, dict) else None
+    if isinstance(averaged, dict):
+        state = {n.removeprefix(AVERAGED): w for n, w in averaged.items() if n.startswith(AVERAGED)}
+    if not isinstance(state, dict) or not all(isinstance(w, torch.Tensor) for w in state.values()):
+        raise FileError(f"'{path.name}' holds no table of weights; choose a run's best.pt.")
+    return state
