@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.ct_noise import estimate_ct_noise
+
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
 KOAY_STEPS = 12
@@ -29,18 +31,21 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
 
     Args:
         voxels: (k, j, i). Axes of fewer than eight voxels are not used for the detail.
-        rician: whether the noise is that of an MR magnitude image.
+        rician: whether the noise is that of an MR magnitude image; else that of CT, which is
+            correlated and is measured by :func:`MedEnhanceLib.ct_noise.estimate_ct_noise`.
 
     Returns:
         Sigma, 0 when there is no noise.
     """
+    if not rician:
+        return estimate_ct_noise(voxels)
     low, detail = _haar(voxels)
     if detail.size == 0:
         return 0.0
     smooth = _smooth_object(low)
     sigma = float(np.median(np.abs(detail[smooth]))) / GAUSSIAN_MAD
-    if not rician or sigma == 0:
-        return sigma
+    if sigma == 0:
+        return 0.0
     return _rician_corrected(sigma, float(low[smooth].mean()))
 
 
