@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.engine.networks import RefinedDenoiser
 from training.data import FOREGROUND, FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn
+from training.phantoms import Phantoms
 from training.physics.bias_field import bias_field
 from training.physics.kspace import acquire_zero_filled
 from training.physics.varying_noise import LARGEST_G, add_varying_rician_noise
@@ -21,6 +23,8 @@ OPTIONAL_PHYSICS = ("bias_field", "varying_noise", "zero_filled")
 """Keys of a configuration: the share of patches that get the effect, 0 without the key."""
 ZERO_FILLED_KEPT = (0.5, 0.9)
 """Share of k-space that was measured along each of two axes of an interpolated patch."""
+REFERENCE_SIGMA, LEVELLING = 0.03, 0.5
+"""Squared error over sigma squared falls as sigma to the power of about -0.5."""
 LEAST_NOISE_OVER_REFERENCE = 3.0
 """A scan is a reference as it is only when the added noise is this many times its own."""
 
@@ -32,6 +36,10 @@ class Denoising:
         self.batch_size = int(config["batch"])
         self.patch = tuple(config["patch"])
         self.levels = tuple(config["noise"])
+        self.first_stage = config.get("first_stage")
+        self.phantom_share = float(config.get("phantoms", 0.0))
+        self.phantoms = Phantoms(data, "training") if self.phantom_share else None
+        self.squared = config.get("loss") == "squared"
         self.shares = {name: float(config.get(name, 0)) for name in OPTIONAL_PHYSICS}
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
@@ -41,7 +49,10 @@ class Denoising:
         ]
 
     def prepare(self, network: torch.nn.Module) -> None:
-        """Nothing to do before the first step."""
+        """Give a two-stage network its trained first stage."""
+        if isinstance(network, RefinedDenoiser):
+            weights = torch.load(self.first_stage, map_location="cpu", weights_only=True)
+            network.first.load_state_dict(weights)
 
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = [self._sample(rng) for _ in range(self.batch_size)]
@@ -51,10 +62,7 @@ class Denoising:
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One noisy patch with its noise level, the clean patch, and weights 1 / sigma."""
         sigma = float(rng.uniform(*self.levels))
-        scans = self.training[rng.integers(len(self.training))]
-        reference = choose_reference(scans, sigma, rng)
-        clean = random_turn(random_patch(reference.voxels, self.patch, rng), rng)
-        clean = random_contrast(clean, rng)
+        clean = self._clean_patch(sigma, rng)
         if self._now("bias_field", rng):
             clean = clean * bias_field(clean.shape, rng)
         noisy, clean, level = self._acquire(clean, sigma, rng)
@@ -82,9 +90,27 @@ class Denoising:
         """Whether this patch gets an effect; without a share no chance is drawn."""
         return self.shares[name] > 0 and rng.random() < self.shares[name]
 
+    def _clean_patch(self, sigma: float, rng: np.random.Generator) -> FloatArray:
+        """A patch of a scan or of a phantom, turned and recoloured."""
+        if self.phantoms is not None and rng.random() < self.phantom_share:
+            return self.phantoms.patch(self.patch, rng)
+        scans = self.training[rng.integers(len(self.training))]
+        reference = choose_reference(scans, sigma, rng)
+        clean = random_turn(random_patch(reference.voxels, self.patch, rng), rng)
+        return random_contrast(clean, rng)
+
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean absolute error in units of the noise's standard deviation."""
-        return ((output - batch.target).abs() * batch.weight.float()).mean()
+        """Mean absolute or squared error in units of the noise's standard deviation.
+
+        Squared errors are what PSNR counts. What is left of noise grows more slowly than the
+        noise itself, so each patch's squared error is divided by a power of sigma that lets all
+        levels count alike.
+        """
+        error = (output - batch.target) * batch.weight.float()
+        if not self.squared:
+            return error.abs().mean()
+        sigma = 1 / batch.weight.float().amax(dim=(1, 2, 3, 4), keepdim=True)
+        return (error.square() * (sigma / REFERENCE_SIGMA) ** LEVELLING).mean()
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """Mean gain of foreground PSNR (dB) at each noise level, over all validation scans."""

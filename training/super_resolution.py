@@ -14,7 +14,7 @@ from MedEnhanceLib.acquisition import (
     interpolation_matrix,
     slice_matrix,
 )
-from MedEnhanceLib.engine.networks import ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks import SharpeningUNet, ThroughPlaneSuperResolver
 from training.data import (
     FOREGROUND,
     FloatArray,
@@ -25,6 +25,7 @@ from training.data import (
     quiet_references,
 )
 from training.patches import random_contrast, random_patch, random_turn
+from training.phantoms import Phantoms
 from training.recipe import Batch, Config
 
 VALIDATION_SIZE = 64
@@ -47,6 +48,8 @@ class SuperResolution:
         self.patch = tuple(config["patch"])
         self.factors = tuple(config["factor"])
         self.noise = tuple(config["noise"])
+        self.phantom_share = float(config.get("phantoms", 0.0))
+        self.phantoms = Phantoms(data, "training") if self.phantom_share else None
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
         ]
@@ -54,7 +57,7 @@ class SuperResolution:
 
     def prepare(self, network: torch.nn.Module) -> None:
         """Fit the network's linear sharpening by weighted least squares."""
-        if isinstance(network, ThroughPlaneSuperResolver):
+        if isinstance(network, SharpeningUNet | ThroughPlaneSuperResolver):
             fit_sharpening(network, [self.batch(np.random.default_rng(n)) for n in range(FITTED)])
 
     def batch(self, rng: np.random.Generator) -> Batch:
@@ -65,28 +68,38 @@ class SuperResolution:
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One interpolated patch with factor and noise level, the sharp patch, its weights."""
         depth, height, width = self.patch
-        scans = self.training[rng.integers(len(self.training))]
-        reference, axis = choose_reference(scans, rng)
-        voxels = np.moveaxis(reference.voxels, axis, 0)
-        sharp = random_patch(voxels, (depth + 2 * MARGIN, height, width), rng)
-        order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
-        sharp = random_contrast(random_turn(sharp, rng, order), rng)
+        sharp, own_noise = self._sharp_patch((depth + 2 * MARGIN, height, width), rng)
         slices = self._slices(sharp.shape[0], rng)
         sigma = 0.0 if rng.random() < 0.65 else float(rng.uniform(*self.noise))
         blurred = acquire_and_interpolate(sharp, slices, sigma, rng)
         inside = slice(MARGIN, MARGIN + depth)
         target = sharp[inside]
         peak = np.float32(rng.uniform(0.6, 1.5))
-        believed = np.hypot(sigma, rng.uniform(0, 1) * reference.noise)
+        believed = np.hypot(sigma, rng.uniform(0, 1) * own_noise)
         inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed)
         inputs[[0, 2]] /= peak
         weight = np.where(target > FOREGROUND, 1.0, 0.2) / error_of(blurred[inside], target)
         return inputs, target[None] / peak, weight[None].astype(np.float32) * peak
 
+    def _sharp_patch(
+        self, size: tuple[int, int, int], rng: np.random.Generator
+    ) -> tuple[FloatArray, float]:
+        """A patch of a scan or a phantom with the axis to thicken first, and its own noise."""
+        if self.phantoms is not None and rng.random() < self.phantom_share:
+            return self.phantoms.patch(size, rng), 0.0
+        scans = self.training[rng.integers(len(self.training))]
+        reference, axis = choose_reference(scans, rng)
+        sharp = random_patch(np.moveaxis(reference.voxels, axis, 0), size, rng)
+        order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
+        return random_contrast(random_turn(sharp, rng, order), rng), reference.noise
+
     def _slices(self, fine: int, rng: np.random.Generator) -> int:
         """How many thick slices: half as many in most patches, else any factor in the range."""
-        if rng.random() < 0.7:
+        kind = rng.random()
+        if kind < 0.6:
             return fine // 2
+        if kind < 0.75:
+            return fine // 4
         return max(1, round(fine / rng.uniform(*self.factors)))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -113,7 +126,9 @@ class SuperResolution:
         return measures
 
 
-def fit_sharpening(network: ThroughPlaneSuperResolver, batches: list[Batch]) -> None:
+def fit_sharpening(
+    network: SharpeningUNet | ThroughPlaneSuperResolver, batches: list[Batch]
+) -> None:
     """Set the weights of ``network.sharpening`` to those with the least weighted square error."""
     weights = network.sharpening.weights
     count = weights.numel()
@@ -157,7 +172,7 @@ def acquire_and_interpolate(
 ) -> FloatArray:
     """Thick slices with a random profile and noise, interpolated back along axis 0."""
     kind = rng.random()
-    if kind < 0.2:
+    if kind < 0.25:
         matrix = slice_matrix(sharp.shape[0], slices, "box", 1.0)
     else:
         ratio = round(float(rng.uniform(0.75, 1.25)), 2) if kind < 0.5 else 1.0

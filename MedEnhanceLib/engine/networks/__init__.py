@@ -1,6 +1,18 @@
 """The networks MedEnhance ships weights for."""
 
+from MedEnhanceLib.engine.networks.ct_denoiser import CtDenoiser
 from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
-from MedEnhanceLib.engine.networks.super_resolver import ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
+from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
+from MedEnhanceLib.engine.networks.super_resolver import SharpeningUNet, ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks.tissue_unet import FoldedUNet
 
-__all__ = ["NoiseAwareDenoiser", "ThroughPlaneSuperResolver"]
+__all__ = [
+    "CtDenoiser",
+    "FoldedUNet",
+    "GuidedDenoiser",
+    "NoiseAwareDenoiser",
+    "RefinedDenoiser",
+    "SharpeningUNet",
+    "ThroughPlaneSuperResolver",
+]

@@ -6,7 +6,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from MedEnhanceLib.engine.networks.folding import SIGMA_GAIN, HalfResolutionNet
+from MedEnhanceLib.engine.networks.folding import (
+    FOLD,
+    SIGMA_GAIN,
+    HalfResolutionNet,
+    depth_to_space,
+    space_to_depth,
+)
+from MedEnhanceLib.engine.networks.halving import HalvingNet
 
 DETAIL_GAIN = 10.0
 """Detail is a few per cent of the peak; this brings it to the image's size."""
@@ -74,3 +81,39 @@ class ThroughPlaneSuperResolver(nn.Module):
         details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
         features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
         return image + sharper + self.residual(features) / DETAIL_GAIN
+
+
+class SharpeningUNet(nn.Module):
+    """Sharpens a volume that was interpolated along its first spatial axis (D).
+
+    Input (B, 3, D, H, W): the interpolated image over its robust peak; the refinement factor
+    along D (1 = none) divided by 4; the noise's standard deviation in the image's unit.
+    Output (B, 1, D, H, W): the sharpened image. D, H, W must be multiples of 4.
+
+    A linear sharpening, and a small U-Net at half and quarter resolution for the rest. How the
+    slices were weighted (their profile) is not told; the network judges it by the image.
+    """
+
+    def __init__(self, width: int = 64, below: int = 96, blocks: int = 2) -> None:
+        super().__init__()
+        self.sharpening = Sharpening()
+        self.residual = HalvingNet(5 * FOLD**3, width, below, blocks, FOLD**3)
+
+    @property
+    def halo(self) -> int:
+        """Voxels on each side of an output voxel that may influence it."""
+        return FOLD * (self.residual.reach + 1) + SHARPENING_REACH
+
+    def sharpened(self, x: torch.Tensor) -> torch.Tensor:
+        """The linear part alone: the image sharpened along D, the less the noisier it is."""
+        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
+        trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
+        return image + self.sharpening(image, factor) * trust
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
+        sharper = self.sharpened(x) - image
+        details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
+        features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
+        residual = depth_to_space(self.residual(space_to_depth(features)))
+        return image + sharper + residual / DETAIL_GAIN

@@ -1,0 +1,38 @@
+"""A small U-Net whose receptive field is bounded."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from MedEnhanceLib.engine.networks.folding import ResidualBlock
+
+
+class HalvingNet(nn.Module):
+    """A U-Net of two levels without normalisation, of ``width`` and ``below`` channels.
+
+    Input (B, in_channels, D, H, W), output (B, out_channels, D, H, W); sizes must be even.
+    The output is zero before training.
+    """
+
+    def __init__(
+        self, in_channels: int, width: int, below: int, blocks: int, out_channels: int
+    ) -> None:
+        super().__init__()
+        self.head = nn.Conv3d(in_channels, width, 1)
+        self.before = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
+        self.down = nn.Conv3d(width, below, 2, stride=2)
+        self.below = nn.Sequential(*[ResidualBlock(below) for _ in range(blocks)])
+        self.up = nn.ConvTranspose3d(below, width, 2, stride=2)
+        self.after = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
+        self.tail = nn.Conv3d(width, out_channels, 1)
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        # Two convolutions a block; those below count double, and so does the step down and up.
+        self.reach = 2 * blocks * (1 + 2 + 1) + 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.before(self.head(x))
+        x = x + self.up(self.below(self.down(x)))
+        tail: torch.Tensor = self.tail(self.after(x))
+        return tail
