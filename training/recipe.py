@@ -40,15 +40,21 @@ class Recipe(Protocol):
 
 def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``."""
+    from training.brain_tissue import BrainTissue
+    from training.ct_denoising import CtDenoising
     from training.denoising import Denoising
     from training.finding import Finding
+    from training.guided import GuidedDenoising
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
 
     kinds: dict[str, Callable[[Config, Path], Recipe]] = {
         "denoise": Denoising,
+        "ct-denoise": CtDenoising,
+        "guided-denoise": GuidedDenoising,
         "super-resolution": SuperResolution,
         "segment": Segmentation,
         "find": Finding,
+        "brain-tissue": BrainTissue,
     }
     return kinds[config["recipe"]](config, data)
