@@ -66,7 +66,16 @@ def zscore_scaling(voxels: NDArray[Any]) -> Scaling:
     return Scaling(float(inside.mean()), float(inside.std()))
 
 
-SCALINGS = {"robust_peak": peak_scaling, "zscore_nonzero": zscore_scaling}
+def hounsfield_scaling(voxels: NDArray[Any]) -> Scaling:
+    """1000 HU become one, whatever is in the volume: water stays zero, nothing is clipped."""
+    return Scaling(0.0, 1000.0)
+
+
+SCALINGS = {
+    "robust_peak": peak_scaling,
+    "zscore_nonzero": zscore_scaling,
+    "hu": hounsfield_scaling,
+}
 
 
 def scaling_named(name: str, voxels: NDArray[Any]) -> Scaling:

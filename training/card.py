@@ -56,6 +56,7 @@ def _ranges(ranges: Json) -> str:
     names = {
         "spacing_mm": "voxel spacing in mm",
         "noise_percent": "noise in per cent of the peak",
+        "noise_hu": "noise in soft tissue in HU",
         "factor": "refinement along the slice axis",
         "extent_mm": "field of view along each axis in mm",
     }

@@ -1,4 +1,4 @@
-"""What MedEnhance's MR models need before and after the network, as MONAI dictionary transforms.
+"""What MedEnhance's models need before and after the network, as MONAI dictionary transforms.
 
 They let the bundles run under ``python -m monai.bundle run`` in the way of the library: the same
 robust peak, the same noise estimate, the same spline. Images are channel-first (1, x, y, z).
@@ -18,7 +18,7 @@ from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import interpolate_axis
-from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.intensity import hounsfield_scaling, robust_peak
 from MedEnhanceLib.noise import estimate_noise
 
 Data = dict[Hashable, Any]
@@ -28,6 +28,7 @@ AFFINE = "medenhance_affine"
 AXIS = "medenhance_axis"
 FILE = "medenhance_file"
 FOLD = 2
+SLICE_AXIS = 2
 
 
 class NoiseChanneld(MapTransform):
@@ -46,6 +47,28 @@ class NoiseChanneld(MapTransform):
             peak, sigma = robust_peak(voxels), estimate_noise(voxels)
             channels = np.stack([voxels, np.full_like(voxels, sigma)]) / np.float32(peak)
             result |= _notes(result[key], peak, voxels.shape, _affine(result[key]), 0)
+            result[key] = torch.from_numpy(_even(channels))
+        return result
+
+
+class HounsfieldNoiseChanneld(MapTransform):
+    """Put the slices of a CT first, divide HU by 1000 and add a channel with the noise level.
+
+    The result has even sizes; :class:`RestorePeakd` undoes everything on the prediction.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Data:
+        result = dict(data)
+        for key in self.key_iterator(result):
+            slices = np.moveaxis(_voxels(result[key]), SLICE_AXIS, 0)
+            scale = hounsfield_scaling(slices).scale
+            sigma = estimate_noise(slices, rician=False)
+            channels = np.stack([slices, np.full_like(slices, sigma)]) / np.float32(scale)
+            affine = _affine(result[key])
+            result |= _notes(result[key], scale, slices.shape, affine, SLICE_AXIS)
             result[key] = torch.from_numpy(_even(channels))
         return result
 

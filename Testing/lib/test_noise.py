@@ -60,7 +60,7 @@ def test_robust_peak_ignores_outliers_but_not_small_objects() -> None:
         robust_peak(np.full((4, 4, 4), -3.0))
 
 
-@pytest.mark.parametrize("name", ["robust_peak", "zscore_nonzero"])
+@pytest.mark.parametrize("name", ["robust_peak", "zscore_nonzero", "hu"])
 def test_scalings_are_undone_exactly_enough(name: str) -> None:
     voxels = (head_like() - 20).astype(np.int16)
     scaling = scaling_named(name, voxels)

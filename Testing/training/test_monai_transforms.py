@@ -8,6 +8,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 
 from MedEnhanceLib.engine.monai_transforms import (
+    HounsfieldNoiseChanneld,
     NoiseChanneld,
     RestorePeakd,
     ThroughPlaneChannelsd,
@@ -48,6 +49,19 @@ def test_denoised_image_comes_back_in_place(image: MetaTensor) -> None:
     np.testing.assert_allclose(restored.numpy(), image.numpy(), rtol=1e-5)
     np.testing.assert_allclose(restored.affine.numpy(), AFFINE)
     assert restored.meta["filename_or_obj"] == "scan.nii"
+
+
+def test_ct_has_its_slices_first_and_comes_back_in_hu(image: MetaTensor) -> None:
+    data = HounsfieldNoiseChanneld("image")({"image": image})
+    assert data["image"].shape == (2, 10, 18, 20)
+    slices = np.moveaxis(image[0].numpy(), 2, 0)
+    np.testing.assert_allclose(data["image"][0, :9, :17], slices / 1000, rtol=1e-5)
+    sigma = estimate_noise(slices, rician=False)
+    assert float(data["image"][1, 0, 0, 0]) == pytest.approx(sigma / 1000)
+    data["pred"] = data["image"][:1]
+    restored = RestorePeakd("pred")(data)["pred"]
+    np.testing.assert_allclose(restored.numpy(), image.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(restored.affine.numpy(), AFFINE)
 
 
 @pytest.mark.parametrize(("factor", "size"), [(2.0, 18), (None, 45), (1.5, 14)])
