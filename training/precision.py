@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -44,3 +44,13 @@ class MixedPrecision:
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
         self.scaler.step(optimiser)
         self.scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """What has to be kept to go on later; empty but in "fp16"."""
+        state: dict[str, Any] = self.scaler.state_dict()
+        return state
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`; a run of another precision starts its scaling anew."""
+        if state:
+            self.scaler.load_state_dict(state)

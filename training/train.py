@@ -22,12 +22,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.network import build_network
 from training.parallel import Processes, joined_processes
-from training.precision import PRECISIONS, MixedPrecision
+from training.precision import PRECISIONS, MixedPrecision, Precision
 from training.recipe import Batch, Config, Recipe, make_recipe
 from training.run_folder import RunFolder
 from training.weights import start_from
 
 SAY_EVERY = 50
+Measures = dict[str, float]
 
 
 def main() -> None:
@@ -36,8 +37,7 @@ def main() -> None:
     config = read_config(args)
     with joined_processes(args.device) as processes:
         recipe = make_recipe(config, args.data)
-        precision = MixedPrecision(args.precision, processes.device)
-        Training(config, recipe, args.runs / config["id"], processes, precision).run()
+        Training(config, recipe, args.runs / config["id"], processes, args.precision).run()
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
@@ -72,11 +72,11 @@ class Training:
         recipe: Recipe,
         folder: Path,
         processes: Processes,
-        precision: MixedPrecision | None = None,
+        precision: Precision = "fp32",
     ) -> None:
         self.config, self.recipe, self.processes = config, recipe, processes
         self.folder, self.device = RunFolder(folder), processes.device
-        self.precision = precision or MixedPrecision("fp32", self.device)
+        self.precision = MixedPrecision(precision, self.device)
         self.network = fresh_network(config, recipe, self.folder.has_checkpoint).to(self.device)
         self.average = moving_average(self.network, config)
         self.optimiser = torch.optim.AdamW(
@@ -89,21 +89,21 @@ class Training:
 
     def run(self) -> None:
         """Train to the last step, or until validation has not improved for ``patience`` turns."""
-        started, losses = time.monotonic() - self.seconds, []
+        started, losses = time.monotonic() - self.seconds, list[Measures]()
         while self.step < self.config["steps"] and self.stale < self.config["patience"]:
             losses.append(self._learn())
             if self.step % SAY_EVERY == 0 and self.processes.is_first:
-                print(f"step {self.step}: loss {np.mean(losses[-SAY_EVERY:]):.4f}", flush=True)
+                print(f"step {self.step}: {means(losses[-SAY_EVERY:])}", flush=True)
             if self.step % self.config["validate_every"] == 0:
                 self.seconds = time.monotonic() - started
                 if self.processes.is_first:
-                    self._report(float(np.mean(losses)))
-                    self._save()
+                    self._report(means(losses))
+                    self.folder.write_checkpoint(self._state())
                 self.stale = int(self.processes.first_says(self.stale))
                 losses.clear()
         self.folder.close()
 
-    def _learn(self) -> float:
+    def _learn(self) -> Measures:
         """One optimisation step; the batch depends only on the seed, the step and the process."""
         set_learning_rate(self.optimiser, learning_rate(self.step, self.config))
         batch = self.recipe.batch(self.processes.rng(self.config["seed"], self.step))
@@ -112,41 +112,48 @@ class Training:
             output = self.shared(batch.inputs)
         loss = self.recipe.loss(output.float(), batch)
         self.precision.step(loss, self.optimiser, self.network, self.config["clip"])
+        self._finish_step()
+        return {"loss": float(loss.detach())}
+
+    def _finish_step(self) -> None:
+        """Count the step and let the average follow; it forgets the first ``ema_from`` steps."""
         self.step += 1
         if self.step == self.config["ema_from"]:
             self.average.n_averaged.zero_()
         self.average.update_parameters(self.network)
-        return float(loss.detach())
 
-    def _report(self, loss: float) -> None:
+    def _report(self, losses: Measures) -> None:
         """Validate the averaged network, log it, and keep it when it is the best so far."""
         averaged = self.average.module.eval()
-        measures = self.recipe.validate(on_cpu(averaged))
-        self.folder.report(self.step, self.seconds, {"loss": loss}, measures)
+        measures = self._measure(on_cpu(averaged))
+        self.folder.report(self.step, self.seconds, losses, measures)
         self.stale += 1
         if measures["score"] > self.best:
             self.best, self.stale = measures["score"], 0
             self.folder.write_best(averaged.state_dict())
 
-    def _save(self) -> None:
-        state: dict[str, Any] = {
+    def _measure(self, network: torch.nn.Module) -> Measures:
+        """Measures on validation subjects; ``score`` among them decides which weights are best."""
+        return self.recipe.validate(network)
+
+    def _state(self) -> dict[str, Any]:
+        """All that is needed to go on from here."""
+        return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "scaler": self.precision.scaler.state_dict(),
+            "scaler": self.precision.state(),
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,
             "stale": self.stale,
         }
-        self.folder.write_checkpoint(state)
 
     def _resume(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        if state.get("scaler"):
-            self.precision.scaler.load_state_dict(state["scaler"])
+        self.precision.resume(state.get("scaler", {}))
         self.step, self.best = state["step"], state["best"]
         self.seconds, self.stale = state["seconds"], state["stale"]
 
@@ -180,6 +187,11 @@ def moved(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device, its input in the order of memory that convolutions like best."""
     inputs = batch.inputs.to(device, memory_format=torch.channels_last_3d)
     return type(batch)(inputs, batch.target.to(device), batch.weight.to(device))
+
+
+def means(rows: list[Measures]) -> Measures:
+    """The mean of each measure over all rows."""
+    return {name: round(float(np.mean([row[name] for row in rows])), 5) for name in rows[0]}
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -13,7 +13,11 @@ from training.data import read_splits
 from training.network import build_network
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "training/configs").glob("*.json"))
+CONFIGS = [
+    path
+    for path in sorted((ROOT / "training/configs").glob("*.json"))
+    if (ROOT / "Resources/Models" / path.stem).exists()  # those that were published
+]
 REQUIRED_BY_MONAI = {
     "schema",
     "version",

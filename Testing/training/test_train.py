@@ -91,9 +91,8 @@ def test_half_precision_learns_like_full(data: Path, tiny_config: TinyConfig) ->
     recipe = make_recipe(config, data)
     losses = {}
     for name in ("fp32", "bf16"):
-        precision = MixedPrecision(name, ALONE.device)
-        run = Training(config, recipe, data / name, ALONE, precision)
-        losses[name] = [run._learn(), run._learn()]
+        run = Training(config, recipe, data / name, ALONE, name)
+        losses[name] = [run._learn()["loss"], run._learn()["loss"]]
         assert all(p.dtype == torch.float32 for p in run.network.parameters())
     assert losses["bf16"] != losses["fp32"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)

@@ -1,0 +1,89 @@
+"""How sharp a restored image is beside the clean one: as a loss, and as a measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import singledispatch
+
+import numpy as np
+import torch
+
+from MedEnhanceLib.acquisition import (
+    add_rician_noise,
+    apply_along,
+    interpolation_matrix,
+    slice_matrix,
+)
+from MedEnhanceLib.errors import OptionsError
+from training.data import FloatArray
+from training.denoising import Denoising
+from training.recipe import Recipe
+from training.super_resolution import SuperResolution, network_input
+
+STRONGEST_SHARE = 0.05
+"""Of the clean image's gradients; these voxels are its edges."""
+EXAMPLE_NOISE, EXAMPLE_FACTOR = 0.05, 2
+Example = tuple[FloatArray, FloatArray]
+"""Network input (C, D, H, W) and the clean image (D, H, W)."""
+
+
+def edge_loss(output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference of the steps between neighbours, times ``weight``.
+
+    All are (B, 1, D, H, W). Gradient difference loss, Mathieu et al. 2016, arXiv:1511.05440.
+    """
+    error = output - target
+    terms = []
+    for axis in (2, 3, 4):
+        here = weight.narrow(axis, 0, weight.shape[axis] - 1)
+        terms.append((torch.diff(error, dim=axis).abs() * here).mean())
+    return torch.stack(terms).mean()
+
+
+def mean_edge_ratio(network: torch.nn.Module, recipe: Recipe) -> float:
+    """Mean of :func:`edge_ratio` over the recipe's validation scans."""
+    ratios = []
+    for inputs, clean in examples(recipe):
+        with torch.inference_mode():
+            output = network(torch.from_numpy(inputs[None]))[0, 0].numpy()
+        ratios.append(edge_ratio(output, clean))
+    return float(np.mean(ratios))
+
+
+@singledispatch
+def examples(recipe: Recipe) -> Iterator[Example]:
+    """Validation scans, worsened in one typical way."""
+    raise OptionsError(f"The recipe {type(recipe).__name__} has no edges to compare.")
+
+
+@examples.register
+def _noisy(recipe: Denoising) -> Iterator[Example]:
+    for reference in recipe.validation:
+        noisy = add_rician_noise(reference.voxels, EXAMPLE_NOISE, np.random.default_rng(7))
+        yield np.stack([noisy, np.full_like(noisy, EXAMPLE_NOISE)]), reference.voxels
+
+
+@examples.register
+def _blurred(recipe: SuperResolution) -> Iterator[Example]:
+    for sharp in recipe.validation:
+        fine, slices = sharp.shape[0], sharp.shape[0] // EXAMPLE_FACTOR
+        thick = apply_along(slice_matrix(fine, slices), sharp, 0)
+        cubic = apply_along(interpolation_matrix(slices, fine), thick, 0)
+        yield network_input(cubic, EXAMPLE_FACTOR, 0.0), sharp
+
+
+def edge_ratio(output: FloatArray, clean: FloatArray) -> float:
+    """Edge energy of a restored image over that of the clean one: 1 is as sharp, below blurred.
+
+    The energy is the squared gradient, summed where the clean image's is strongest.
+    """
+    wanted, found = _energy(clean), _energy(output)
+    edges = wanted >= np.quantile(wanted, 1 - STRONGEST_SHARE)
+    return float(found[edges].sum() / max(wanted[edges].sum(), np.finfo(np.float32).tiny))
+
+
+def _energy(image: FloatArray) -> FloatArray:
+    total = np.zeros_like(image)
+    for axis in range(image.ndim):
+        total += np.gradient(image, axis=axis) ** 2
+    return total
