@@ -72,8 +72,12 @@ def modality_of(volume: Volume) -> str:
         return volume.modality or "CT"
     if volume.voxels.min() >= AIR_HU or volume.voxels.max() <= 0:
         return ""
+    return "CT" if _has_negative_values(volume) else ""
+
+
+def _has_negative_values(volume: Volume) -> bool:
     sample = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
-    return "CT" if np.mean(sample < 0) > NEGATIVE_SHARE_OF_CT else ""
+    return bool(np.mean(sample < 0) > NEGATIVE_SHARE_OF_CT)
 
 
 def _refusal(volume: Volume, model: Model) -> str:
@@ -82,6 +86,12 @@ def _refusal(volume: Volume, model: Model) -> str:
         return (
             f"The volume is {found}, but '{model.title}' was made for {model.modality}; choose a "
             f"model for {found}, or a classical filter."
+        )
+    if model.modality == "CT" and not found and not _has_negative_values(volume):
+        return (
+            f"The volume's values ({volume.voxels.min():g} to {volume.voxels.max():g}) are no "
+            f"Hounsfield units, for which '{model.title}' was made; if it is CT, rescale it (air "
+            "-1000, water 0), otherwise choose another model."
         )
     if model.is_trained and looks_like_labels(central_block(volume.voxels)):
         return (
@@ -97,15 +107,35 @@ def _refusal(volume: Volume, model: Model) -> str:
 
 
 def _extent_refusal(volume: Volume, model: Model) -> str:
-    least, most = model.ranges.get("extent_mm", (0.0, float("inf")))
-    extent = volume.geometry.extent
-    if all(least <= e <= most for e in extent):
+    if spans_as_trained(volume, model) or needs_finding(volume, model):
         return ""
+    least, most = model.ranges["extent_mm"]
+    extent = volume.geometry.extent
     return (
         f"The volume spans {' x '.join(f'{e:.0f}' for e in extent)} mm, but '{model.title}' was "
-        f"made for {model.body_part or 'regions'} of {least:.0f} to {most:.0f} mm; crop the volume "
-        "around the region first (in Slicer: Crop Volume)."
+        f"made for {model.body_part or 'regions'} of {least:.0f} to {most:.0f} mm"
+        f"{_or_whole(model)}; crop the volume around the region first (in Slicer: Crop Volume)."
     )
+
+
+def spans_as_trained(volume: Volume, model: Model) -> bool:
+    """Whether the field of view is what the model's own network was trained on."""
+    least, most = model.ranges.get("extent_mm", (0.0, float("inf")))
+    return all(least <= e <= most for e in volume.geometry.extent)
+
+
+def needs_finding(volume: Volume, model: Model) -> bool:
+    """Whether the volume is a whole, in which the model's finder must find the regions first."""
+    if not isinstance(model, Bundle) or model.finder is None:
+        return False
+    return not spans_as_trained(volume, model) and model.finder.looks_at(volume.geometry.extent)
+
+
+def _or_whole(model: Model) -> str:
+    if not isinstance(model, Bundle) or model.finder is None:
+        return ""
+    least, most = model.finder.extent_mm
+    return f", or for whole volumes of {least:.0f} to {most:.0f} mm along every axis"
 
 
 def _warnings(volume: Volume, model: Model) -> list[str]:
@@ -130,6 +160,8 @@ def _undescribed_warning(model: Model) -> str:
 
 def _modality_warning(volume: Volume, model: Model) -> str:
     if model.modality and not modality_of(volume) and volume.voxels.min() < 0:
+        if model.modality == "CT":
+            return "The volume does not say that it is CT, and shows no air; check that it is CT."
         return (
             f"The volume has values below zero (down to {volume.voxels.min():g}), which "
             f"{model.modality} images hardly have; check that it is {model.modality}."
@@ -158,6 +190,8 @@ def _slices_warning(volume: Volume, model: Model) -> str:
 
 
 def _noise_warning(volume: Volume, model: Model) -> str:
+    if "noise_hu" in model.ranges:
+        return _ct_noise_warning(volume, model)
     if "noise_percent" not in model.ranges:
         return ""
     least, most = model.ranges["noise_percent"]
@@ -168,6 +202,19 @@ def _noise_warning(volume: Volume, model: Model) -> str:
         return (
             f"The noise, {percent:.2g} % of the peak, is more than the {most:g} % that "
             f"'{model.title}' was trained on."
+        )
+    return ""
+
+
+def _ct_noise_warning(volume: Volume, model: Model) -> str:
+    least, most = model.ranges["noise_hu"]
+    noise = estimate_noise(central_block(volume.voxels), rician=False)
+    if noise < least * ALREADY_CLEAN:
+        return f"The volume is already clean (noise {noise:.2g} HU); little to remove."
+    if noise > most * 1.1:
+        return (
+            f"The noise, {noise:.0f} HU, is more than the {most:g} HU that '{model.title}' was "
+            "trained on."
         )
     return ""
 

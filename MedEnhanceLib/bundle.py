@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from MedEnhanceLib.errors import BundleError, TrustError
+from MedEnhanceLib.finder import Finder, read_finder
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label
@@ -65,6 +66,7 @@ class Bundle(Model):
         foreign: why it would run code of its own, "" when it would not.
         is_described: whether it says in MedEnhance's terms how a volume is prepared for it;
             bundles made elsewhere do not.
+        finder: the network that finds, in a whole volume, what this one labels; or None.
     """
 
     folder: Path = Path()
@@ -78,10 +80,30 @@ class Bundle(Model):
     trusted: bool = False
     foreign: str = ""
     is_described: bool = True
+    finder: Finder | None = None
 
     @property
     def is_trained(self) -> bool:
         return True
+
+    @property
+    def finder_model(self) -> Bundle | None:
+        """The finder, to be loaded and run like any network; it may never run code of its own."""
+        finder = self.finder
+        if finder is None:
+            return None
+        return replace(
+            self,
+            id=f"{self.id} (finder)",
+            weights=finder.weights,
+            sha256=finder.sha256,
+            network=finder.network,
+            input=InputSpec(normalisation=finder.normalisation, multiple=finder.multiple),
+            halo=None,
+            patch=None,
+            foreign="",
+            finder=None,
+        )
 
     def require_trust(self) -> None:
         """Raise `TrustError` when the bundle would run code that the user has not allowed."""
@@ -176,6 +198,7 @@ def _bundle(
         trusted=trusted,
         foreign=_foreign_code(network, inference),
         is_described="input" in facts,
+        finder=_finder(folder, facts["finder"]) if facts.get("finder") else None,
     )
 
 
@@ -214,6 +237,15 @@ def _weights(folder: Path, name: str) -> Path:
             "again."
         )
     return path
+
+
+def _finder(folder: Path, facts: dict[str, Any]) -> Finder:
+    if reason := _foreign_code(facts["network_def"], facts):
+        raise BundleError(
+            f"The finder of the bundle '{folder.name}' {reason}; finders may only use networks on "
+            "the allow-list, so the bundle is refused."
+        )
+    return read_finder(facts, _weights(folder, str(facts["weights"])))
 
 
 def _guess_task(folder: Path, metadata: dict[str, Any]) -> Task:

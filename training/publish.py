@@ -45,12 +45,11 @@ def publish(config: Json, run: Path, models: Path) -> Path:
     folder = models / config["id"]
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
-    network = build_network(config["network_def"])
-    network.load_state_dict(state)
     weights = folder / "models/model.pt"
-    torch.save({name: value.contiguous() for name, value in state.items()}, weights)
+    network = write_weights(config, run, weights)
     facts = medenhance_facts(config, network, weights, measured_results(run))
+    if "finder" in config["bundle"]:
+        add_finder(facts, config["bundle"]["finder"], run.parent, folder)
     metadata = monai_metadata(config["bundle"], facts)
     write_json(folder / "configs/metadata.json", metadata)
     write_json(folder / "configs/inference.json", inference(config))
@@ -59,6 +58,31 @@ def publish(config: Json, run: Path, models: Path) -> Path:
     if (run / "curve.csv").exists():
         shutil.copyfile(run / "curve.csv", folder / "docs/curve.csv")
     return folder
+
+
+def write_weights(config: Json, run: Path, weights: Path) -> torch.nn.Module:
+    """Copy a run's best weights into a bundle, and return the network that holds them."""
+    state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    network = build_network(config["network_def"])
+    network.load_state_dict(state)
+    torch.save({name: value.contiguous() for name, value in state.items()}, weights)
+    return network
+
+
+def add_finder(facts: Json, name: str, runs: Path, folder: Path) -> None:
+    """Write a finder's weights beside the model's, and add to ``facts`` what it is."""
+    path = TRAINING / "configs/finders" / f"{name}.json"
+    config: Json = json.loads(path.read_text(encoding="utf-8"))
+    weights = folder / "models/finder.pt"
+    write_weights(config, runs / name, weights)
+    facts["finder"] = {
+        "network_def": config["network_def"],
+        "weights": "models/finder.pt",
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "spacing_mm": config["spacing_mm"],
+        **config["bundle"]["finder"],
+    }
+    facts["training_data"] += training_data(config["bundle"]["training"])
 
 
 def medenhance_facts(

@@ -39,12 +39,12 @@ def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> 
         return _slice_by_slice(forward, channels, shape)[0]
     if forward.bundle.halo is not None:
         return _exact(forward, channels, shape, forward.bundle.halo, tile)
-    total = np.zeros(shape, np.float32)
-    weights = np.zeros(shape, np.float32)
-    for box, output, weight in _blended_patches(forward, channels, shape, tile):
-        total[box.slices] += output[0] * weight
-        weights[box.slices] += weight
-    return total / weights
+    return _blended(forward, channels, shape, tile)[0]
+
+
+def scores(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
+    """All outputs for every voxel, (outputs, k, j, i); for volumes of few voxels."""
+    return _blended(forward, channels, _shape(channels), tile)
 
 
 def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.uint8]:
@@ -175,6 +175,22 @@ def _blended_patches(
         inner = Box(box.start, _clipped(box.stop, shape))
         k, j, i = inner.inside(box).slices
         yield inner, output[:, k, j, i], weight[k, j, i]
+
+
+def _blended(
+    forward: Forward, channels: Sequence[Channel], shape: Index, tile: int | None
+) -> NDArray[np.float32]:
+    """(outputs, k, j, i): overlapping patches, blended with Gaussian weights."""
+    total: NDArray[np.float32] | None = None
+    weights = np.zeros(shape, np.float32)
+    for box, output, weight in _blended_patches(forward, channels, shape, tile):
+        if total is None:
+            total = np.zeros((len(output), *shape), np.float32)
+        k, j, i = box.slices
+        total[:, k, j, i] += output * weight
+        weights[box.slices] += weight
+    assert total is not None  # a volume has at least one patch
+    return total / weights
 
 
 def _patch_shape(forward: Forward, shape: Index, tile: int | None) -> Index:

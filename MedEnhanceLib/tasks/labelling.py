@@ -1,0 +1,53 @@
+"""One pass of a segmentation network: turn and resample to what it knows, label, come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.bundle import InputSpec
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.intensity import scaling_named
+from MedEnhanceLib.orientation import Turn, turn_towards
+from MedEnhanceLib.resample import resample
+from MedEnhanceLib.volume import Volume
+
+if TYPE_CHECKING:
+    from MedEnhanceLib.engine.forward import Forward
+
+SAME_SPACING = 0.01
+NO_TURN = Turn((0, 1, 2), (False, False, False))
+
+
+def network_labels(volume: Volume, forward: Forward, tile: int | None) -> NDArray[Any]:
+    """The network's labels (k, j, i) on the volume's own grid."""
+    from MedEnhanceLib.engine.inference import classify
+
+    spec = forward.bundle.input
+    turn, grid = network_grid(volume.geometry, spec)
+    turned = turn.apply_to(volume.geometry)
+    voxels = turn.apply(volume.voxels)
+    if grid is not turned:
+        voxels = resample(voxels, turned, grid, "linear")
+    image = scaling_named(spec.normalisation, voxels).normalise(voxels)
+    # Reversing the axes is its own inverse.
+    turned_axes = image.T if spec.axis_order == "ijk" else image
+    labels = classify(forward, [turned_axes], tile)
+    labels = labels.T if spec.axis_order == "ijk" else labels
+    if grid is not turned:
+        labels = resample(labels, grid, turned, "nearest").astype(np.uint8)
+    return turn.undo(labels)
+
+
+def network_grid(geometry: Geometry, spec: InputSpec) -> tuple[Turn, Geometry]:
+    """The turn to the network's orientation, and the grid at its spacing."""
+    turn = turn_towards(geometry, spec.orientation) if spec.orientation else NO_TURN
+    turned = turn.apply_to(geometry)
+    if spec.spacing_mm is None:
+        return turn, turned
+    factors = [s / w for s, w in zip(turned.spacing, spec.spacing_mm, strict=True)]
+    if all(abs(f - 1) < SAME_SPACING for f in factors):
+        return turn, turned
+    return turn, turned.refined(factors)

@@ -1,0 +1,130 @@
+"""Label, in a whole volume, each region that was found, as if the user had cropped around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.finder import Finder, labels_of_regions, value_in_region
+from MedEnhanceLib.geometry import Geometry, Vector
+from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.resample import resample
+from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tasks.finding import Found, grid_around
+from MedEnhanceLib.tasks.labelling import network_labels
+from MedEnhanceLib.volume import Label, LabelMap, Volume
+
+if TYPE_CHECKING:
+    from MedEnhanceLib.engine.forward import Forward
+
+
+def label_regions(
+    volume: Volume, found: list[Found], forward: Forward, tile: int | None, reporter: Reporter
+) -> NDArray[np.uint8]:
+    """Labels (k, j, i) of all regions on the volume's grid, numbered by `labels_of_regions`."""
+    model = forward.bundle
+    assert model.finder is not None  # who found something had one
+    labels = np.zeros(volume.geometry.shape, np.uint8)
+    begin, end = reporter.begin, reporter.end
+    for count, region in enumerate(found):
+        reporter.begin = begin + (end - begin) * count / len(found)
+        reporter.end = begin + (end - begin) * (count + 1) / len(found)
+        crop, grid = _crop_labels(volume, region.centre, forward, tile)
+        first = value_in_region(0, region.number, model.labels)
+        _paste(np.where(crop > 0, crop + first, 0), grid, labels, volume.geometry)
+    return labels
+
+
+def _crop_labels(
+    volume: Volume, centre: Vector, forward: Forward, tile: int | None
+) -> tuple[NDArray[Any], Geometry]:
+    """Labels of the crop around a centre, and its grid.
+
+    The coarse centre may be a few millimetres off. So the crop is made once more around the
+    middle of what was labelled, which is where it would be in the crops trained on.
+    """
+    finder = forward.bundle.finder
+    assert finder is not None
+    grid = _crop_grid(centre, finder)
+    labels = _one_pass(volume, grid, forward, tile)
+    if not labels.any():
+        return labels, grid
+    occupied = np.argwhere(labels)
+    middle = (occupied.min(axis=0) + occupied.max(axis=0)) / 2
+    x, y, z = (float(v) for v in grid.to_world(middle[::-1]))
+    grid = _crop_grid((x, y, z), finder)
+    return _one_pass(volume, grid, forward, tile), grid
+
+
+def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
+    size = np.round(np.array(finder.crop_mm) / finder.crop_spacing_mm)
+    return grid_around(centre, size, finder.crop_spacing_mm)
+
+
+def _one_pass(
+    volume: Volume, grid: Geometry, forward: Forward, tile: int | None
+) -> NDArray[np.uint8]:
+    """The largest connected structure that the network labels in a crop."""
+    import SimpleITK as sitk
+
+    forward.done = 0
+    crop = Volume(resample(volume.voxels, volume.geometry, grid), grid, volume.modality)
+    if crop.voxels.min() == crop.voxels.max():
+        return np.zeros(grid.shape, np.uint8)
+    labels = network_labels(crop, forward, tile)
+    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(unplaced(labels > 0), True))
+    return np.where(from_itk(pieces) == 1, labels, 0).astype(np.uint8)
+
+
+def _paste(
+    crop: NDArray[Any], source: Geometry, labels: NDArray[np.uint8], target: Geometry
+) -> None:
+    """Write the labels of a crop into ``labels`` on the grid ``target``, where they are above 0."""
+    ends = [(-0.5, n - 0.5) for n in source.size]
+    corners = source.to_world(np.array(np.meshgrid(*ends)).reshape(3, -1).T)
+    reach = target.to_index(corners)
+    start = np.clip(np.floor(reach.min(axis=0)).astype(int), 0, target.size)
+    stop = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1, 0, target.size)
+    if (stop <= start).any():
+        return
+    part = target.cropped(start.tolist(), (stop - start).tolist())
+    moved = resample(crop, source, part, "nearest").astype(np.uint8)
+    k, j, i = (slice(int(a), int(b)) for a, b in zip(start[::-1], stop[::-1], strict=True))
+    labels[k, j, i] = np.where(moved > 0, moved, labels[k, j, i])
+
+
+def wanted_in_regions(
+    wanted: tuple[Label, ...], model_labels: tuple[Label, ...], finder: Finder
+) -> tuple[Label, ...]:
+    """The labels of all regions whose label in a crop is wanted."""
+    values = {
+        value_in_region(label.value, number, model_labels)
+        for label in wanted
+        for number in range(len(finder.regions))
+    }
+    return tuple(
+        label for label in labels_of_regions(model_labels, finder.regions) if label.value in values
+    )
+
+
+def region_measures(labelmap: LabelMap, found: list[Found], model: Bundle) -> list[Measure]:
+    """For each region the volume of all its labels, and how surely it was found."""
+    assert model.finder is not None  # who found something had one
+    volumes = labelmap.volumes_ml()
+    names = {label.value: label.name for label in labelmap.labels}
+    measures = []
+    for region in found:
+        title = model.finder.regions[region.number].title
+        values = [value_in_region(x.value, region.number, model.labels) for x in model.labels]
+        total = sum(volumes[names[value]] for value in values if value in names)
+        measures += [
+            Measure(f"Volume of {title}", None, total, "ml", "All its labels together."),
+            Measure(
+                f"Confidence in {title}", None, region.confidence, "", "Of the finder; 1 is sure."
+            ),
+        ]
+    return measures
