@@ -130,16 +130,27 @@ def heads(data: Path, part: Part) -> list[Head]:
 
 
 def read_head(path: Path) -> Head:
-    """A label map in RAS orientation at 1 mm, as tissues."""
-    labels = sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")).astype(int)
-    table = np.full(labels.max() + 1, FIRST_OUTER, np.uint8)
+    """A label map in RAS orientation at 1 mm, as tissues, cut to the head."""
+    image = sitk.DICOMOrient(sitk.ReadImage(str(path), sitk.sitkUInt16), "RAS")
+    table = np.full(1 << 16, FIRST_OUTER, np.uint8)
     for number, (_, values) in enumerate(TISSUES):
-        table[[v for v in values if v < len(table)]] = number
-    tissues = table[labels]
-    # Hippocampi are of equal weight, however their sizes differ.
-    middle = np.mean([np.argwhere(tissues == side).mean(0) for side in SIDES], axis=0)
+        table[list(values)] = number
+    tissues = table[sitk.GetArrayViewFromImage(image)]
+    tissues = tissues[bounding_box(tissues > 0)]
+    # The middle of the box around both: independent of how large each of them is.
+    both = bounding_box((tissues == 1) | (tissues == 2))
+    middle = np.array([(side.start + side.stop - 1) / 2 for side in both])
     name = path.name.removesuffix(".nii.gz")
     return Head(name, torch.from_numpy(tissues.astype(np.float32)), middle)
+
+
+def bounding_box(inside: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box with all voxels that are true."""
+    box = []
+    for axis in range(3):
+        occupied = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
+    return tuple(box)
 
 
 def make_sample(
