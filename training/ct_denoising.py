@@ -50,7 +50,8 @@ class CtDenoising:
         count, seed = int(config["realisations"]), int(config["seed"])
         self.library = [noise_library(reference, count, seed) for reference in self.training]
         self.validation = [
-            validation_block(quiet_reference(scan)) for scan in ct_scans(data, "validation")
+            central_block(quiet_reference(scan), VALIDATION_PATCH)
+            for scan in ct_scans(data, "validation")
         ]
         self.validation_noise = [validation_noise(reference) for reference in self.validation]
 
@@ -174,10 +175,10 @@ def class_weights(clean: FloatArray) -> FloatArray:
     return weights
 
 
-def validation_block(reference: CtReference) -> CtReference:
-    """The middle of a reference."""
+def central_block(reference: CtReference, largest: tuple[int, int, int]) -> CtReference:
+    """The middle of a reference, at most ``largest`` voxels (k, j, i), of even size."""
     shape = reference.voxels.shape
-    size = [min(n // 2 * 2, p) for n, p in zip(shape, VALIDATION_PATCH, strict=True)]
+    size = [min(n // 2 * 2, p) for n, p in zip(shape, largest, strict=True)]
     starts = [(n - s) // 2 for n, s in zip(shape, size, strict=True)]
     window = tuple(slice(a, a + s) for a, s in zip(starts, size, strict=True))
     return CtReference(

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from training.tables.ct_denoising import ct_denoising_rows
 from training.tables.denoising import denoising_rows
 from training.tables.hippocampus import hippocampus_rows
 from training.tables.rows import Row
 from training.tables.super_resolution import super_resolution_rows
 
 TABLES: dict[str, Callable[[Path, str], Iterator[Row]]] = {
+    "ct-denoise-residual": ct_denoising_rows,
     "mr-denoise-residual": denoising_rows,
     "mr-super-resolution-residual": super_resolution_rows,
     "mr-hippocampus-unet": hippocampus_rows,

@@ -1,0 +1,60 @@
+"""The noise level of CT, whose noise is correlated between neighbours in the slice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from MedEnhanceLib.ct_noise import estimate_ct_noise
+from MedEnhanceLib.noise import estimate_noise
+
+SHAPE = (16, 96, 96)
+
+
+def body(rng: np.random.Generator) -> np.ndarray:
+    """Fat and muscle with bone, lung and air, in HU."""
+    blobs = gaussian_filter(rng.standard_normal(SHAPE), (2, 8, 8))
+    voxels = np.where(blobs > 0, 50.0, -100.0)
+    voxels[:, 30:38, 30:38] = 700
+    voxels[:, 60:80, 20:50] = -850
+    voxels[:, :, :12] = -1000
+    return voxels
+
+
+def grain(rng: np.random.Generator, width: float) -> np.ndarray:
+    """Noise of standard deviation 1, correlated over ``width`` voxels of the slice."""
+    noise = gaussian_filter(rng.standard_normal(SHAPE), (0, width, width), mode="wrap")
+    return noise / noise.std()
+
+
+@pytest.mark.parametrize("width", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("sigma", [12.0, 40.0])
+def test_noise_is_found_whatever_its_grain(width: float, sigma: float) -> None:
+    rng = np.random.default_rng(3)
+    noisy = body(rng) + sigma * grain(rng, width)
+    assert estimate_ct_noise(noisy) == pytest.approx(sigma, rel=0.15)
+    assert estimate_noise(noisy, rician=False) == estimate_ct_noise(noisy)
+
+
+def test_differences_of_neighbours_would_miss_most_of_it() -> None:
+    """The reason why CT has an estimator of its own."""
+    rng = np.random.default_rng(3)
+    noisy = 1000 + 40 * grain(rng, 1.0)
+    assert estimate_noise(noisy) < 0.5 * 40
+    assert estimate_ct_noise(noisy) == pytest.approx(40, rel=0.15)
+
+
+def test_scans_of_air_and_lung_and_small_ones_have_a_value_too() -> None:
+    rng = np.random.default_rng(3)
+    lung = rng.normal(-850, 30, (4, 40, 40))
+    assert estimate_ct_noise(lung) == pytest.approx(30, rel=0.1)
+    assert estimate_ct_noise(rng.normal(40, 30, (3, 6, 5))) == pytest.approx(30, rel=0.3)
+    assert estimate_ct_noise(np.full((4, 40, 40), 40.0)) == 0
+
+
+def test_parts_that_were_masked_out_do_not_count() -> None:
+    rng = np.random.default_rng(3)
+    voxels = np.zeros((8, 80, 80))
+    voxels[:, :40] = rng.normal(40, 30, (8, 40, 80))
+    assert estimate_ct_noise(voxels) == pytest.approx(30, rel=0.1)

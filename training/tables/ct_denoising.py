@@ -1,0 +1,84 @@
+"""Denoising of CT: soft-tissue PSNR, shift of the mean, and error in each class of tissue.
+
+Noise of filtered back-projection, simulated with an acquisition of its own, is added to scans that
+are quieted by averaging 2x2x2 voxels. The model estimates the noise; filters are told it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from MedEnhanceLib import Geometry, Volume, enhance
+from training.ct_data import CLASSES, CtReference, ct_scans, quiet_reference, tissue
+from training.ct_denoising import central_block, physical_noise
+from training.data import FloatArray
+from training.physics.ct_noise import Acquisition
+from training.tables.denoising import DENOISING_FILTERS
+from training.tables.rows import Row, row
+
+LEVELS_HU = (20.0, 40.0)
+BLOCK = (24, 128, 128)
+WINDOW_HU = 400.0
+"""Takes the place of the peak in PSNR: the usual soft-tissue window."""
+ACQUISITION = Acquisition(photons=2e5, electronic=8, kernel="cosine", blur=0.3, mixing=0.05)
+LEAST_NOISE_OVER_REFERENCE = 1.5
+NOISY = "noisy input"
+
+
+def ct_denoising_rows(data: Path, model: str) -> Iterator[Row]:
+    """All measures of each validation scan at each level that its own noise allows."""
+    for scan in ct_scans(data, "validation"):
+        reference = central_block(quiet_reference(scan), BLOCK)
+        noise = physical_noise(reference, [ACQUISITION], np.random.default_rng(11))[0]
+        for level in LEVELS_HU:
+            if level >= LEAST_NOISE_OVER_REFERENCE * reference.noise:
+                yield from _rows(reference, noise * np.float32(level), level, model, scan.spacing)
+
+
+def _rows(
+    reference: CtReference,
+    noise: FloatArray,
+    level: float,
+    model: str,
+    spacing: tuple[float, float, float],
+) -> Iterator[Row]:
+    clean = reference.voxels
+    k, j, i = clean.shape
+    doubled = (2 * spacing[0], 2 * spacing[1], 2 * spacing[2])
+    noisy = Volume(clean + noise, Geometry((i, j, k), doubled), "CT", "HU")
+    ours = enhance(noisy, "denoise", model).output.voxels
+    peers = {NOISY: noisy.voxels}
+    for title, filter_id in DENOISING_FILTERS.items():
+        peers[title] = enhance(noisy, "denoise", filter_id, {"noise": level}).output.voxels
+    best = max(peers, key=lambda title: soft_tissue_psnr(peers[title], clean))
+    condition = f"{level:.0f} HU noise"
+    scores = [soft_tissue_psnr(image, clean) for image in (ours, peers[best], noisy.voxels)]
+    name = "soft-tissue PSNR (dB)"
+    yield row(reference.name, condition, scores[0], best, scores[1], name)
+    name = "soft-tissue gain (dB)"
+    yield row(reference.name, condition, scores[0] - scores[2], best, scores[1] - scores[2], name)
+    shifts = [mean_shift(image, noisy.voxels, clean) for image in (ours, peers[best])]
+    yield row(reference.name, condition, shifts[0], best, shifts[1], "soft-tissue shift (HU)")
+    for kind in CLASSES:
+        errors = [rmse(image, clean, kind) for image in (ours, noisy.voxels)]
+        yield row(reference.name, condition, errors[0], NOISY, errors[1], f"RMSE in {kind} (HU)")
+
+
+def soft_tissue_psnr(image: FloatArray, clean: FloatArray) -> float:
+    """20 log10(400 HU / RMSE) in dB over soft tissue."""
+    return float(20 * np.log10(WINDOW_HU / rmse(image, clean, "soft tissue")))
+
+
+def rmse(image: FloatArray, clean: FloatArray, kind: str) -> float:
+    """Root mean square error in HU over a class of tissue of the reference."""
+    inside = tissue(clean, kind)
+    return float(np.sqrt(np.mean((image[inside] - clean[inside]) ** 2)))
+
+
+def mean_shift(image: FloatArray, noisy: FloatArray, clean: FloatArray) -> float:
+    """How far the mean of soft tissue moved from that of the noisy input, in HU."""
+    inside = tissue(clean, "soft tissue")
+    return float(np.mean(image[inside] - noisy[inside], dtype=np.float64))
