@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,11 @@ import typer
 
 from MedEnhanceLib.cli import choosing
 from MedEnhanceLib.cli.parsing import parse_labels, parse_percentages
-from MedEnhanceLib.cli.scoreboard import Scoreboard
+from MedEnhanceLib.cli.scoreboard import Scoreboard, Shown
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
 
 evaluate = typer.Typer(
     name="evaluate",
@@ -43,6 +45,36 @@ Picture = Annotated[
         rich_help_panel=choosing.FILES,
     ),
 ]
+Markdown = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.md", help="Write the table as Markdown.", rich_help_panel=choosing.FILES
+    ),
+]
+Peers = Annotated[
+    bool,
+    typer.Option(
+        "--peers",
+        help="Add the installed programs of others (DIPY, ANTs, BM4D; pip install "
+        "medenhance[bench], where bm4d is for non-commercial use only). Or name them with "
+        "--model: peer-dipy-nlmeans, peer-ants-denoise, peer-bm4d, peer-atropos.",
+        rich_help_panel=choosing.MODELS,
+    ),
+]
+QuietReference = Annotated[
+    str,
+    typer.Option(
+        help="averaging makes each scan quieter (and coarser) first, since its own noise caps what "
+        "can be reached; thick slices are averaged within the slice only. none takes it as it is, "
+        "as is right for phantoms."
+    ),
+]
+Crop = Annotated[
+    int | None,
+    typer.Option(
+        min=16, metavar="VOXELS", help="Only the middle, at most so many voxels along each axis."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of the noise; the same seed makes the same noise.")]
 Repeats = Annotated[
     int,
@@ -54,22 +86,24 @@ Repeats = Annotated[
 def evaluate_denoise(
     volumes: Volumes,
     noise: Annotated[
-        str, typer.Option(metavar="P,P,...", help="Rician noise to add, in percent of the peak.")
-    ] = "3,5,9",
-    quiet_reference: Annotated[
         str,
         typer.Option(
-            help="averaging makes each scan quieter (and coarser) first, since its own noise caps "
-            "what can be reached; none takes it as it is, as is right for phantoms."
+            metavar="P,P,...",
+            help="Noise to add, in percent of the peak: Rician; for CT Gaussian, correlated within "
+            "the slice, and the peak is 2000 HU.",
         ),
-    ] = "none",
+    ] = "3,5,9",
+    quiet_reference: QuietReference = "none",
+    crop: Crop = None,
     true_noise: Annotated[
         bool,
         typer.Option(
-            "--true-noise", help="Tell trained models the noise level too; filters always know it."
+            "--true-noise",
+            help="Tell trained models the noise level too; filters and peers always know it.",
         ),
     ] = False,
     model: ModelIds = None,
+    peers: Peers = False,
     models: choosing.ModelFolders = None,
     trust: choosing.Trusted = None,
     device: choosing.Device = "auto",
@@ -78,33 +112,35 @@ def evaluate_denoise(
     seed: Seed = 0,
     picture: Picture = None,
     report: choosing.Report = None,
+    markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
     """Add noise to clean volumes, remove it, and compare with what was there.
 
-    PSNR and SSIM are taken over the foreground (brighter than 10/255 of the peak, which is the
-    99.9th percentile); sharpness is the gradient at the clean volume's edges, in percent of the
-    clean volume's own; core-s are processor seconds of a whole run, without imports.
+    PSNR, SSIM and RMSE are taken over the foreground (brighter than 10/255 of the peak, which is
+    the 99.9th percentile; in CT all but air); sharpness is the gradient at the clean volume's
+    edges, in percent of the clean volume's own; core-s are processor seconds of a whole run,
+    without imports. CT also has errors in HU for each kind of tissue, and the shift of soft
+    tissue's mean.
 
     \b
     - `medenhance evaluate denoise phantom.nii.gz --noise 3,9 --picture compare.png`
     - `medenhance evaluate denoise scan.nii.gz --quiet-reference averaging --json`
+    - `medenhance evaluate denoise scan.nii.gz --crop 64 --model mr-denoise-residual --peers`
     """
     percents = parse_percentages(noise, "noise")
     options = DenoiseOptions(device=device, precision=precision)
-    if quiet_reference not in ("none", "averaging"):
-        raise OptionsError(
-            f"The way to quiet the reference '{quiet_reference}' is unknown; choose averaging or "
-            "none."
-        )
-    board = Scoreboard(Task.DENOISE, volumes, picture, report, as_json)
-    board.open_methods(model, models, trust)
+    quieting = _quieting(quiet_reference)
+    board = Scoreboard(Task.DENOISE, volumes, Shown(picture, report, markdown, as_json))
+    board.open_methods(model, models, trust, peers)
     from MedEnhanceLib.evaluation import denoising, drawing
-    from MedEnhanceLib.evaluation.subjects import averaged, read_subjects
+    from MedEnhanceLib.evaluation.subjects import References, read_subjects
 
-    subjects = read_subjects(volumes, averaged if quiet_reference == "averaging" else None)
+    references = References(read_subjects(volumes, quieting, crop))
+    kinds: dict[str, str] = {}
     with board.telling() as told:
-        for case in (denoising.noisy_case(s, p, seed) for s in subjects for p in percents):
+        for case in (denoising.noisy_case(s, p, seed) for s in references for p in percents):
+            kinds[case.subject] = case.kind
             rows, results = denoising.evaluate_case(
                 case,
                 board.methods_for(case.noisy),
@@ -115,8 +151,13 @@ def evaluate_denoise(
             )
             board.add(rows, partial(drawing.draw_denoising, case, rows, results))
     board.finish(
+        [f"Noise added: {kind}, seed {seed}." for kind in dict.fromkeys(kinds.values())]
+        + [references.told(quiet_reference), _told_of_noise(true_noise)],
         noise_percent=percents,
+        noise_kind=kinds,
         quiet_reference=quiet_reference,
+        reference_noise_percent=references.noise_percent,
+        crop=crop,
         true_noise_for_models=true_noise,
         seed=seed,
         repeats=repeats,
@@ -134,8 +175,12 @@ def evaluate_super_resolution(
     ] = "gaussian",
     noise: Annotated[
         float,
-        typer.Option(metavar="P", help="Rician noise in the thick slices, percent of the peak."),
+        typer.Option(
+            metavar="P", help="Noise in the thick slices, in percent of the peak; as for denoise."
+        ),
     ] = 0.0,
+    quiet_reference: QuietReference = "none",
+    crop: Crop = None,
     model: ModelIds = None,
     models: choosing.ModelFolders = None,
     trust: choosing.Trusted = None,
@@ -145,12 +190,14 @@ def evaluate_super_resolution(
     seed: Seed = 0,
     picture: Picture = None,
     report: choosing.Report = None,
+    markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
     """Make slices thicker, refine them, and compare with the thin ones.
 
     The profile matters by several dB, so it is stated in the table. Metrics as in
-    `medenhance evaluate denoise`.
+    `medenhance evaluate denoise`; misfit is what is left, in percent of the peak, between the
+    thick slices and the output made thick again.
 
     \b
     - `medenhance evaluate super-resolution head.nii.gz --factor 2 --profile gaussian`
@@ -159,21 +206,32 @@ def evaluate_super_resolution(
     from MedEnhanceLib.evaluation.acquiring import Acquisition
 
     acquisition = Acquisition(factor, axis, profile, noise, seed)
+    quieting = _quieting(quiet_reference)
     options = SuperResolutionOptions(device=device, precision=precision)
-    board = Scoreboard(Task.SUPER_RESOLUTION, volumes, picture, report, as_json)
+    board = Scoreboard(Task.SUPER_RESOLUTION, volumes, Shown(picture, report, markdown, as_json))
     board.open_methods(model, models, trust)
     from MedEnhanceLib.evaluation import drawing, super_resolution
     from MedEnhanceLib.evaluation.acquiring import thick_case
-    from MedEnhanceLib.evaluation.subjects import read_subjects
+    from MedEnhanceLib.evaluation.subjects import References, read_subjects
 
+    references = References(read_subjects(volumes, quieting, crop))
     with board.telling() as told:
-        for case in (thick_case(s, acquisition) for s in read_subjects(volumes)):
+        for case in (thick_case(s, acquisition) for s in references):
             rows, results = super_resolution.evaluate_case(
                 case, board.methods_for(case.thick), options, repeats=repeats, told=told
             )
             board.add(rows, partial(drawing.draw_super_resolution, case, rows, results))
     board.finish(
-        factor=factor, axis=axis, profile=profile, noise_percent=noise, seed=seed, repeats=repeats
+        [f"Thick slices: {acquisition}, seed {seed}.", references.told(quiet_reference)],
+        factor=factor,
+        axis=axis,
+        profile=profile,
+        noise_percent=noise,
+        quiet_reference=quiet_reference,
+        reference_noise_percent=references.noise_percent,
+        crop=crop,
+        seed=seed,
+        repeats=repeats,
     )
 
 
@@ -186,16 +244,26 @@ def evaluate_segment(
             metavar="LABELS", help="Reference labels; once for each image, in the same order."
         ),
     ],
+    brain_mask: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MASK",
+            help="Where the brain is, for peer-atropos; once for each image. By default where the "
+            "reference has labels.",
+        ),
+    ] = None,
     labels: Annotated[
         str | None, typer.Option(metavar="1,2,...", help="Only these structures.")
     ] = None,
     model: ModelIds = None,
+    peers: Peers = False,
     models: choosing.ModelFolders = None,
     trust: choosing.Trusted = None,
     device: choosing.Device = "auto",
     precision: choosing.Precision = "auto",
     picture: Picture = None,
     report: choosing.Report = None,
+    markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
     """Segment, and compare with reference labels.
@@ -212,19 +280,47 @@ def evaluate_segment(
             f"There are {len(images)} images but {len(reference)} reference labels; give one "
             "--reference for each image, in the same order."
         )
+    masks = brain_mask or reference
+    if len(masks) != len(images):
+        raise OptionsError(
+            f"There are {len(images)} images but {len(masks)} brain masks; give one --brain-mask "
+            "for each image, in the same order."
+        )
     wanted = parse_labels(labels)
     options = SegmentOptions(device=device, precision=precision, labels=wanted)
-    board = Scoreboard(Task.SEGMENT, [*images, *reference], picture, report, as_json)
-    board.open_methods(model, models, trust)
+    board = Scoreboard(
+        Task.SEGMENT,
+        [*images, *reference, *(brain_mask or ())],
+        Shown(picture, report, markdown, as_json),
+    )
+    board.open_methods(model, models, trust, peers)
     from MedEnhanceLib.evaluation import drawing, segmentation
+    from MedEnhanceLib.evaluation.peers import told_the_brain
     from MedEnhanceLib.evaluation.subjects import read_subjects
     from MedEnhanceLib.io import read_labelmap
 
     with board.telling() as told:
-        for subject, path in zip(read_subjects(images), reference, strict=True):
+        for subject, path, place in zip(read_subjects(images), reference, masks, strict=True):
             truth = segmentation.only(read_labelmap(path), wanted)
-            rows, results = segmentation.evaluate_case(
-                subject, truth, board.methods_for(subject.volume), options, told
-            )
+            brain = segmentation.brain_of(subject, read_labelmap(place))
+            methods = [told_the_brain(m, brain) for m in board.methods_for(subject.volume)]
+            rows, results = segmentation.evaluate_case(subject, truth, methods, options, told)
             board.add(rows, partial(drawing.draw_segmentation, subject, truth, rows, results))
     board.finish(labels=wanted)
+
+
+def _quieting(name: str) -> Callable[[Volume], Volume] | None:
+    """What makes a reference quieter."""
+    if name not in ("none", "averaging"):
+        raise OptionsError(
+            f"The way to quiet the reference '{name}' is unknown; choose averaging or none."
+        )
+    from MedEnhanceLib.evaluation.subjects import averaged
+
+    return averaged if name == "averaging" else None
+
+
+def _told_of_noise(models_too: bool) -> str:
+    if models_too:
+        return "Every method was told the true noise level."
+    return "Filters and peers were told the true noise level; trained models estimated it."

@@ -19,6 +19,8 @@ from MedEnhanceLib.volume import LabelMap, Volume
 # A dictionary becomes JSON; bytes are written as they are.
 Content = Volume | LabelMap | dict[str, Any] | bytes
 IMAGE, SEGMENTATION, REPORT, PICTURE = "image", "segmentation", "report", "picture"
+MARKDOWN = "table"
+ENDINGS = {REPORT: ".json", PICTURE: ".png", MARKDOWN: ".md"}
 
 
 def check_outputs(kinds: Mapping[Path, str], inputs: list[Path]) -> None:
@@ -70,8 +72,8 @@ def _plain(data: Any) -> Any:
 def _check_name(path: Path, kind: str) -> None:
     if path.is_dir():
         raise FileError(f"'{path}' is a folder; give the name of a file in it.")
-    if kind in (REPORT, PICTURE):
-        wanted = ".json" if kind == REPORT else ".png"
+    if kind in ENDINGS:
+        wanted = ENDINGS[kind]
         if path.suffix.lower() != wanted:
             raise FileError(f"The {kind} '{path.name}' must be named *{wanted}; rename it.")
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from MedEnhanceLib import __version__
 from MedEnhanceLib.cli import choosing
 from MedEnhanceLib.cli.failing import say
 from MedEnhanceLib.cli.outputs import (
+    MARKDOWN,
     PICTURE,
     REPORT,
     Content,
@@ -33,47 +35,83 @@ if TYPE_CHECKING:
 COLUMNS = {
     "psnr_db": ("PSNR dB", 4),
     "ssim": ("SSIM", 4),
-    "sharpness_percent": ("sharpness %", 3),
+    "sharpness_percent": ("sharp %", 3),
+    "rmse": ("RMSE", 3),
+    "rmse_hu_soft": ("soft HU", 3),
+    "rmse_hu_lung": ("lung HU", 3),
+    "rmse_hu_bone": ("bone HU", 3),
+    "rmse_hu_air": ("air HU", 3),
+    "shift_hu_soft": ("soft shift", 2),
+    "consistency_percent": ("misfit %", 3),
     "dice": ("Dice", 4),
     "iou": ("IoU", 4),
     "hd95_mm": ("HD95 mm", 3),
     "volume_error_percent": ("volume error %", 3),
     "core_seconds": ("core-s", 3),
+    "core_us_per_voxel": ("core-us/voxel", 3),
     "peak_mb": ("peak MB", 3),
 }
+
+
+MARK = " *"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where the results go: files, when named, and standard output as JSON or as a table."""
+
+    picture: Path | None = None
+    report: Path | None = None
+    markdown: Path | None = None
+    as_json: bool = False
 
 
 class Scoreboard:
     """Collects the rows of one evaluation, and shows them at its end."""
 
-    def __init__(
-        self,
-        task: Task,
-        inputs: list[Path],
-        picture: Path | None,
-        report: Path | None,
-        as_json: bool,
-    ) -> None:
-        self.task, self.as_json = task, as_json
-        self.picture, self.report = picture, report
+    def __init__(self, task: Task, inputs: list[Path], shown: Shown) -> None:
+        self.task, self.shown = task, shown
         self.rows: list[Row] = []
         self.drawing: bytes | None = None
-        check_distinct([picture, report])
-        kinds = {picture: PICTURE, report: REPORT}
+        kinds = {shown.picture: PICTURE, shown.report: REPORT, shown.markdown: MARKDOWN}
+        check_distinct(list(kinds))
         check_outputs({path: kind for path, kind in kinds.items() if path}, inputs)
 
     def open_methods(
-        self, ids: list[str] | None, folders: list[Path] | None, trusted: list[str] | None
+        self,
+        ids: list[str] | None,
+        folders: list[Path] | None,
+        trusted: list[str] | None,
+        peers: bool = False,
     ) -> None:
-        """Find the methods to compare, and load what they run on."""
+        """Find the methods to compare, and load what they run on.
+
+        Args:
+            ids: of models, filters and peers; None for all models and filters.
+            peers: all installed peers too.
+        """
+        from MedEnhanceLib.evaluation.costs import import_engine
         from MedEnhanceLib.evaluation.methods import methods_of
+        from MedEnhanceLib.evaluation.peers import PREFIX, peers_of
 
         self.named = bool(ids)
+        ours = None if not ids else [name for name in ids if not name.startswith(PREFIX)]
+        others = [name for name in ids or () if name.startswith(PREFIX)]
+        others += self._installed_peers() if peers else []
         catalog = choosing.open_catalog(folders, trusted)
-        self.methods = methods_of(catalog, self.task, ids or ())
-        from MedEnhanceLib.evaluation.costs import import_engine
-
+        self.methods = methods_of(catalog, self.task, ours)
+        self.methods += peers_of(self.task, list(dict.fromkeys(others)))
         self.import_seconds = import_engine()
+
+    def _installed_peers(self) -> list[str]:
+        from MedEnhanceLib.evaluation.peers import peer_ids
+
+        if missing := peer_ids(self.task, installed=False):
+            say(
+                f"warning: {', '.join(missing)} left out, as pip install medenhance[bench] has "
+                "not been run."
+            )
+        return peer_ids(self.task)
 
     def methods_for(self, volume: Volume) -> list[Method]:
         """The methods named, or all that do not refuse the volume."""
@@ -100,23 +138,41 @@ class Scoreboard:
     def add(self, rows: Sequence[Row], draw: Callable[[], bytes]) -> None:
         """Take in the rows of one case; the first case is drawn."""
         self.rows += rows
-        if self.picture and self.drawing is None:
+        if self.shown.picture and self.drawing is None:
             self.drawing = draw()
 
-    def finish(self, **settings: Any) -> None:
-        """Print and write everything."""
+    def finish(self, notes: Sequence[str] = (), **settings: Any) -> None:
+        """Print and write everything.
+
+        Args:
+            notes: how it was measured, in sentences, below the table.
+            settings: for JSON.
+        """
+        notes = [*notes, *self._footnotes()]
         files: dict[Path, Content] = {}
         found = self._found(settings)
-        if self.picture and self.drawing:
-            files[self.picture] = self.drawing
-        if self.report:
-            files[self.report] = found
+        if self.shown.picture and self.drawing:
+            files[self.shown.picture] = self.drawing
+        if self.shown.report:
+            files[self.shown.report] = found
+        if self.shown.markdown:
+            files[self.shown.markdown] = markdown_text(self._title, self.rows, notes).encode()
         write_all(files)
-        if self.as_json:
+        if self.shown.as_json:
             print(json_text(found), end="")
         else:
-            print_rows(f"{self.task}, measured", self.rows)
-            print(f"Imports, not counted above: {self.import_seconds:.1f} core-s.")
+            print_rows(self._title, self.rows)
+            print("\n".join(notes))
+
+    @property
+    def _title(self) -> str:
+        return f"{self.task}, measured"
+
+    def _footnotes(self) -> list[str]:
+        """What the marks in the table mean, and what was not counted."""
+        limits = dict.fromkeys(row.note for row in self.rows if row.note)
+        marked = [f"{MARK.strip()} {note}." for note in limits]
+        return [*marked, f"Imports, not counted above: {self.import_seconds:.1f} core-s."]
 
     def _found(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -131,20 +187,31 @@ class Scoreboard:
         }
 
 
+def markdown_text(title: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
+    """The same table as Markdown, with the notes below."""
+    header, cells = table_of(rows)
+    lines = [header, ("---",) * len(header), *cells]
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([f"## {title}", "", *table, "", *[f"* {note}" for note in notes], ""])
+
+
 def print_rows(title: str, rows: Sequence[Row]) -> None:
     """A table of the metrics that the rows have."""
+    header, cells = table_of(rows)
+    print_table(title, header, cells, text_columns=3)
+
+
+def table_of(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Titles of the columns that the rows have values for, and the cells."""
     used = [name for name in COLUMNS if any(row.values.get(name) is not None for row in rows)]
-    print_table(
-        title,
-        ("volume", "condition", "method", *[COLUMNS[name][0] for name in used]),
-        [
-            (
-                row.subject,
-                row.condition,
-                row.method,
-                *[number_text(row.values.get(name), COLUMNS[name][1]) for name in used],
-            )
-            for row in rows
-        ],
-        text_columns=3,
-    )
+    header = ("volume", "condition", "method", *[COLUMNS[name][0] for name in used])
+    cells = [
+        (
+            row.subject,
+            row.condition + (MARK if row.note else ""),
+            row.method,
+            *[number_text(row.values.get(name), COLUMNS[name][1]) for name in used],
+        )
+        for row in rows
+    ]
+    return header, cells

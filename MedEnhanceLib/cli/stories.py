@@ -12,7 +12,7 @@ from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.cli.outputs import Content
 from MedEnhanceLib.enhancement import enhance
 from MedEnhanceLib.evaluation import denoising, segmentation, super_resolution
-from MedEnhanceLib.evaluation.acquiring import ThickCase
+from MedEnhanceLib.evaluation.acquiring import Acquisition, ThickCase
 from MedEnhanceLib.evaluation.drawing import with_colours
 from MedEnhanceLib.evaluation.methods import Row, methods_of
 from MedEnhanceLib.evaluation.subjects import Subject
@@ -73,7 +73,7 @@ def tell_denoising(catalog: Catalog, device: str, progress: ProgressCallback | N
     model = catalog.best(Task.DENOISE, scan)
     options = DenoiseOptions(device=device)
     result = enhance(scan, Task.DENOISE, model.id, options, catalog=catalog, progress=progress)
-    case = denoising.noisy_case(Subject("mr_head_t1", scan), ADDED_NOISE_PERCENT, SEED)
+    case = denoising.noisy_case(Subject.of("mr_head_t1", scan), ADDED_NOISE_PERCENT, SEED)
     methods = methods_of(catalog, Task.DENOISE, _with_others(model, OTHER_DENOISERS))
     rows, results = denoising.evaluate_case(
         case, methods, options, told=_phase(progress, "Comparing with filters")
@@ -139,9 +139,8 @@ def tell_super_resolution(
     thick = read_volume(sample_folder() / "mr_head_t1_thick.nii.gz")
     thin = read_volume(sample_folder() / "mr_head_t1.nii.gz")
     model = catalog.best(Task.SUPER_RESOLUTION, thick)
-    case = ThickCase(
-        "mr_head_t1_thick", thin, thick, "2x along z, pairs averaged", robust_peak(thin.voxels)
-    )
+    pairs_averaged = Acquisition(2, "z", "box")
+    case = ThickCase("mr_head_t1_thick", thin, thick, pairs_averaged, robust_peak(thin.voxels))
     methods = methods_of(catalog, Task.SUPER_RESOLUTION, _with_others(model, ("filter-bspline",)))
     rows, results = super_resolution.evaluate_case(
         case,
@@ -194,7 +193,7 @@ def tell_segmentation(catalog: Catalog, device: str, progress: ProgressCallback 
     model = catalog.best(Task.SEGMENT, image)
     others = ("filter-otsu", "filter-gaussian-mixture")
     methods = methods_of(catalog, Task.SEGMENT, _with_others(model, others))
-    subject = Subject("hippocampus_t1", image)
+    subject = Subject.of("hippocampus_t1", image)
     rows, results = segmentation.evaluate_case(
         subject, reference, methods, SegmentOptions(device=device), _phase(progress, "Segmenting")
     )

@@ -7,10 +7,10 @@ from typing import cast
 
 import numpy as np
 
-from MedEnhanceLib.acquisition import Profile, add_rician_noise, thick_slices
+from MedEnhanceLib.acquisition import Profile, add_ct_noise, add_rician_noise, thick_slices
 from MedEnhanceLib.errors import OptionsError, VolumeError
+from MedEnhanceLib.evaluation.scoring import is_ct
 from MedEnhanceLib.evaluation.subjects import Subject
-from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.volume import Volume
 
 AXES = "xyz"
@@ -24,7 +24,8 @@ class Acquisition:
         factor: thickness in voxels.
         axis: x, y or z of the volume.
         profile: "gaussian" (full width at half maximum one thickness) or "box".
-        noise_percent: Rician noise added to the thick slices, in percent of the peak.
+        noise_percent: noise added to the thick slices, in percent of the peak: Rician, for CT
+            Gaussian and correlated within the slice.
         seed: of that noise.
     """
 
@@ -47,6 +48,11 @@ class Acquisition:
         return f"{self.factor}x along {self.axis}, {self.profile}{noise}"
 
     @property
+    def array_axis(self) -> int:
+        """The same axis of an array (k, j, i)."""
+        return 2 - AXES.index(self.axis)
+
+    @property
     def factors(self) -> tuple[float, float, float]:
         """For `SuperResolutionOptions`."""
         x, y, z = (float(self.factor) if name == self.axis else 1.0 for name in AXES)
@@ -60,14 +66,19 @@ class ThickCase:
     subject: str
     thin: Volume
     thick: Volume
-    condition: str
+    acquisition: Acquisition
     peak: float
+
+    @property
+    def condition(self) -> str:
+        """As in the tables."""
+        return str(self.acquisition)
 
 
 def thick_case(subject: Subject, acquisition: Acquisition) -> ThickCase:
     """The volume, cut to a whole number of thick slices, and its thick slices."""
     volume = subject.volume
-    axis = 2 - AXES.index(acquisition.axis)
+    axis = acquisition.array_axis
     count = volume.voxels.shape[axis] // acquisition.factor
     if count < 2:
         raise VolumeError(
@@ -78,11 +89,14 @@ def thick_case(subject: Subject, acquisition: Acquisition) -> ThickCase:
     voxels = np.ascontiguousarray(np.moveaxis(kept, 0, axis))
     size = voxels.shape[::-1]
     thin = volume.with_voxels(voxels, volume.geometry.cropped((0, 0, 0), size))
-    peak = robust_peak(voxels)
+    peak = subject.peak
     coarse = thick_slices(voxels, axis, acquisition.factor, cast(Profile, acquisition.profile))
     if acquisition.noise_percent:
         rng = np.random.default_rng([acquisition.seed, round(1000 * acquisition.noise_percent)])
         sigma = acquisition.noise_percent / 100 * peak
-        coarse = add_rician_noise(np.maximum(coarse, 0), sigma, rng)
+        if is_ct(thin):
+            coarse = add_ct_noise(coarse, sigma, rng)
+        else:
+            coarse = add_rician_noise(np.maximum(coarse, 0), sigma, rng)
     thick = volume.with_voxels(coarse, thin.geometry.resized(coarse.shape[::-1]))
-    return ThickCase(subject.name, thin, thick, str(acquisition), peak)
+    return ThickCase(subject.name, thin, thick, acquisition, peak)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ class Cost:
     """Of one run.
 
     Attributes:
-        core_seconds: processor time of all threads, which hardly depends on what else runs.
+        core_seconds: processor time of all threads, those of native libraries too, and of child
+            processes that have ended; it hardly depends on what else runs.
         peak_mb: most memory held above what was held at the start; None where the system does
             not tell (it does on Linux).
     """
@@ -35,11 +37,17 @@ class Cost:
 def measured(run: Callable[[], T]) -> tuple[T, Cost]:
     """The result of ``run`` and what it cost."""
     held = _reset_peak()
-    started = time.process_time()
+    started = core_seconds()
     result = run()
-    seconds = time.process_time() - started
+    seconds = core_seconds() - started
     peak = _status_mb("VmHWM")
     return result, Cost(seconds, None if held is None or peak is None else max(0.0, peak - held))
+
+
+def core_seconds() -> float:
+    """Processor time that this process and its ended children have used so far."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
 
 
 def import_engine() -> float:

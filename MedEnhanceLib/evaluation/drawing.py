@@ -39,7 +39,7 @@ def draw_denoising(case: NoisyCase, rows: Sequence[Row], results: Results) -> by
         Shown(name, voxels, case.clean.geometry, _quality(rows, name))
         for name, voxels in images.items()
     ]
-    note = f"{case.subject}, Rician noise of {case.percent:g} % of the peak added"
+    note = f"{case.subject}, {case.kind} noise of {case.percent:g} % of the peak added"
     return comparison_sheet("Denoising", note, case.clean, shown, View(), WIDTH)
 
 

@@ -23,7 +23,7 @@ class Method:
     Attributes:
         id: as in the catalogue, or of a program of others.
         run: takes the volume and the task's options.
-        model: its entry in the catalogue; None for programs of others.
+        model: its entry in the catalogue; None for programs of others (`peers`).
     """
 
     id: str
@@ -45,25 +45,27 @@ class Row:
         condition: what was done to it, or which structure is looked at.
         method: id of the method; "input" for the worsened volume itself.
         values: by name of the metric.
+        note: what limits the comparison, "" for nothing.
     """
 
     subject: str
     condition: str
     method: str
     values: dict[str, float | None] = field(default_factory=dict)
+    note: str = ""
 
     def plus(self, **values: float | None) -> Row:
         """With further values."""
         return replace(self, values={**self.values, **values})
 
 
-def methods_of(catalog: Catalog, task: Task, ids: Sequence[str]) -> list[Method]:
-    """The methods named; every model and filter of the task when none is.
+def methods_of(catalog: Catalog, task: Task, ids: Sequence[str] | None) -> list[Method]:
+    """The models and filters named; all of the task for None.
 
     Raises:
         MedEnhanceError: when one is unknown or for another task.
     """
-    models = [catalog.find(name) for name in ids] or list(catalog.models(task))
+    models = catalog.models(task) if ids is None else [catalog.find(name) for name in ids]
     for model in models:
         if model.task is not task:
             raise OptionsError(f"The model '{model.id}' is for {model.task}, not for {task}.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
+from MedEnhanceLib.evaluation.scoring import cheaper
 from MedEnhanceLib.evaluation.subjects import Subject
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.quality.segmentation_metrics import dice, hd95, iou, volume_error_percent
@@ -30,6 +31,13 @@ def check_pair(subject: Subject, reference: LabelMap) -> None:
             f"The reference labels of '{subject.name}' ({reference.geometry.size} voxels) are not "
             f"on the image's grid ({image.geometry.size} voxels); resample them onto it first."
         )
+
+
+def brain_of(subject: Subject, mask: LabelMap) -> NDArray[np.bool_]:
+    """Where the mask has any label; raises `VolumeError` on another grid."""
+    check_pair(subject, mask)
+    inside: NDArray[np.bool_] = mask.voxels > 0
+    return inside
 
 
 def only(reference: LabelMap, values: Sequence[int] | None) -> LabelMap:
@@ -56,7 +64,7 @@ def evaluate_case(
         result, cost = measured(partial(method.run, subject.volume, options))
         results[method.id] = result
         found = score(subject.name, method.id, reference, result.labelmap, method.is_trained)
-        found[-1] = found[-1].plus(core_seconds=cost.core_seconds, peak_mb=cost.peak_mb)
+        found[-1] = cheaper(found[-1], cost.core_seconds, cost.peak_mb, reference.voxels.size)
         rows += found
     return rows, results
 

@@ -11,42 +11,104 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.assessment import check_volume
+from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.evaluation.scoring import is_ct, peak_of
 from MedEnhanceLib.io import read_volume
+from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.volume import Volume
 
 BLOCK = 2
 FEWEST_VOXELS = 16
+MULTIPLE = 4
+# Slices this many times as thick as the finest voxels are not averaged with their neighbours.
+THICK = 1.5
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A volume that counts as clean, and what to call it."""
+    """A volume that counts as clean, and what to call it.
+
+    Attributes:
+        peak: P of the whole volume, of which this may be a part.
+        own_noise: standard deviation of the volume's own noise, in its unit.
+    """
 
     name: str
     volume: Volume
+    peak: float
+    own_noise: float = 0.0
+
+    @classmethod
+    def of(cls, name: str, volume: Volume, edge: int | None = None) -> Subject:
+        """With its peak and own noise measured; cut to its middle when an ``edge`` is given."""
+        part = middle(volume, edge) if edge else volume
+        noise = estimate_ct_noise(part.voxels) if is_ct(volume) else estimate_noise(part.voxels)
+        return cls(name, part, peak_of(volume), noise)
+
+    @property
+    def own_noise_percent(self) -> float:
+        """In percent of the peak."""
+        return 100 * self.own_noise / self.peak
 
 
 def read_subjects(
-    paths: Iterable[Path], quieted: Callable[[Volume], Volume] | None = None
+    paths: Iterable[Path],
+    quieted: Callable[[Volume], Volume] | None = None,
+    edge: int | None = None,
 ) -> Iterator[Subject]:
-    """The volumes, one after the other, each named by its file."""
+    """The volumes, one after the other, each named by its file.
+
+    Args:
+        quieted: what makes a volume less noisy first.
+        edge: only the middle, at most this many voxels along each axis.
+    """
     for path in paths:
         volume = read_volume(path)
         check_volume(volume)
-        yield Subject(path.name, quieted(volume) if quieted else volume)
+        yield Subject.of(path.name, quieted(volume) if quieted else volume, edge)
+
+
+class References:
+    """Gives the subjects one after the other, and remembers how noisy they are themselves."""
+
+    def __init__(self, subjects: Iterable[Subject]) -> None:
+        self.subjects = subjects
+        self.noise_percent: dict[str, float] = {}
+
+    def __iter__(self) -> Iterator[Subject]:
+        for subject in self.subjects:
+            self.noise_percent[subject.name] = subject.own_noise_percent
+            yield subject
+
+    def told(self, quieting: str) -> str:
+        """A sentence for the reader of the table."""
+        noise = ", ".join(f"{name} {level:.2g} %" for name, level in self.noise_percent.items())
+        made = " after averaging of neighbours" if quieting == "averaging" else ""
+        return f"The references' own noise{made}, in percent of the peak: {noise}."
+
+
+def middle(volume: Volume, edge: int) -> Volume:
+    """The middle, at most ``edge`` voxels and a multiple of four along each axis."""
+    size = [min(n // MULTIPLE * MULTIPLE or n, edge) for n in volume.voxels.shape]
+    starts = [(n - s) // 2 for n, s in zip(volume.voxels.shape, size, strict=True)]
+    window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
+    k, j, i = starts
+    geometry = volume.geometry.cropped((i, j, k), (size[2], size[1], size[0]))
+    return volume.with_voxels(np.ascontiguousarray(volume.voxels[window]), geometry)
 
 
 def averaged(volume: Volume) -> Volume:
     """The mean of blocks of 2 x 2 x 2 voxels: an eighth as many voxels, at twice the spacing.
 
     A real scan is a noisy reference, and its own noise caps what any method can reach. The mean
-    of eight voxels has about a third (1 / sqrt 8) of the noise. Axes of fewer than 16 voxels
-    are left as they are.
+    of eight voxels has about a third (1 / sqrt 8) of the noise. Thick slices are averaged within
+    the slice only, and axes of fewer than 16 voxels are left as they are.
     """
     voxels: NDArray[Any] = volume.voxels.astype(np.float32)
+    spacing = volume.geometry.spacing[::-1]
     for axis in range(3):
-        if voxels.shape[axis] < FEWEST_VOXELS:
+        if voxels.shape[axis] < FEWEST_VOXELS or spacing[axis] > THICK * min(spacing):
             continue
         even = voxels.shape[axis] // BLOCK * BLOCK
         lines = np.moveaxis(voxels, axis, 0)[:even]

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.acquisition import Profile, thick_slices
 from MedEnhanceLib.evaluation.acquiring import ThickCase
 from MedEnhanceLib.evaluation.costs import measured
-from MedEnhanceLib.evaluation.denoising import cheaper
 from MedEnhanceLib.evaluation.methods import Method, Row
+from MedEnhanceLib.evaluation.scoring import Scorer, cheaper
 from MedEnhanceLib.options import SuperResolutionOptions
-from MedEnhanceLib.quality.metrics import foreground, psnr, ssim
-from MedEnhanceLib.quality.sharpness import edge_mask, edge_sharpness, gradient_magnitude
+from MedEnhanceLib.quality.metrics import rmse
 from MedEnhanceLib.result import Result
 
 Told = Callable[[str], None]
@@ -41,20 +42,25 @@ def evaluate_case(
             if turn == 0:
                 results[method.id] = result
                 rows[method.id] = score(case, method.id, result.volume.voxels)
-            rows[method.id] = cheaper(rows[method.id], cost.core_seconds, cost.peak_mb)
+            size = case.thin.voxels.size
+            rows[method.id] = cheaper(rows[method.id], cost.core_seconds, cost.peak_mb, size)
     return list(rows.values()), results
 
 
 def score(case: ThickCase, method: str, voxels: NDArray[np.float32]) -> Row:
-    """How close the refined voxels are to the thin slices."""
-    reference = case.thin.voxels.astype(np.float32)
-    inside = foreground(reference, case.peak)
-    edges = edge_mask(gradient_magnitude(reference, case.thin.geometry))
-    true_sharpness = edge_sharpness(reference, case.thin.geometry, edges)
-    sharpness = edge_sharpness(voxels, case.thin.geometry, edges)
-    values: dict[str, float | None] = {
-        "psnr_db": psnr(reference, voxels, case.peak, inside),
-        "ssim": ssim(reference, voxels, case.peak, inside),
-        "sharpness_percent": 100 * sharpness / true_sharpness if true_sharpness else None,
-    }
+    """How close the refined voxels are to the thin slices, and to what was acquired."""
+    values = Scorer(case.thin, case.peak).values(voxels)
+    values["consistency_percent"] = 100 * inconsistency(case, voxels) / case.peak
     return Row(case.subject, case.condition, method, values)
+
+
+def inconsistency(case: ThickCase, voxels: NDArray[np.float32]) -> float:
+    """Root mean square difference between the input and the output made thick again.
+
+    With noise in the thick slices, a method that does not copy it leaves that much.
+    """
+    acquisition = case.acquisition
+    again = thick_slices(
+        voxels, acquisition.array_axis, acquisition.factor, cast(Profile, acquisition.profile)
+    )
+    return rmse(case.thick.voxels, again)

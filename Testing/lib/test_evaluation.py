@@ -17,6 +17,7 @@ from MedEnhanceLib.evaluation import denoising, segmentation, super_resolution
 from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
 from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row, methods_of, suited
+from MedEnhanceLib.evaluation.scoring import cheaper
 from MedEnhanceLib.evaluation.subjects import Subject, averaged
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
@@ -54,16 +55,16 @@ def _fixed(name: str, voxels: np.ndarray) -> Method:
 class TestDenoising:
     def test_the_noise_is_that_stated_and_always_the_same(self) -> None:
         flat = Volume(np.full((30, 30, 30), 1000.0, np.float32), Geometry((30, 30, 30)))
-        first = denoising.noisy_case(Subject("flat", flat), 5, seed=0)
-        again = denoising.noisy_case(Subject("flat", flat), 5, seed=0)
-        other = denoising.noisy_case(Subject("flat", flat), 5, seed=1)
+        first = denoising.noisy_case(Subject("flat", flat, 1000.0), 5, seed=0)
+        again = denoising.noisy_case(Subject("flat", flat, 1000.0), 5, seed=0)
+        other = denoising.noisy_case(Subject("flat", flat, 1000.0), 5, seed=1)
         np.testing.assert_array_equal(first.noisy.voxels, again.noisy.voxels)
         assert not np.array_equal(first.noisy.voxels, other.noisy.voxels)
         assert first.sigma == 50
         assert first.noisy.voxels.std() == pytest.approx(50, rel=0.02)
 
     def test_a_perfect_method_is_perfect_and_an_idle_one_is_the_input(self) -> None:
-        case = denoising.noisy_case(Subject("phantom", _phantom()), 9, seed=0)
+        case = denoising.noisy_case(Subject.of("phantom", _phantom()), 9, seed=0)
         methods = [_fixed("perfect", case.clean.voxels), _fixed("idle", case.noisy.voxels)]
         rows, _ = denoising.evaluate_case(case, methods, DenoiseOptions())
         values = {row.method: row.values for row in rows}
@@ -79,7 +80,7 @@ class TestDenoising:
         assert values["input"]["psnr_db"] == pytest.approx(expected)
 
     def test_filters_are_told_the_true_noise_and_models_are_not(self) -> None:
-        case = denoising.noisy_case(Subject("phantom", _phantom()), 5, seed=0)
+        case = denoising.noisy_case(Subject.of("phantom", _phantom()), 5, seed=0)
         told: dict[str, float | None] = {}
 
         class Trained(Method):
@@ -98,7 +99,7 @@ class TestDenoising:
         assert told["mps"] == case.sigma
 
     def test_repeats_take_turns_and_the_least_cost_counts(self) -> None:
-        case = denoising.noisy_case(Subject("phantom", _phantom()), 5, seed=0)
+        case = denoising.noisy_case(Subject.of("phantom", _phantom()), 5, seed=0)
         turns: list[str] = []
 
         def named(name: str) -> Method:
@@ -107,8 +108,9 @@ class TestDenoising:
         denoising.evaluate_case(case, [named("a"), named("b")], DenoiseOptions(), repeats=2)
         assert turns == ["a", "b", "a", "b"]
         row = Row("s", "c", "m", {"core_seconds": 2.0, "peak_mb": 9.0})
-        assert denoising.cheaper(row, 1.0, 5.0).values == {"core_seconds": 1.0, "peak_mb": 5.0}
-        assert denoising.cheaper(row, 3.0, 5.0) is row
+        least = {"core_seconds": 1.0, "core_us_per_voxel": 2.0, "peak_mb": 5.0}
+        assert cheaper(row, 1.0, 5.0, 500_000).values == least
+        assert cheaper(row, 3.0, 5.0, 500_000) is row
 
 
 class TestQuieting:
@@ -135,7 +137,7 @@ class TestSuperResolution:
     @pytest.mark.parametrize(("axis", "array_axis"), [("x", 2), ("y", 1), ("z", 0)])
     def test_the_thick_slices_are_those_stated(self, axis: str, array_axis: int) -> None:
         phantom = _phantom((17, 21, 25))
-        case = thick_case(Subject("phantom", phantom), Acquisition(2, axis, "box"))
+        case = thick_case(Subject.of("phantom", phantom), Acquisition(2, axis, "box"))
         expected = thick_slices(case.thin.voxels, array_axis, 2, "box")
         np.testing.assert_array_equal(case.thick.voxels, expected)
         assert case.thin.voxels.shape[array_axis] == 2 * case.thick.voxels.shape[array_axis]
@@ -144,7 +146,7 @@ class TestSuperResolution:
         )
 
     def test_bspline_is_better_than_nearest_and_noise_is_stated(self, catalog: Catalog) -> None:
-        case = thick_case(Subject("phantom", _phantom()), Acquisition(2, "z", "gaussian"))
+        case = thick_case(Subject.of("phantom", _phantom()), Acquisition(2, "z", "gaussian"))
         rows, results = super_resolution.evaluate_case(
             case, methods_of(catalog, Task.SUPER_RESOLUTION, ["filter-bspline"]),
             SuperResolutionOptions(),
@@ -164,7 +166,7 @@ class TestSuperResolution:
 
     def test_too_few_slices(self) -> None:
         with pytest.raises(VolumeError, match="too few"):
-            thick_case(Subject("flat", _phantom((3, 20, 20))), Acquisition(2))
+            thick_case(Subject.of("flat", _phantom((3, 20, 20))), Acquisition(2))
 
 
 class TestSegmentation:
@@ -192,7 +194,7 @@ class TestSegmentation:
         assert next(r for r in rows if r.condition == "label 2").values["dice"] == 1
 
     def test_another_grid_is_refused(self) -> None:
-        subject = Subject("head", _phantom((16, 20, 26)))
+        subject = Subject.of("head", _phantom((16, 20, 26)))
         with pytest.raises(VolumeError, match=r"'head' \(\(24, 20, 16\) voxels\)"):
             segmentation.evaluate_case(subject, self._map(self.reference), [], SegmentOptions())
 
@@ -203,7 +205,7 @@ class TestSegmentation:
 
 def test_methods_of_a_task(catalog: Catalog) -> None:
     assert [m.id for m in methods_of(catalog, Task.DENOISE, ["filter-median"])] == ["filter-median"]
-    everything = methods_of(catalog, Task.SEGMENT, ())
+    everything = methods_of(catalog, Task.SEGMENT, None)
     assert {m.id for m in everything} >= {"mr-hippocampus-unet", "filter-otsu"}
     with pytest.raises(OptionsError, match="filter-otsu"):
         methods_of(catalog, Task.DENOISE, ["filter-otsu"])
@@ -268,4 +270,4 @@ class TestCommand:
 
 def test_the_peak_is_that_of_the_clean_volume() -> None:
     phantom = _phantom()
-    assert denoising.noisy_case(Subject("p", phantom), 5, 0).peak == robust_peak(phantom.voxels)
+    assert denoising.noisy_case(Subject.of("p", phantom), 5, 0).peak == robust_peak(phantom.voxels)
