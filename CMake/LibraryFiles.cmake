@@ -20,6 +20,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/cli/scoreboard.py
   MedEnhanceLib/cli/stories.py
   MedEnhanceLib/cli/tables.py
+  MedEnhanceLib/ct_noise.py
   MedEnhanceLib/engine/__init__.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py
@@ -28,9 +29,14 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/memory.py
   MedEnhanceLib/engine/monai_transforms.py
   MedEnhanceLib/engine/networks/__init__.py
+  MedEnhanceLib/engine/networks/ct_denoiser.py
   MedEnhanceLib/engine/networks/denoiser.py
   MedEnhanceLib/engine/networks/folding.py
+  MedEnhanceLib/engine/networks/guided.py
+  MedEnhanceLib/engine/networks/halving.py
+  MedEnhanceLib/engine/networks/refiner.py
   MedEnhanceLib/engine/networks/super_resolver.py
+  MedEnhanceLib/engine/networks/tissue_unet.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py
@@ -40,14 +46,24 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/evaluation/denoising.py
   MedEnhanceLib/evaluation/drawing.py
   MedEnhanceLib/evaluation/methods.py
+  MedEnhanceLib/evaluation/peers/__init__.py
+  MedEnhanceLib/evaluation/peers/ants.py
+  MedEnhanceLib/evaluation/peers/bm4d.py
+  MedEnhanceLib/evaluation/peers/denoisers.py
+  MedEnhanceLib/evaluation/peers/dipy.py
+  MedEnhanceLib/evaluation/peers/packages.py
+  MedEnhanceLib/evaluation/scoring.py
   MedEnhanceLib/evaluation/segmentation.py
   MedEnhanceLib/evaluation/subjects.py
   MedEnhanceLib/evaluation/super_resolution.py
+  MedEnhanceLib/evaluation/variance_stabilisation.py
   MedEnhanceLib/filters/__init__.py
   MedEnhanceLib/filters/denoising.py
   MedEnhanceLib/filters/interpolation.py
   MedEnhanceLib/filters/thresholding.py
+  MedEnhanceLib/finder.py
   MedEnhanceLib/geometry.py
+  MedEnhanceLib/guide.py
   MedEnhanceLib/intensity.py
   MedEnhanceLib/io/__init__.py
   MedEnhanceLib/io/checks.py
@@ -73,6 +89,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/pictures/slices.py
   MedEnhanceLib/provenance.py
   MedEnhanceLib/quality/__init__.py
+  MedEnhanceLib/quality/ct_metrics.py
   MedEnhanceLib/quality/evidence.py
   MedEnhanceLib/quality/metrics.py
   MedEnhanceLib/quality/segmentation_metrics.py
@@ -84,9 +101,13 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/task.py
   MedEnhanceLib/tasks/__init__.py
   MedEnhanceLib/tasks/denoise.py
+  MedEnhanceLib/tasks/finding.py
+  MedEnhanceLib/tasks/labelling.py
   MedEnhanceLib/tasks/network.py
+  MedEnhanceLib/tasks/regions.py
   MedEnhanceLib/tasks/segment.py
   MedEnhanceLib/tasks/super_resolution.py
+  MedEnhanceLib/tasks/tidying.py
   MedEnhanceLib/tiles.py
   MedEnhanceLib/volume.py
   MedEnhanceLib/worker/__init__.py
