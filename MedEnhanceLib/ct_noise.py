@@ -37,12 +37,14 @@ def estimate_ct_noise(voxels: NDArray[Any]) -> float:
     """
     means, variances = _squares(voxels)
     low, high = SOFT_TISSUE_HU
-    soft = (means > low) & (means < high)
+    # Masked-out parts are constant.
+    varied = variances > 0
+    soft = varied & (means > low) & (means < high)
     if soft.sum() < FEWEST_SQUARES:
-        soft = variances > 0
+        soft = varied
     if not soft.any():
         return 0.0
-    flat = _unevenness(means, variances)
+    flat = _unevenness(means)
     share = np.clip(ENOUGH_SQUARES / soft.sum(), FLATTEST_SHARE, 1.0)
     chosen = soft & (flat <= np.quantile(flat[soft], share))
     return float(np.sqrt(np.median(variances[chosen])))
@@ -61,7 +63,7 @@ def _squares(voxels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.floa
     return means, np.square(residual).sum(axis=(2, 4)) / np.float32(max(1, count - 1))
 
 
-def _unevenness(means: NDArray[np.float32], variances: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unevenness(means: NDArray[np.float32]) -> NDArray[np.float32]:
     """How much a square's mean differs from those beside it, in its slice."""
     total = np.zeros(means.shape, np.float32)
     for axis in (1, 2):

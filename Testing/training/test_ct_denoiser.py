@@ -48,13 +48,14 @@ def test_means_stay_within_the_slice(count: int, step: int) -> None:
 
 def test_weighted_mean_takes_each_tap_from_its_place() -> None:
     """All weight on one tap must give what lies at its offset in its image."""
-    image = torch.rand(1, 1, 8, 24, 24)
+    image = torch.rand(1, 1, 8, 16, 16)
     sources = smoothed(image)
     inner = (..., slice(3, -3), slice(4, -4), slice(4, -4))
     taps = [(name, offset) for name, offsets in TAPS for offset in offsets]
     assert len(taps) == TAP_COUNT
-    for tap, (name, offset) in enumerate(taps):
-        logits = [torch.zeros(1, 4, 8, 12, 12) for _ in taps]
+    for tap in (0, 4, 7, 9, 12, 13, 17, 20, 22, 25, 28):
+        name, offset = taps[tap]
+        logits = [torch.zeros(1, 4, 8, 8, 8) for _ in taps]
         logits[tap] += 60
         expected = torch.roll(sources[name], [-o for o in offset], dims=(2, 3, 4))
         found = unfold(weighted_mean(logits, sources))
