@@ -35,7 +35,7 @@ LICENCES = {"Apache-2.0": APACHE, "CC-BY-SA-4.0": SHARE_ALIKE}
 Json = dict[str, Any]
 
 
-def card(metadata: Json, curve: list[dict[str, str]]) -> str:
+def card(metadata: Json, curve: list[dict[str, str]], command: str) -> str:
     """The card as Markdown: what it is, data, results, limits, how it was trained."""
     facts = metadata["medenhance"]
     parts = [
@@ -47,7 +47,7 @@ def card(metadata: Json, curve: list[dict[str, str]]) -> str:
         "## Training data\n\n" + _training_data(facts["training_data"]),
         "## Measured on subjects that were not trained on\n\n" + _results(facts["results"]),
         "## Limits\n\n" + "\n".join(f"* {limit}" for limit in facts["limits"]),
-        "## How it was trained\n\n" + _training(facts["id"], curve),
+        "## How it was trained\n\n" + _training(command, curve),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -90,8 +90,8 @@ def _results(results: list[Json]) -> str:
     return "\n".join([head, rule, *rows]) + f"\n\nReproduced by:\n\n{shown}"
 
 
-def _training(model: str, curve: list[dict[str, str]]) -> str:
-    text = f"`python -m training.train --config training/configs/{model}.json --data FOLDER`"
+def _training(command: str, curve: list[dict[str, str]]) -> str:
+    text = f"`{command}`"
     if not curve:
         return text
     last = curve[-1]

@@ -53,7 +53,8 @@ def publish(config: Json, run: Path, models: Path) -> Path:
     metadata = monai_metadata(config["bundle"], facts)
     write_json(folder / "configs/metadata.json", metadata)
     write_json(folder / "configs/inference.json", inference(config))
-    (folder / "docs/README.md").write_text(card(metadata, read_curve(run)), encoding="utf-8")
+    text = card(metadata, read_curve(run), training_command(config))
+    (folder / "docs/README.md").write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
     if (run / "curve.csv").exists():
         shutil.copyfile(run / "curve.csv", folder / "docs/curve.csv")
@@ -100,15 +101,20 @@ def medenhance_facts(
         "halo": getattr(network, "halo", None),
         "patch": bundle["patch"],
         "ranges": bundle["ranges"],
-        **({"labels": bundle["labels"]} if "labels" in bundle else {}),
+        **{key: bundle[key] for key in ("labels", "adapted_from") if key in bundle},
         "training_data": training_data(bundle["training"]),
         "results": results,
         "limits": bundle["limits"],
     }
 
 
-def training_data(part: str) -> list[Json]:
-    """Name, source, licence and subjects of every training set of a part of the split."""
+def training_data(part: str | list[Json]) -> list[Json]:
+    """Name, source, licence and subjects of every training set of a part of the split.
+
+    A model that was trained on other data brings its list along.
+    """
+    if isinstance(part, list):
+        return part
     split = read_splits()[part]
     if part == "hippocampus":
         names = ("name", "source", "licence")
@@ -121,6 +127,13 @@ def training_data(part: str) -> list[Json]:
         {"name": name, "source": source, "licence": licence, "subjects": subjects}
         for (name, source, licence), subjects in sets.items()
     ]
+
+
+def training_command(config: Json) -> str:
+    """How the model was trained, for its card."""
+    module = "train_adversarial" if "adversarial" in config else "train"
+    usual = f"python -m training.{module} --config training/configs/{config['id']}.json"
+    return str(config.get("command", f"{usual} --data FOLDER"))
 
 
 def measured_results(run: Path) -> list[Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from MedEnhanceLib.errors import FileError
 
@@ -44,6 +45,8 @@ def read_weights(path: Path) -> Weights:
     """The weights in a file, by name; nothing in it is executed."""
     if not path.is_file():
         raise FileError(f"There are no weights at '{path}'; check the path.")
+    if path.suffix == ".safetensors":
+        return load_file(str(path))
     state = torch.load(path, map_location="cpu", weights_only=True)
     averaged = state.get("average") if isinstance(state, dict) else None
     if isinstance(averaged, dict):
