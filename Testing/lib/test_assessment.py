@@ -12,6 +12,7 @@ from MedEnhanceLib.task import Task
 
 from .conftest import head_like
 
+CT = Bundle("c", "CT model", Task.DENOISE, "CNN", "CT", ranges={"noise_hu": (10, 80)})
 MR = Bundle("m", "MR model", Task.DENOISE, "CNN", "MR", ranges={"spacing_mm": (0.5, 2.0)})
 
 
@@ -50,6 +51,23 @@ def test_ct_is_refused_by_an_mr_model_from_tag_or_from_values() -> None:
         verdict = suitability(ct, MR)
         assert verdict.verdict == "refused"
         assert "made for MR" in verdict.reasons[0]
+
+
+def test_mr_is_refused_by_a_ct_model_from_tag_or_from_values() -> None:
+    for mr, words in ((volume(head_like(), "MR"), "made for CT"), (volume(head_like()), "rescale")):
+        verdict = suitability(mr, CT)
+        assert verdict.verdict == "refused"
+        assert words in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(("sigma", "word"), [(2, "already clean"), (150, "more than the 80 HU")])
+def test_noise_of_ct_warns_in_hu(sigma: float, word: str) -> None:
+    noise = np.random.default_rng(0).normal(0, sigma, (20, 64, 64))
+    body = np.where(np.arange(64) < 16, -1000, 50) + noise
+    assert word in suitability(volume(body, "CT"), CT).reasons[0]
+    usual = body + np.random.default_rng(1).normal(0, 30, body.shape)
+    if sigma < 10:
+        assert suitability(volume(usual, "CT"), CT).verdict == "good"
 
 
 def test_a_limb_without_much_air_is_ct_and_ringing_is_not() -> None:
