@@ -19,7 +19,7 @@ INFERENCE = "configs/inference.json"
 DEFAULT_WEIGHTS = "models/model.pt"
 ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
 LARGEST_JSON = 4_000_000
-CHANNELS = ("image", "noise", "factor")
+CHANNELS = ("image", "noise", "factor", "guide", "guide_noise")
 AXIS_ORDERS = ("kji", "ijk")
 
 
@@ -30,7 +30,8 @@ class InputSpec:
     Attributes:
         dimensions: 3 for patches, 2 for slices along k.
         neighbours: slices above and below that come along as channels (2.5D).
-        channels: what each input channel holds, of "image", "noise", "factor".
+        channels: what each input channel holds, of `CHANNELS`. A guide is a second contrast on
+            the image's grid; both of its channels are zero where there is none.
         normalisation: name in `MedEnhanceLib.intensity.SCALINGS`.
         multiple: spatial sizes must be multiples of this.
         orientation: anatomical letters the axes must point to, or None for any.
@@ -85,6 +86,10 @@ class Bundle(Model):
     @property
     def is_trained(self) -> bool:
         return True
+
+    @property
+    def takes_guide(self) -> bool:
+        return "guide" in self.input.channels
 
     @property
     def finder_model(self) -> Bundle | None:
@@ -240,6 +245,8 @@ def _weights(folder: Path, name: str) -> Path:
 
 
 def _finder(folder: Path, facts: dict[str, Any]) -> Finder:
+    if not isinstance(facts["network_def"].get("_target_"), str):
+        raise BundleError(f"The finder of the bundle '{folder.name}' has no _target_.")
     if reason := _foreign_code(facts["network_def"], facts):
         raise BundleError(
             f"The finder of the bundle '{folder.name}' {reason}; finders may only use networks on "

@@ -60,11 +60,17 @@ class Catalog:
         known = ", ".join(m.id for m in self.entries)
         raise BundleError(f"There is no model '{model_id}'; there are: {known}.")
 
-    def best(self, task: Task | str, volume: Volume) -> Model:
+    def best(self, task: Task | str, volume: Volume, guided: bool = False) -> Model:
         """The model to take for ``volume`` when the user names none.
 
         The first trained bundle of the volume's modality with the best verdict. When none was
         made for that modality, a classical filter for denoising and super-resolution.
+
+        Args:
+            task: what is to be done.
+            volume: what it is to be done to.
+            guided: whether a second contrast is given along. Models that take one come first
+                then; otherwise they are not considered.
 
         Raises:
             UnsuitableError: when the models made for this modality refuse the volume, or, for
@@ -72,6 +78,8 @@ class Catalog:
         """
         models = self.models(task)
         candidates = [m for m in models if m.is_trained and _may_run(m)]
+        candidates = [m for m in candidates if guided or not m.takes_guide]
+        candidates.sort(key=lambda m: not m.takes_guide)
         verdicts = [suitability(volume, m) for m in candidates]
         for wanted in ("good", "warning"):
             for model, found in zip(candidates, verdicts, strict=True):

@@ -33,6 +33,7 @@ def enhance(
     model: str = "auto",
     options: Options | dict[str, Any] | None = None,
     *,
+    guide: Volume | None = None,
     catalog: Catalog | None = None,
     progress: ProgressCallback | None = None,
     cancel: CancelCallback | None = None,
@@ -44,6 +45,8 @@ def enhance(
         task: a `Task` or its name.
         model: id of a model, or "auto" for the one that suits the volume.
         options: of the task's type, or a dictionary of its fields.
+        guide: for denoising, a second contrast of the same patient in the same coordinates; it
+            is resampled onto the volume's grid, and only a model that takes a guide uses it.
         catalog: where models are looked up; by default `Catalog.default()`.
         progress: called with `Progress` as the run goes on.
         cancel: asked often; the run ends with `CancelledError` when it says yes.
@@ -55,12 +58,14 @@ def enhance(
     task = Task.named(str(task))
     checked = _checked_options(task, options)
     check_volume(volume)
+    _check_guide(task, guide)
     catalog = catalog or Catalog.default()
-    chosen = catalog.best(task, volume) if model == "auto" else catalog.find(model)
+    guided = guide is not None
+    chosen = catalog.best(task, volume, guided) if model == "auto" else catalog.find(model)
     warnings = _fit(volume, task, chosen)
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
-    output, measures, found, traces = _run(volume, chosen, checked, reporter)
+    output, measures, found, traces = _run(volume, guide, chosen, checked, reporter)
     return Result(
         task,
         output,
@@ -81,6 +86,11 @@ def _checked_options(task: Task, options: Options | dict[str, Any] | None) -> Op
     return options
 
 
+def _check_guide(task: Task, guide: Volume | None) -> None:
+    if guide is not None and task is not Task.DENOISE:
+        raise OptionsError(f"A guide helps in denoising only, not in {task}; leave it out.")
+
+
 def _fit(volume: Volume, task: Task, model: Model) -> tuple[str, ...]:
     """Warnings of a model that may run; raises when it may not."""
     if model.task is not task:
@@ -93,9 +103,11 @@ def _fit(volume: Volume, task: Task, model: Model) -> tuple[str, ...]:
     return verdict.reasons
 
 
-def _run(volume: Volume, model: Model, options: Options, reporter: Reporter) -> Any:
+def _run(
+    volume: Volume, guide: Volume | None, model: Model, options: Options, reporter: Reporter
+) -> Any:
     if isinstance(options, DenoiseOptions):
-        return denoise(volume, model, options, reporter)
+        return denoise(volume, model, options, reporter, guide)
     if isinstance(options, SuperResolutionOptions):
         return super_resolve(volume, model, options, reporter)
     assert isinstance(options, SegmentOptions)  # the three are all there are

@@ -50,3 +50,8 @@ class Model:
     def is_trained(self) -> bool:
         """Whether this is a trained network rather than a classical filter."""
         return False
+
+    @property
+    def takes_guide(self) -> bool:
+        """Whether a second contrast of the same patient may be given along."""
+        return False

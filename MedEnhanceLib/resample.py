@@ -20,11 +20,16 @@ METHODS = {
 
 
 def resample(
-    voxels: NDArray[Any], source: Geometry, target: Geometry, method: str = "linear"
+    voxels: NDArray[Any],
+    source: Geometry,
+    target: Geometry,
+    method: str = "linear",
+    outside: float | None = None,
 ) -> NDArray[np.float32]:
     """Voxels (k, j, i) of ``source`` interpolated at the centres of ``target``'s voxels, float32.
 
-    Outside of the source's outermost voxel edges the value is that of the darkest voxel.
+    Outside of the source's outermost voxel edges the value is ``outside``, by default that of
+    the darkest voxel.
     ``method`` is a key of `METHODS`; "nearest" keeps label values whole.
     """
     import SimpleITK as sitk
@@ -35,6 +40,6 @@ def resample(
     grid.SetOrigin(target.origin)
     grid.SetDirection([value for row in target.direction for value in row])
     interpolator = getattr(sitk, METHODS[method])
-    darkest = float(voxels.min())
-    moved = sitk.Resample(image, grid, sitk.Transform(), interpolator, darkest, sitk.sitkFloat32)
+    beyond = float(voxels.min()) if outside is None else outside
+    moved = sitk.Resample(image, grid, sitk.Transform(), interpolator, beyond, sitk.sitkFloat32)
     return from_itk(moved)

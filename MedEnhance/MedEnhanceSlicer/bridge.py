@@ -36,6 +36,23 @@ def volumeFromNode(node):
     return Volume(slicer.util.arrayFromVolume(node), geometry, modality=modality, units=units)
 
 
+def guideFromNode(node, inputNode):
+    """A volume node as a guide, placed in the coordinates of the input's own grid.
+
+    The parent transforms of both nodes, which say how they were registered, are taken into account.
+
+    :raises VolumeError: when it is not an image that can be worked on.
+    """
+    volume = volumeFromNode(node)
+    toInput = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        node.GetParentTransformNode(), inputNode.GetParentTransformNode(), toInput
+    )
+    ras = slicer.util.arrayFromVTKMatrix(toInput)
+    matrix = RAS_TO_LPS @ ras @ RAS_TO_LPS @ volume.geometry.matrix
+    return volume.with_voxels(volume.voxels, Geometry.from_matrix(matrix, volume.geometry.size))
+
+
 def checkVolumeNode(node):
     """Raise VolumeError, in words for a user, when the node cannot be an input."""
     if node is None:

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, WorkerError
 
-from .bridge import volumeFromNode
+from .bridge import guideFromNode, volumeFromNode
 from .outputs import storeResult
 
 POLL_MS = 50
@@ -34,7 +34,17 @@ class Job:
         details: what an expert would want to read after a failure, or "".
     """
 
-    def __init__(self, inputNode, task, model, options, outputName, outputNode=None, onEvent=None):
+    def __init__(
+        self,
+        inputNode,
+        task,
+        model,
+        options,
+        outputName,
+        outputNode=None,
+        onEvent=None,
+        guideNode=None,
+    ):
         self.inputNode = inputNode
         self.inputName = inputNode.GetName()
         self.task = task
@@ -43,6 +53,7 @@ class Job:
         self.outputName = outputName
         self.outputNode = outputNode
         self.onEvent = onEvent
+        self.guideNode = guideNode
         self.state = RUNNING
         self.node = None
         self.result = None
@@ -111,11 +122,17 @@ class JobRunner:
                 f"MedEnhance is still working on '{self._job.inputName}'; wait for it or cancel it."
             )
         volume = volumeFromNode(job.inputNode)
+        guide = None if job.guideNode is None else guideFromNode(job.guideNode, job.inputNode)
         if self._worker is None:
             self._worker = newWorker()
         folders = modelFolders(job.model)
         self._worker.submit(
-            volume, job.task, model=job.model.id, options=job.options, model_folders=folders
+            volume,
+            job.task,
+            model=job.model.id,
+            options=job.options,
+            model_folders=folders,
+            guide=guide,
         )
         job.runner = self
         self._job = job

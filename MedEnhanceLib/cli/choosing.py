@@ -106,11 +106,13 @@ def check_model(catalog: Catalog, task: Task, model: str) -> None:
         raise OptionsError(f"The model '{model}' is for {found.task}, not for {task}.")
 
 
-def choose_model(catalog: Catalog, task: Task, model: str, volume: Volume, quiet: bool) -> Model:
-    """The model to use; an automatic choice is said."""
+def choose_model(
+    catalog: Catalog, task: Task, model: str, volume: Volume, quiet: bool, guided: bool = False
+) -> Model:
+    """The model to use, ``guided`` when a guide is given along; an automatic choice is said."""
     if model != "auto":
         return catalog.find(model)
-    best = catalog.best(task, volume)
+    best = catalog.best(task, volume, guided)
     if not quiet:
         say(f"model {best.id} ({best.title}), chosen for this volume.")
     return best

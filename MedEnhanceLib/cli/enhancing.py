@@ -57,6 +57,14 @@ def denoise(
             "of its peak (3%); auto estimates it.",
         ),
     ] = "auto",
+    guide: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Another MR contrast of the same patient, in the same coordinates (a volume, or "
+            "a folder of one DICOM series); models that take a guide see the anatomy in it.",
+        ),
+    ] = None,
     removed: Annotated[
         Path | None,
         typer.Option(
@@ -81,13 +89,14 @@ def denoise(
     - `medenhance denoise head.nii.gz clean.nii.gz`
     - `medenhance denoise head.nii.gz clean.nii.gz --strength 0.7 --removed noise.nii.gz`
     - `medenhance denoise dicom_folder clean.nrrd --series 5 --noise 3% --report clean.json`
+    - `medenhance denoise flair.nii.gz clean.nii.gz --guide t1.nii.gz`
     - `medenhance denoise head.nii.gz median.nii.gz --model filter-median`
     """
     level = parse_noise(noise)
     options = DenoiseOptions(
         device=device, precision=precision, tile=tile, strength=strength, noise=level.absolute
     )
-    run = _Run(Task.DENOISE, source, output, removed, report, series, quiet)
+    run = _Run(Task.DENOISE, source, output, removed, report, series, quiet, guide)
     run(options, model, models, trust, level)
 
 
@@ -187,9 +196,10 @@ class _Run:
         report: Path | None,
         series: str | None,
         quiet: bool,
+        guide: Path | None = None,
     ) -> None:
         self.task, self.source, self.output = task, source, output
-        self.removed, self.report = removed, report
+        self.removed, self.report, self.guide = removed, report, guide
         self.series, self.quiet = series, quiet
 
     def __call__(
@@ -204,16 +214,24 @@ class _Run:
         catalog = choosing.open_catalog(folders, trusted)
         choosing.check_model(catalog, self.task, model)
         volume = self._read()
+        guide = self._read_guide()
         if noise is not None and noise.percent is not None:
             assert isinstance(options, DenoiseOptions)  # only denoising has a noise level
             options = replace(options, noise=noise.of(volume.voxels))
-        chosen = choosing.choose_model(catalog, self.task, model, volume, self.quiet)
+        guided = guide is not None
+        chosen = choosing.choose_model(catalog, self.task, model, volume, self.quiet, guided)
         # What needs torch is loaded only now, so that mistakes above are told at once.
         from MedEnhanceLib.enhancement import enhance
 
         with shown_progress(self.quiet) as progress:
             result = enhance(
-                volume, self.task, chosen.id, options, catalog=catalog, progress=progress
+                volume,
+                self.task,
+                chosen.id,
+                options,
+                guide=guide,
+                catalog=catalog,
+                progress=progress,
             )
         write_all(self._files(volume, result))
         self._tell(result)
@@ -225,7 +243,7 @@ class _Run:
             kinds[self.removed] = IMAGE
         if self.report:
             kinds[self.report] = REPORT
-        check_outputs(kinds, [self.source])
+        check_outputs(kinds, [path for path in (self.source, self.guide) if path is not None])
 
     def _read(self) -> Volume:
         from MedEnhanceLib.assessment import check_volume
@@ -234,6 +252,13 @@ class _Run:
         volume = read_volume(self.source, self.series)
         check_volume(volume)
         return volume
+
+    def _read_guide(self) -> Volume | None:
+        if self.guide is None:
+            return None
+        from MedEnhanceLib.io import read_volume
+
+        return read_volume(self.guide)
 
     def _files(self, volume: Volume, result: Result) -> dict[Path, Content]:
         files: dict[Path, Content] = {self.output: result.output}

@@ -25,14 +25,18 @@ CONSISTENCY_PERCENT = 2.0
 def tissue_masks(
     voxels: NDArray[Any], gradient: NDArray[np.float32]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The object (Otsu's foreground), and its homogeneous part (lower half of the gradients)."""
+    """The object, and its homogeneous part (lower half of the gradients)."""
+    inside = foreground(voxels)
+    return inside, inside & (gradient <= np.median(gradient[inside]))
+
+
+def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
+    """The object (k, j, i): Otsu's foreground, or everything when there is none."""
     import SimpleITK as sitk
 
     smooth = sitk.BoxMean(unplaced(voxels.astype(np.float32)), [1, 1, 1])
-    inside = from_itk(sitk.OtsuThreshold(smooth, 0, 1)).astype(bool)
-    if not inside.any():
-        inside = np.ones(voxels.shape, bool)
-    return inside, inside & (gradient <= np.median(gradient[inside]))
+    inside: NDArray[np.bool_] = from_itk(sitk.OtsuThreshold(smooth, 0, 1)).astype(bool)
+    return inside if inside.any() else np.ones(voxels.shape, bool)
 
 
 def denoise_evidence(

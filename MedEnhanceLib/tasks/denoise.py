@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
+from MedEnhanceLib.guide import Guide, guide_on_grid
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import denoise_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
@@ -27,7 +30,11 @@ CONTENT_MARGIN = 4
 
 
 def denoise(
-    volume: Volume, model: Model, options: DenoiseOptions, reporter: Reporter
+    volume: Volume,
+    model: Model,
+    options: DenoiseOptions,
+    reporter: Reporter,
+    guide: Volume | None = None,
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
     """The denoised volume (float32, in the input's units and place), evidence and warnings."""
     is_mr = modality_of(volume) != "CT"
@@ -36,19 +43,39 @@ def denoise(
     if sigma == 0:
         unchanged = volume.with_voxels(volume.voxels.astype(np.float32))
         return unchanged, [], ["No noise was found, so nothing was changed."], FILTER_TRACES
+    aligned = guide_on_grid(guide, volume) if guide is not None and model.takes_guide else None
     reporter.phase("Removing noise", 0.9)
-    clean, traces = _clean(volume.voxels, model, sigma, is_mr, options, reporter)
+    clean, traces = _clean(volume.voxels, aligned, model, sigma, is_mr, options, reporter)
     clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = denoise_evidence(
         volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
     )
     blended = _blend(volume.voxels, clean, options.strength)
+    warnings += _guide_notes(guide, aligned, model)
+    if guide is not None and aligned is not None:
+        measures.append(aligned.measure)
+        traces = replace(traces, facts={**traces.facts, "guide_sha256": voxel_hash(guide)})
     return volume.with_voxels(blended), measures, warnings, traces
+
+
+def _guide_notes(guide: Volume | None, aligned: Guide | None, model: Model) -> list[str]:
+    """What the user should know of how the guide was, or was not, used."""
+    if aligned is not None:
+        return aligned.warnings
+    if model.takes_guide:
+        return [
+            f"The model '{model.id}' was given no guide, so it did no more than it can do without; "
+            "give a second contrast of the patient as guide."
+        ]
+    if guide is not None:
+        return [f"The model '{model.id}' takes no guide, so the guide was not used."]
+    return []
 
 
 def _clean(
     voxels: NDArray[Any],
+    guide: Guide | None,
     model: Model,
     sigma: float,
     is_mr: bool,
@@ -67,11 +94,27 @@ def _clean(
     values: dict[str, NDArray[np.float32] | float] = {
         "image": image,
         "noise": sigma / scaling.scale,
+        **_guide_channels(guide, box, model.input.normalisation),
     }
     output = regress(forward, [values[name] for name in model.input.channels], options.tile)
     clean = voxels.astype(np.float32)
     clean[box.slices] = scaling.restore(output)
     return clean, traces_of(forward)
+
+
+def _guide_channels(
+    guide: Guide | None, box: Box, normalisation: str
+) -> dict[str, NDArray[np.float32] | float]:
+    """The guide and its noise on the network's scale; both zero where there is no guide."""
+    if guide is None:
+        return {"guide": 0.0, "guide_noise": 0.0}
+    scaling = scaling_named(normalisation, guide.voxels)
+    reached = guide.reached[box.slices].astype(np.float32)
+    noise = np.float32(estimate_noise(guide.voxels) / scaling.scale)
+    return {
+        "guide": scaling.normalise(guide.voxels[box.slices]) * reached,
+        "guide_noise": noise * reached,
+    }
 
 
 def _content(voxels: NDArray[Any]) -> Box:

@@ -20,6 +20,7 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker.folder import (
     discard_files,
+    guide_file,
     input_file,
     output_file,
     remove_stale_folders,
@@ -27,7 +28,15 @@ from MedEnhanceLib.worker.folder import (
     take_voxels,
 )
 from MedEnhanceLib.worker.process import Process, default_command
-from MedEnhanceLib.worker.protocol import CANCELLED, LAST_KINDS, Event, Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import (
+    CANCELLED,
+    LAST_KINDS,
+    Event,
+    Header,
+    Job,
+    from_line,
+    to_line,
+)
 
 POLL_SECONDS = 0.003
 WAIT_SECONDS = 0.05
@@ -81,6 +90,7 @@ class Worker:
         options: Options | dict[str, Any] | None = None,
         model_folders: Iterable[str | os.PathLike[str]] = (),
         trusted: Iterable[str] = (),
+        guide: Volume | None = None,
     ) -> str:
         """Begin a job and return its name. The arguments are those of `enhance` and `Catalog`.
 
@@ -103,8 +113,9 @@ class Worker:
             geometry=volume.geometry,
             modality=volume.modality,
             units=volume.units,
+            guide=None if guide is None else Header.of(guide),
         )
-        self._hand_over(job, volume)
+        self._hand_over(job, volume, guide)
         self._job, self._cancelled, self._deadline = job.id, False, float("inf")
         return job.id
 
@@ -187,10 +198,12 @@ class Worker:
     ) -> None:
         self.close()
 
-    def _hand_over(self, job: Job, volume: Volume) -> None:
+    def _hand_over(self, job: Job, volume: Volume, guide: Volume | None) -> None:
         process = self._running_process()
         try:
             store_voxels(volume.voxels, input_file(process.folder, job.id))
+            if guide is not None:
+                store_voxels(guide.voxels, guide_file(process.folder, job.id))
         except OSError as error:
             discard_files(process.folder, job.id)
             raise WorkerError(

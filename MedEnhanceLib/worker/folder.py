@@ -68,6 +68,11 @@ def input_file(folder: Path, job: str) -> Path:
     return folder / f"{job}.in.npy"
 
 
+def guide_file(folder: Path, job: str) -> Path:
+    """Where the voxels of its guide lie, when there is one."""
+    return folder / f"{job}.guide.npy"
+
+
 def output_file(folder: Path, job: str) -> Path:
     """Where the voxels of its result lie."""
     return folder / f"{job}.out.npy"

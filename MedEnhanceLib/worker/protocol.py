@@ -4,15 +4,16 @@ To the process, on its standard input:
 
     {"do": "run", "id": ..., "task": ..., "model": ..., "options": {...} or null,
      "model_folders": [...], "trusted": [...],
-     "geometry": {...}, "modality": ..., "units": ...}
+     "geometry": {...}, "modality": ..., "units": ...,
+     "guide": null or {"geometry": {...}, "modality": ..., "units": ...}}
     {"do": "cancel", "id": ...}
 
 From the process, on its standard output: events, as `Event.to_json` writes them. Every job ends
 with exactly one event of kind "result", "error" or "cancelled".
 
 Voxels never pass through the pipe. Those of job ID lie in the private folder as ``ID.in.npy``,
-those of its result as ``ID.out.npy``; whoever has read such a file deletes it. The end of the input
-tells the process to end.
+those of its guide as ``ID.guide.npy``, those of its result as ``ID.out.npy``; whoever has read such
+a file deletes it. The end of the input tells the process to end.
 """
 
 from __future__ import annotations
@@ -41,6 +42,38 @@ CANCELLED = "The run was cancelled; nothing was changed."
 
 
 @dataclass(frozen=True)
+class Header:
+    """A volume apart from its voxels."""
+
+    geometry: Geometry
+    modality: str
+    units: str
+
+    @classmethod
+    def of(cls, volume: Volume) -> Header:
+        """What is to be known of a volume besides its voxels."""
+        return cls(volume.geometry, volume.modality, volume.units)
+
+    def volume(self, voxels: NDArray[Any]) -> Volume:
+        """The volume of these voxels."""
+        return Volume(voxels, self.geometry, self.modality, self.units)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON, for :meth:`from_json`."""
+        return {
+            "geometry": self.geometry.to_json(),
+            "modality": self.modality,
+            "units": self.units,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Header:
+        """The inverse of :meth:`to_json`."""
+        geometry = Geometry.from_json(data["geometry"])
+        return cls(geometry, str(data["modality"]), str(data["units"]))
+
+
+@dataclass(frozen=True)
 class Job:
     """What the process is asked to do, apart from the voxels.
 
@@ -49,6 +82,7 @@ class Job:
         task, model, options: as for `enhance`.
         model_folders, trusted: as for `Catalog.default`.
         geometry, modality, units: of the volume.
+        guide: of the guide, when there is one.
     """
 
     id: str
@@ -60,6 +94,7 @@ class Job:
     geometry: Geometry
     modality: str
     units: str
+    guide: Header | None = None
 
     def __post_init__(self) -> None:
         # The name becomes part of a path, so it must not be able to leave the folder.
@@ -78,13 +113,14 @@ class Job:
             "geometry": self.geometry.to_json(),
             "modality": self.modality,
             "units": self.units,
+            "guide": None if self.guide is None else self.guide.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Job:
         """The inverse of :meth:`to_json`."""
         task = Task.named(data["task"])
-        options = data["options"]
+        options, guide = data["options"], data.get("guide")
         return cls(
             id=str(data["id"]),
             task=task,
@@ -95,6 +131,7 @@ class Job:
             geometry=Geometry.from_json(data["geometry"]),
             modality=str(data["modality"]),
             units=str(data["units"]),
+            guide=None if guide is None else Header.from_json(guide),
         )
 
 

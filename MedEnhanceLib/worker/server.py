@@ -26,6 +26,7 @@ from MedEnhanceLib.result import Progress, Result
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker.folder import (
     discard_files,
+    guide_file,
     input_file,
     is_running,
     output_file,
@@ -154,6 +155,7 @@ class _Server:
         try:
             voxels = take_voxels(input_file(self._folder, job.id))
             volume = Volume(voxels, job.geometry, job.modality, job.units)
+            guide = self._guide(job)
             with warnings.catch_warnings():
                 self._pass_on_warnings(job.id)
                 result = self._enhance(
@@ -161,6 +163,7 @@ class _Server:
                     job.task,
                     model=job.model,
                     options=job.options,
+                    guide=guide,
                     catalog=self._find_catalog(job.model_folders, job.trusted),
                     progress=lambda progress: self._report(job.id, progress),
                     cancel=lambda: job.id in self._cancelled,
@@ -183,6 +186,11 @@ class _Server:
             )
         except Exception as error:
             return self._failed(job, error, self._without_paths(_unexpected(error)))
+
+    def _guide(self, job: Job) -> Volume | None:
+        if job.guide is None:
+            return None
+        return job.guide.volume(take_voxels(guide_file(self._folder, job.id)))
 
     def _failed(self, job: Job, error: BaseException, sentence: str) -> Event:
         discard_files(self._folder, job.id)

@@ -76,6 +76,7 @@ class FakeWorker:
         model: str = "auto",
         options: Any = None,
         model_folders: Any = (),
+        guide: Volume | None = None,
     ) -> str:
         assert not self.busy
         self.busy, self.cancelled = True, False

@@ -27,11 +27,15 @@ def fake_enhance(
     *,
     model: str,
     options: Any,
+    guide: Any,
     catalog: Any,
     progress: Any,
     cancel: Any,
 ) -> Result:
     facts = {"pid": os.getpid(), "catalog": catalog, "options": options and options.to_json()}
+    if guide is not None:
+        facts["guide"] = {"sum": float(guide.voxels.sum()), "modality": guide.modality}
+        facts["guide"]["geometry"] = guide.geometry.to_json()
     return BEHAVIOURS[model](volume, task, facts, progress, cancel)
 
 
