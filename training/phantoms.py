@@ -30,8 +30,10 @@ class Phantoms:
     def patch(self, size: Sequence[int], rng: np.random.Generator) -> FloatArray:
         """A random patch in a random contrast with values of about 0 to 1."""
         labels = self.maps[rng.integers(len(self.maps))]
-        cut = random_turn(random_patch(labels, size, rng, tissue=0.6), rng)
-        return painted(cut, rng)
+        order = rng.permutation(3)
+        before = [size[int(np.flatnonzero(order == axis)[0])] for axis in range(3)]
+        cut = random_patch(labels, before, rng, tissue=0.6)
+        return painted(random_turn(cut, rng, [int(axis) for axis in order]), rng)
 
 
 def label_files(part: Part) -> list[str]:

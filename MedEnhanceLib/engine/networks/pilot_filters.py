@@ -1,0 +1,142 @@
+"""Filters that look at the noisy image again with a first estimate, the pilot, as their guide.
+
+They hold nothing that is trained. A pilot tells which coefficients and which voxels belong
+together better than the noisy image can, and the noisy image still holds what the pilot lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+
+import torch
+from torch.nn import functional
+
+EDGE = 4
+"""Voxels along the edge of a transformed block."""
+REACH = 3
+"""Voxels on each side from which like voxels are gathered."""
+LIKENESS = 0.4
+"""How far, in units of sigma, a pilot's voxels may differ and still count as alike."""
+SURROUNDINGS = 3.0
+"""Weight of the difference of surroundings beside that of the voxels themselves."""
+LEAST_WEIGHT = 1e-6
+MOST_UNLIKE = 30.0
+"""Beyond this a weight is as good as zero; smaller ones would be slow, denormal numbers."""
+
+
+@lru_cache(maxsize=4)
+def cosine_transform(edge: int = EDGE) -> torch.Tensor:
+    """The orthonormal 3D DCT-II of a cube as a matrix (edge³, edge³), a row per coefficient."""
+    place = torch.arange(edge, dtype=torch.float64)
+    line = torch.cos(math.pi * (place + 0.5) * place[:, None] / edge) * math.sqrt(2 / edge)
+    line[0] /= math.sqrt(2)
+    cube = torch.einsum("ai,bj,ck->abcijk", line, line, line)
+    return cube.reshape(edge**3, edge**3).float()
+
+
+def wiener_shrinkage(image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Empirical Wiener filter in all overlapping 4x4x4 cosine transforms.
+
+    The second stage of BM3D and BM4D (Maggioni et al. 2013, doi:10.1109/TIP.2012.2210725)
+    without their grouping; overlapping transforms as in ODCT3D (Manjón et al. 2012,
+    doi:10.1016/j.media.2011.04.003). Blocks count the more, the sparser they are.
+
+    Args:
+        image, pilot, sigma: (B, 1, D, H, W) in one unit; sizes multiples of 4; sigma is the
+            noise's standard deviation.
+
+    Returns:
+        The filtered image, of the same shape.
+    """
+    padded = [functional.pad(x, (EDGE,) * 6, mode="replicate") for x in (image, pilot, sigma)]
+    transform = cosine_transform().to(image)
+    total, weights = torch.zeros_like(padded[0]), torch.zeros_like(padded[0])
+    for shift in product(range(1, EDGE + 1), repeat=3):
+        window = (..., *(slice(s, s - EDGE or None) for s in shift))
+        noisy, guide, noise = (cut_blocks(x[window]) for x in padded)
+        power = (guide @ transform.T).square()
+        variance = noise.square().mean(dim=-1, keepdim=True)
+        share = power / (power + variance).clamp_min(LEAST_WEIGHT**2)
+        share[..., 0] = 1
+        weight = 1 / share.square().sum(dim=-1, keepdim=True)
+        filtered = ((noisy @ transform.T) * share) @ transform
+        shape = total[window].shape
+        total[window] += join_blocks(filtered * weight, shape)
+        weights[window] += join_blocks(weight.expand_as(filtered), shape)
+    inside = (..., *[slice(EDGE, -EDGE)] * 3)
+    return total[inside] / weights[inside]
+
+
+def cut_blocks(x: torch.Tensor) -> torch.Tensor:
+    """Cut into cubes side by side: (B, 1, D, H, W) -> (B, D/4, H/4, W/4, 64)."""
+    b, _, d, h, w = x.shape
+    x = x.reshape(b, d // EDGE, EDGE, h // EDGE, EDGE, w // EDGE, EDGE)
+    x = x.permute(0, 1, 3, 5, 2, 4, 6)
+    return x.reshape(b, d // EDGE, h // EDGE, w // EDGE, EDGE**3)
+
+
+def join_blocks(blocks: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """The inverse of :func:`cut_blocks`."""
+    b, d, h, w, _ = blocks.shape
+    x = blocks.reshape(b, d, h, w, EDGE, EDGE, EDGE).permute(0, 1, 4, 2, 5, 3, 6)
+    return x.reshape(shape)
+
+
+def like_means(
+    image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means over the voxels of a 7x7x7 window in which the pilot looks alike, strict and lenient.
+
+    The rotation-invariant non-local means of Manjón et al. 2012
+    (doi:10.1016/j.media.2011.04.003): likeness is judged by the pilot's voxels and by their
+    3x3x3 means. Squares are averaged and the Rician bias is taken off them.
+
+    Args:
+        image, pilot, sigma: (B, 1, D, H, W), as for :func:`wiener_shrinkage`.
+
+    Returns:
+        Two images of the same shape.
+    """
+    scale = 1 / (LIKENESS * sigma.clamp_min(LEAST_WEIGHT)) / math.sqrt(8)
+    around = (REACH,) * 6
+    mean = functional.avg_pool3d(functional.pad(pilot, (1,) * 6, mode="replicate"), 3, stride=1)
+    voxel = functional.pad(pilot * scale, around, mode="replicate")
+    surround = functional.pad(mean * scale * math.sqrt(SURROUNDINGS), around, mode="replicate")
+    square = functional.pad(image.square(), around, mode="replicate")
+    totals = [torch.zeros_like(square) for _ in range(2)]
+    weights = [torch.zeros_like(square) for _ in range(2)]
+    for here, there in half_window():
+        distance = (voxel[here] - voxel[there]).square_()
+        distance += (surround[here] - surround[there]).square_()
+        lenient = distance.clamp_(max=MOST_UNLIKE).neg_().exp_()
+        for number, weight in enumerate((lenient.square(), lenient)):
+            totals[number][here] += weight * square[there]
+            totals[number][there] += weight * square[here]
+            weights[number][here] += weight
+            weights[number][there] += weight
+    inside = (..., *[slice(REACH, -REACH)] * 3)
+    bias = 2 * sigma.square()
+    strict, lenient = (
+        ((total + square) / (weight + 1))[inside]
+        for total, weight in zip(totals, weights, strict=True)
+    )
+    return (strict - bias).clamp_min_(0).sqrt_(), (lenient - bias).clamp_min_(0).sqrt_()
+
+
+def half_window() -> Iterator[tuple[tuple[object, ...], tuple[object, ...]]]:
+    """Pairs of windows whose voxels lie one offset apart; each offset or its opposite once."""
+    for offset in product(range(-REACH, REACH + 1), repeat=3):
+        if offset > (0, 0, 0):
+            here = tuple(slice(max(0, -o), -o if o > 0 else None) for o in offset)
+            there = tuple(slice(max(0, o), o if o < 0 else None) for o in offset)
+            yield (..., *here), (..., *there)
+
+
+def without_rician_bias(
+    image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor
+) -> torch.Tensor:
+    """The image less what Rician noise adds on average where the pilot tells the signal."""
+    return image - (torch.sqrt(pilot.square() + sigma.square()) - pilot)
