@@ -78,16 +78,21 @@ def _subjects(subjects: list[str]) -> str:
 def _results(results: list[Json]) -> str:
     if not results:
         return "Not measured yet."
-    rows = [
-        f"| {r['subject']} | {r['condition']} | {r['metric']} | {r['value']:g} | "
-        f"{r['comparator']} | {r['comparator_value']:g} |"
-        for r in results
-    ]
-    head = "| subject | condition | metric | this model | comparator | comparator's |"
+    keys = ["subject", "condition", "metric", "value", "comparator", "comparator_value"]
+    titles = ["subject", "condition", "metric", "this model", "comparator", "comparator's"]
+    if any("second_value" in r for r in results):
+        keys += ["second_comparator", "second_value"]
+        titles += ["and", "its"]
+    lines = [titles, ["---"] * len(titles)]
+    lines += [[_cell(r.get(key, "")) for key in keys] for r in results]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     commands = sorted({r["command"] for r in results})
     shown = "\n".join(f"    {command}" for command in commands)
-    rule = "| --- | --- | --- | --- | --- | --- |"
-    return "\n".join([head, rule, *rows]) + f"\n\nReproduced by:\n\n{shown}"
+    return f"{table}\n\nReproduced by:\n\n{shown}"
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _training(command: str, curve: list[dict[str, str]]) -> str:

@@ -43,11 +43,18 @@ def main() -> None:
         rows.append(row)
         print(
             f"{row['subject']:32} {row['condition']:28} {row['metric']:24} {row['value']:7.3f}"
-            f"  {row['comparator']:24} {row['comparator_value']:7.3f}"
+            f"  {row['comparator']:24} {row['comparator_value']:7.3f}{second_text(row)}"
         )
     folder = args.runs / args.model
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def second_text(row: Row) -> str:
+    """The second comparator for printing, "" without one."""
+    if "second_value" not in row:
+        return ""
+    return f"  {row['second_comparator']:32} {row['second_value']:7.3f}"
 
 
 def with_means(rows: list[Row]) -> list[Row]:
@@ -62,14 +69,26 @@ def with_means(rows: list[Row]) -> list[Row]:
                 "subject": f"mean of {len(alike)}",
                 "condition": condition,
                 "metric": metric,
-                "value": round(float(np.mean([r["value"] for r in alike])), 3),
+                "value": mean_of(alike, "value"),
                 "comparator": " / ".join(names),
-                "comparator_value": round(
-                    float(np.mean([r["comparator_value"] for r in alike])), 3
-                ),
+                "comparator_value": mean_of(alike, "comparator_value"),
+                **second_comparator(alike),
             }
         )
     return means if len(rows) > 60 else [*rows, *means]
+
+
+def second_comparator(alike: list[Row]) -> Row:
+    """Its name and mean where every row has one."""
+    if not all("second_value" in row for row in alike):
+        return {}
+    name = alike[0]["second_comparator"]
+    return {"second_comparator": name, "second_value": mean_of(alike, "second_value")}
+
+
+def mean_of(rows: list[Row], key: str) -> float:
+    """Rounded as in the table."""
+    return round(float(np.mean([row[key] for row in rows])), 3)
 
 
 if __name__ == "__main__":

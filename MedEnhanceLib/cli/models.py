@@ -14,6 +14,16 @@ from MedEnhanceLib.cli.tables import console, print_table
 from MedEnhanceLib.model import Model
 
 MOST_RESULTS = 5
+# What a measured result holds, and the titles of the columns.
+MEASURED = {
+    "condition": "condition",
+    "subject": "subjects",
+    "metric": "measure",
+    "value": "model's value",
+    "comparator": "compared with",
+    "comparator_value": "its value",
+}
+SECOND = {"second_comparator": "and with", "second_value": "its value"}
 FACTS = tuple(f.name for f in fields(Model))
 
 
@@ -60,16 +70,12 @@ def _print_list(found: tuple[Model, ...]) -> None:
 
 
 def _markdown(found: list[Model]) -> list[str]:
-    head = (
-        "model",
-        "condition",
-        "subjects",
-        "measure",
-        "model's value",
-        "compared with",
-        "its value",
-    )
-    rows = [_result(model, row) for model in found for row in _telling(model)]
+    told = [(model, row) for model in found for row in _telling(model)]
+    titles = MEASURED
+    if any("second_value" in row for _, row in told):
+        titles = MEASURED | SECOND
+    rows = [(f"`{m.id}`", *(_cell(row.get(key, "")) for key in titles)) for m, row in told]
+    head = ("model", *titles.values())
     return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
 
 
@@ -77,12 +83,6 @@ def _telling(model: Model) -> list[dict[str, Any]]:
     """The results over all subjects where there are such, else the first few."""
     means = [row for row in model.results if str(row.get("subject", "")).startswith("mean")]
     return (means or list(model.results))[:MOST_RESULTS]
-
-
-def _result(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
-    """One measured result as the cells of a table; what the row lacks stays empty."""
-    keys = ("condition", "subject", "metric", "value", "comparator", "comparator_value")
-    return (f"`{model.id}`", *(_cell(row.get(key, "")) for key in keys))
 
 
 def _cell(value: Any) -> str:

@@ -1,18 +1,24 @@
-"""Denoising of MR: foreground PSNR beside the best filter, which is told the true noise level."""
+"""Denoising of MR: quality and cost beside the best filter and BM4D, which know the true noise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from MedEnhanceLib import enhance
+from MedEnhanceLib import Volume
 from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.evaluation.methods import Method, methods_of
+from MedEnhanceLib.evaluation.scoring import Scorer, Values
 from MedEnhanceLib.noise import estimate_noise
-from training.data import average_neighbours, is_thick_sliced, mr_scans
+from MedEnhanceLib.task import Task
+from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
 from training.denoising import LEAST_NOISE_OVER_REFERENCE
-from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of
+from training.tables.comparators import BM4D_TITLE, by_bm4d, filtered, run
+from training.tables.rows import UNIT, Row, central_block, row, volume_of
 
 LEVELS = (0.01, 0.03, 0.05, 0.07, 0.09)
 DENOISING_FILTERS = {
@@ -20,27 +26,83 @@ DENOISING_FILTERS = {
     "anisotropic diffusion": "filter-anisotropic-diffusion",
     "non-local means": "filter-non-local-means",
 }
+NOISY = "noisy input"
+COST = "cost"
+METRICS = {
+    "psnr_db": "foreground PSNR (dB)",
+    "sharpness_percent": "edge sharpness (%)",
+    "ssim": "SSIM",
+    COST: "cost (core-us per voxel)",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One subject at one noise level: the values of the model, of the best filter and of BM4D."""
+
+    subject: str
+    condition: str
+    model: Values
+    best: str
+    filter: Values
+    bm4d: Values | None
+
+    def row(self, metric: str) -> Row:
+        """The line of one metric; BM4D stands in it as the second comparator."""
+        values = (self.model, self.filter, self.bm4d or {})
+        ours, best, bm4d = (v.get(metric) for v in values)
+        made = row(self.subject, self.condition, ours or 0, self.best, best or 0, METRICS[metric])
+        if bm4d is None:
+            return made
+        return made | {"second_comparator": BM4D_TITLE, "second_value": round(bm4d, 3)}
 
 
 def denoising_rows(data: Path, model: str) -> Iterator[Row]:
-    """Foreground PSNR at each noise level, beside the best filter for that very image.
+    """Each metric at each noise level, beside the best filter (by PSNR) for that very image.
 
     A reference counts only at levels well above its own noise: what a denoiser takes away of
-    that would be held against it.
+    that would be held against it. The model's cost is that of a whole run with blind estimation
+    of the noise and the evidence; what was cached of the others has the cost it had then.
     """
+    cells = list(_cells(data, model))
+    for metric in METRICS:
+        for cell in cells:
+            yield cell.row(metric)
+
+
+def _cells(data: Path, model: str) -> Iterator[Cell]:
+    (method,) = methods_of(Catalog.default(), Task.DENOISE, [model])
+    warm = False
     for name, scan in mr_scans(data, "validation").items():
         axes = (1, 2) if is_thick_sliced(scan) else (0, 1, 2)
         clean = UNIT * central_block(average_neighbours(scan, axes))
         own_noise = estimate_noise(clean)
         for level in LEVELS:
-            sigma = level * UNIT
-            if sigma < LEAST_NOISE_OVER_REFERENCE * own_noise:
+            if level * UNIT < LEAST_NOISE_OVER_REFERENCE * own_noise:
                 continue
-            noisy = volume_of(add_rician_noise(clean, sigma, np.random.default_rng(11)))
-            ours = enhance(noisy, "denoise", model).output.voxels
-            scores = {"noisy input": psnr(noisy.voxels, clean)}
-            for title, filter_id in DENOISING_FILTERS.items():
-                filtered = enhance(noisy, "denoise", filter_id, {"noise": sigma}).output
-                scores[title] = psnr(filtered.voxels, clean)
-            best = max(scores, key=lambda title: scores[title])
-            yield row(name, f"{level:.0%} noise", psnr(ours, clean), best, scores[best])
+            noisy = volume_of(add_rician_noise(clean, level * UNIT, np.random.default_rng(11)))
+            if not warm:
+                # Loading the weights is no part of the cost of a run.
+                run(method, noisy, None)
+                warm = True
+            yield _cell(name, clean, noisy, level, method)
+
+
+def _cell(name: str, clean: FloatArray, noisy: Volume, level: float, method: Method) -> Cell:
+    scorer = Scorer(volume_of(clean), UNIT)
+    sigma = level * UNIT
+    ours = run(method, noisy, None)
+    filters: dict[str, Values] = {NOISY: scorer.values(noisy.voxels) | {COST: 0.0}}
+    for title, filter_id in DENOISING_FILTERS.items():
+        made = filtered(noisy, filter_id, sigma)
+        filters[title] = scorer.values(made.voxels) | {COST: made.core_us}
+    best = max(filters, key=lambda title: filters[title]["psnr_db"] or 0)
+    bm4d = by_bm4d(noisy, sigma)
+    return Cell(
+        name,
+        f"{level:.0%} noise",
+        scorer.values(ours.voxels) | {COST: ours.core_us},
+        best,
+        filters[best],
+        None if bm4d is None else scorer.values(bm4d.voxels) | {COST: bm4d.core_us},
+    )

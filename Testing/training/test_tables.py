@@ -1,0 +1,59 @@
+"""Tables of results: what comparators made is kept, and each metric has its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from training.card import _results
+from training.evaluate import with_means
+from training.tables.comparators import Denoised, kept
+from training.tables.denoising import METRICS, Cell
+from training.tables.rows import row, volume_of
+
+
+def test_what_was_made_once_is_kept(tmp_path: Path) -> None:
+    noisy = volume_of(np.arange(64, dtype=np.float32).reshape(4, 4, 4))
+    made: list[float] = []
+
+    def make() -> Denoised:
+        made.append(1)
+        return Denoised(noisy.voxels + len(made), 5.0)
+
+    first = kept(noisy, "m", b"code", 3.0, make, tmp_path)
+    again = kept(noisy, "m", b"code", 3.0, make, tmp_path)
+    np.testing.assert_array_equal(first.voxels, again.voxels)
+    assert len(made) == 1 and again.core_us == 5.0
+    kept(noisy, "m", b"code", 4.0, make, tmp_path)
+    kept(noisy, "m", b"other code", 3.0, make, tmp_path)
+    kept(volume_of(noisy.voxels + 1), "m", b"code", 3.0, make, tmp_path)
+    assert len(made) == 4
+
+
+def _cell(subject: str, bm4d: bool) -> Cell:
+    values = {"psnr_db": 30.0, "ssim": 0.9, "sharpness_percent": 95.0, "cost": 10.0}
+    better = {name: value + 1 for name, value in values.items()}
+    return Cell(subject, "3% noise", values, "median", values, better if bm4d else None)
+
+
+def test_each_metric_has_its_line_and_bm4d_its_column() -> None:
+    rows = [_cell("a", True).row(metric) for metric in METRICS]
+    assert [r["metric"] for r in rows] == list(METRICS.values())
+    assert rows[0]["second_value"] == 31 and rows[0]["value"] == 30
+    assert "second_value" not in _cell("a", False).row("ssim")
+
+
+def test_means_and_the_card_have_the_column_too() -> None:
+    rows = with_means([_cell(s, True).row("psnr_db") for s in "ab"])
+    assert rows[-1]["subject"] == "mean of 2" and rows[-1]["second_value"] == 31
+    partly = with_means([_cell("a", True).row("ssim"), _cell("b", False).row("ssim")])
+    assert "second_value" not in partly[-1]
+    text = _results([r | {"command": "c"} for r in rows])
+    assert "| a | 3% noise | foreground PSNR (dB) | 30 | median | 30 | BM4D" in text
+
+
+def test_the_card_without_bm4d_is_as_it_was() -> None:
+    text = _results([row("a", "3% noise", 30, "median", 29.5) | {"command": "c"}])
+    head = text.splitlines()[0]
+    assert head == "| subject | condition | metric | this model | comparator | comparator's |"
