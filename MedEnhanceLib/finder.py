@@ -75,6 +75,8 @@ def read_finder(facts: dict[str, Any], weights: Path) -> Finder:
     regions = tuple(_region(row) for row in facts["regions"])
     if not regions:
         raise ValueError("its finder finds nothing")
+    if len(str(facts["sha256"])) != 64:
+        raise ValueError("its finder has no sha256 of its weights")
     return Finder(
         network=facts["network_def"],
         weights=weights,

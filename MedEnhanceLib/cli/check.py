@@ -96,6 +96,8 @@ def _bundle(bundle: Bundle) -> dict[str, Any]:
     try:
         bundle.require_trust()
         bundle.verify_weights()
+        if bundle.finder_model is not None:
+            bundle.finder_model.verify_weights()
     except MedEnhanceError as error:
         return {**row, "ok": False, "state": str(error)}
     stated = "weights have the hash stated" if bundle.sha256 else "no hash stated"
