@@ -1,0 +1,137 @@
+"""The refined denoiser: what its guided filters keep, remove and look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.engine.networks import RefinedDenoiser, SharpeningUNet
+from MedEnhanceLib.engine.networks.pilot_filters import (
+    cosine_transform,
+    cut_blocks,
+    half_window,
+    join_blocks,
+    like_means,
+    wiener_shrinkage,
+    without_rician_bias,
+)
+
+SIGMA = 0.06
+
+
+def blocks_image(size: int = 24) -> torch.Tensor:
+    """A cube of bright tissue in darker tissue, without noise: (1, 1, D, H, W)."""
+    image = np.full((size, size, size), 0.5, dtype=np.float32)
+    image[size // 4 : 3 * size // 4, size // 3 :, 5:17] = 0.8
+    return torch.from_numpy(image)[None, None]
+
+
+def noisy(image: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(add_rician_noise(image.numpy(), SIGMA, np.random.default_rng(4)))
+
+
+def error(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).square().mean().sqrt())
+
+
+def test_cosine_transform_is_orthonormal() -> None:
+    transform = cosine_transform()
+    torch.testing.assert_close(transform @ transform.T, torch.eye(64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(transform[0], torch.full((64,), 1 / 8))
+
+
+def test_cut_blocks_are_joined_again() -> None:
+    x = torch.rand(2, 1, 8, 12, 4)
+    assert torch.equal(join_blocks(cut_blocks(x), x.shape), x)
+
+
+def test_each_offset_of_the_window_is_met_once() -> None:
+    found = torch.zeros(15, 15, 15)
+    image = torch.zeros(1, 1, 15, 15, 15)
+    image[0, 0, 7, 7, 7] = 1
+    for here, there in half_window():
+        moved = torch.zeros_like(image)
+        moved[here] += image[there]
+        moved[there] += image[here]
+        found += moved[0, 0]
+    assert float(found[4:11, 4:11, 4:11].sum()) == 7**3 - 1
+    assert float(found.sum()) == 7**3 - 1
+    assert float(found.max()) == 1
+
+
+@pytest.mark.parametrize("level", [0.0, SIGMA])
+def test_wiener_filter_with_a_perfect_pilot(level: float) -> None:
+    clean = blocks_image()
+    sigma = torch.full_like(clean, level)
+    image = noisy(clean) if level else clean
+    filtered = wiener_shrinkage(without_rician_bias(image, clean, sigma), clean, sigma)
+    if level:
+        assert error(filtered, clean) < 0.3 * error(image, clean)
+    else:
+        torch.testing.assert_close(filtered, clean, atol=1e-4, rtol=0)
+
+
+def test_like_voxels_are_averaged_and_others_are_not() -> None:
+    clean = blocks_image()
+    sigma = torch.full_like(clean, SIGMA)
+    for mean in like_means(noisy(clean), clean, sigma):
+        assert error(mean, clean) < 0.2 * error(noisy(clean), clean)
+        assert abs(float((mean - clean).mean())) < 0.1 * SIGMA
+
+
+def test_rician_bias_is_taken_off() -> None:
+    dark = torch.full((1, 1, 40, 40, 40), SIGMA)
+    sigma = torch.full_like(dark, SIGMA)
+    image = noisy(dark)
+    assert float((image - dark).mean()) > 0.4 * SIGMA
+    assert abs(float((without_rician_bias(image, dark, sigma) - dark).mean())) < 0.2 * SIGMA
+    for mean in like_means(image, dark, sigma):
+        assert abs(float((mean - dark).mean())) < 0.1 * SIGMA
+
+
+def test_an_untrained_refiner_already_denoises() -> None:
+    clean = blocks_image()
+    x = torch.cat([noisy(clean), torch.full_like(clean, SIGMA)], dim=1)
+    with torch.inference_mode():
+        assert error(RefinedDenoiser(8, 8, 1, 8, 1)(x), clean) < 0.6 * error(x[:, :1], clean)
+
+
+def test_the_first_stage_stays_as_it_was() -> None:
+    network = RefinedDenoiser(8, 8, 1, 8, 1)
+    clean = blocks_image(16)
+    network(torch.cat([noisy(clean), torch.full_like(clean, SIGMA)], dim=1)).sum().backward()
+    assert all(parameter.grad is None for parameter in network.first.parameters())
+    assert all(parameter.grad is not None for parameter in network.second.parameters())
+
+
+def test_no_noise_means_no_change() -> None:
+    clean = blocks_image(16)
+    x = torch.cat([clean, torch.zeros_like(clean)], dim=1)
+    with torch.inference_mode():
+        assert torch.equal(RefinedDenoiser(8, 8, 1, 8, 1)(x), clean)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(RefinedDenoiser, 2), (SharpeningUNet, 3)])
+def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
+    torch.manual_seed(0)
+    network = kind(4, 4, 1)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    network = network.double().eval()
+    middle = network.halo + 6
+    x = torch.rand(1, channels, 2 * middle // 4 * 4 + 4, 4, 4, dtype=torch.float64) + 0.1
+    changed = x.clone()
+    changed[:, :, middle] += 0.5
+    with torch.inference_mode():
+        moved = (network(x) - network(changed)).abs().amax(dim=(0, 1, 3, 4)) > 1e-12
+    reached = moved.nonzero().ravel()
+    assert middle - int(reached.min()) <= network.halo
+    assert int(reached.max()) - middle <= network.halo
+    assert int(reached.max() - reached.min()) >= network.halo
+
+
+def test_an_untrained_sharpening_network_returns_its_image() -> None:
+    x = torch.rand(1, 3, 8, 12, 16)
+    torch.testing.assert_close(SharpeningUNet(8, 8, 1)(x), x[:, :1])
