@@ -80,16 +80,26 @@ class Finding:
 
     def _fixed_samples(self, head: Head, number: int) -> list[tuple[FloatArray, FloatArray]]:
         generators = (np.random.default_rng([11, number, turn]) for turn in range(6))
-        return [make_sample(head, self.patch, self.spacing, rng) for rng in generators]
+        return [self._look(self._shape(head, rng), rng) for rng in generators]
+
+    def _shape(self, head: Head, rng: np.random.Generator) -> NDArray[np.int64]:
+        return moved_tissues(head, self.patch, self.spacing, rng)
+
+    def _look(
+        self, tissues: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        return make_sample(tissues, self.spacing, rng)
 
     def prepare(self, network: torch.nn.Module) -> None:
         """Nothing to do before the first step."""
 
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = []
-        for _ in range(self.batch_size):
+        # Every shape is painted twice, since drawing it takes longer than painting it.
+        for _ in range(self.batch_size // 2):
             head = self.training[rng.integers(len(self.training))]
-            samples.append(make_sample(head, self.patch, self.spacing, rng))
+            tissues = self._shape(head, rng)
+            samples += [self._look(tissues, rng), self._look(tissues, rng)]
         images, targets = (np.stack(part) for part in zip(*samples, strict=True))
         return Batch(torch.from_numpy(images[:, None]), torch.from_numpy(targets), torch.ones(()))
 
@@ -154,15 +164,14 @@ def bounding_box(inside: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def make_sample(
-    head: Head, patch: Sequence[int], spacing: float, rng: np.random.Generator
+    tissues: NDArray[np.int64], spacing: float, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """A normalised image (k, j, i), and shares (3, k, j, i) of background, left and right."""
-    tissues = moved_tissues(head, patch, spacing, rng)
     shares = np.stack([average_blocks((tissues == side).astype(np.float32)) for side in SIDES])
     image = average_blocks(painted(tissues, rng))
     image = imperfect(image, spacing, rng)
     if rng.random() < 0.35:
-        inside = random_field_of_view(patch, spacing, rng)
+        inside = random_field_of_view(image.shape, spacing, rng)
         image, shares = image * inside, shares * inside
     if rng.random() < 0.5:
         image, shares = image[:, :, ::-1], shares[::-1, :, :, ::-1]
