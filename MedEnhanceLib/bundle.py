@@ -192,6 +192,7 @@ def _bundle(
         limits=tuple(facts.get("limits", ())),
         results=tuple(facts.get("results", ())),
         training_data=tuple(facts.get("training_data", ())),
+        preference=int(facts.get("preference", 0)),
         folder=folder,
         weights=weights,
         sha256=str(facts.get("sha256", "")),

@@ -63,8 +63,9 @@ class Catalog:
     def best(self, task: Task | str, volume: Volume, guided: bool = False) -> Model:
         """The model to take for ``volume`` when the user names none.
 
-        The first trained bundle of the volume's modality with the best verdict. When none was
-        made for that modality, a classical filter for denoising and super-resolution.
+        The trained bundle of the volume's modality with the best verdict; of several, the one
+        its maker prefers. When none was made for that modality, a classical filter for denoising
+        and super-resolution.
 
         Args:
             task: what is to be done.
@@ -79,7 +80,7 @@ class Catalog:
         models = self.models(task)
         candidates = [m for m in models if m.is_trained and _may_run(m)]
         candidates = [m for m in candidates if guided or not m.takes_guide]
-        candidates.sort(key=lambda m: not m.takes_guide)
+        candidates.sort(key=lambda m: (not m.takes_guide, -m.preference))
         verdicts = [suitability(volume, m) for m in candidates]
         for wanted in ("good", "warning"):
             for model, found in zip(candidates, verdicts, strict=True):

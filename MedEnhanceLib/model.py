@@ -29,6 +29,7 @@ class Model:
         limits: plain sentences on what it cannot do.
         results: measured results; each with subject, condition, metric, value and command.
         training_data: name, source, licence, subjects.
+        preference: the higher, the sooner it is taken where several models suit a volume.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Model:
     limits: tuple[str, ...] = ()
     results: tuple[dict[str, Any], ...] = ()
     training_data: tuple[dict[str, Any], ...] = ()
+    preference: int = 0
 
     @property
     def is_trained(self) -> bool:

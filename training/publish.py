@@ -101,7 +101,7 @@ def medenhance_facts(
         "halo": getattr(network, "halo", None),
         "patch": bundle["patch"],
         "ranges": bundle["ranges"],
-        **{key: bundle[key] for key in ("labels", "adapted_from") if key in bundle},
+        **{key: bundle[key] for key in ("labels", "adapted_from", "preference") if key in bundle},
         "training_data": training_data(bundle["training"]),
         "results": results,
         "limits": bundle["limits"],

@@ -203,6 +203,14 @@ def test_best_is_the_trained_model_of_the_modality(catalog: Catalog, head: Any) 
     assert catalog.best("segment", head).id == "tiny-unet"
 
 
+def test_best_of_several_is_the_preferred_one(tmp_path: Path, head: Any) -> None:
+    for name, preference in (("a-first", 0), ("b-preferred", 2), ("c-last", 1)):
+        denoiser_bundle(tmp_path, name, preference=preference)
+    catalog = Catalog.default(extra_folders=[tmp_path])
+    own = Catalog(tuple(m for m in catalog.entries if m.id in ("a-first", "b-preferred", "c-last")))
+    assert own.best("denoise", head).id == "b-preferred"
+
+
 def test_best_for_ct_is_no_mr_model(catalog: Catalog, head: Any) -> None:
     ct = head.with_voxels(head.voxels.astype("int16") - 1000)
     object.__setattr__(ct, "modality", "CT")
