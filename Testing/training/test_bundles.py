@@ -70,6 +70,21 @@ def test_weights_are_the_ones_described(bundle: Path) -> None:
     assert torch.isfinite(output).all()
 
 
+def test_finders_are_the_ones_described(bundle: Path) -> None:
+    facts = read(bundle / "configs/metadata.json")["medenhance"].get("finder")
+    if facts is None:
+        pytest.skip("this model has no finder")
+    weights = bundle / facts["weights"]
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == facts["sha256"]
+    network = build_network(facts["network_def"])
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    smallest = -(-int(facts["extent_mm"][0] / facts["spacing_mm"]) // facts["multiple"])
+    size = [smallest * facts["multiple"]] * 3
+    with torch.inference_mode():
+        output = network.eval()(torch.rand(1, 1, *size))
+    assert list(output.shape[1:]) == [len(facts["regions"]) + 1, *size]
+
+
 def test_network_is_plain_data(bundle: Path) -> None:
     """The library builds the network from this alone, and runs no expression for it."""
     definition = json.dumps(read(bundle / "configs/inference.json")["network_def"])
@@ -79,9 +94,14 @@ def test_network_is_plain_data(bundle: Path) -> None:
 
 def test_training_data_is_what_the_split_says(bundle: Path) -> None:
     config = read(ROOT / "training/configs" / f"{bundle.name}.json")
-    split = read_splits()[config["bundle"]["training"]]
-    trained = {s if isinstance(s, str) else s["subject"] for s in split["training"]}
-    held_out = {s if isinstance(s, str) else s["subject"] for s in split["validation"]}
+    parts = [config["bundle"]["training"]]
+    if "finder" in config["bundle"]:
+        finder = read(ROOT / "training/configs/finders" / f"{config['bundle']['finder']}.json")
+        parts.append(finder["bundle"]["training"])
+    trained, held_out = (
+        {s if isinstance(s, str) else s["subject"] for p in parts for s in read_splits()[p][part]}
+        for part in ("training", "validation")
+    )
     sets = read(bundle / "configs/metadata.json")["medenhance"]["training_data"]
     stated = {subject for row in sets for subject in row["subjects"]}
     assert stated == trained
