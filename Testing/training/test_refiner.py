@@ -135,3 +135,11 @@ def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
 def test_an_untrained_sharpening_network_returns_its_image() -> None:
     x = torch.rand(1, 3, 8, 12, 16)
     torch.testing.assert_close(SharpeningUNet(8, 8, 1)(x), x[:, :1])
+
+
+def test_filters_do_not_round_the_image_under_autocast() -> None:
+    clean = blocks_image(16)
+    image, sigma = noisy(clean), torch.full_like(clean, SIGMA)
+    exact = wiener_shrinkage(image, clean, sigma)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(wiener_shrinkage(image, clean, sigma), exact)

@@ -57,17 +57,26 @@ def wiener_shrinkage(image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tens
     for shift in product(range(1, EDGE + 1), repeat=3):
         window = (..., *(slice(s, s - EDGE or None) for s in shift))
         noisy, guide, noise = (cut_blocks(x[window]) for x in padded)
-        power = (guide @ transform.T).square()
-        variance = noise.square().mean(dim=-1, keepdim=True)
-        share = power / (power + variance).clamp_min(LEAST_WEIGHT**2)
-        share[..., 0] = 1
-        weight = 1 / share.square().sum(dim=-1, keepdim=True)
-        filtered = ((noisy @ transform.T) * share) @ transform
+        filtered, weight = shrunk(noisy, guide, noise, transform)
         shape = total[window].shape
         total[window] += join_blocks(filtered * weight, shape)
         weights[window] += join_blocks(weight.expand_as(filtered), shape)
     inside = (..., *[slice(EDGE, -EDGE)] * 3)
     return total[inside] / weights[inside]
+
+
+def shrunk(
+    noisy: torch.Tensor, guide: torch.Tensor, noise: torch.Tensor, transform: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blocks (..., 64) with their transform shrunk, and how much each block counts (..., 1)."""
+    # Half precision would round the image itself, by more than the noise that is left.
+    with torch.autocast(noisy.device.type, enabled=False):
+        power = (guide @ transform.T).square()
+        variance = noise.square().mean(dim=-1, keepdim=True)
+        share = power / (power + variance).clamp_min(LEAST_WEIGHT**2)
+        share[..., 0] = 1
+        filtered = ((noisy @ transform.T) * share) @ transform
+        return filtered, 1 / share.square().sum(dim=-1, keepdim=True)
 
 
 def cut_blocks(x: torch.Tensor) -> torch.Tensor:
