@@ -1,4 +1,4 @@
-"""Hippocampus: Dice of each label, beside nnU-Net's published mean."""
+"""Hippocampus: Dice of each label in crops, and the finder's distances in whole heads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 from MedEnhanceLib import enhance
 from training.data import read_splits
 from training.segmentation import LABELS, dice, hippocampus_files
+from training.tables.finding import finder_rows
 from training.tables.rows import Row, row, volume_of
 
 
 def hippocampus_rows(data: Path, model: str) -> Iterator[Row]:
-    """Dice of each label on the grid of the crop, beside nnU-Net's published mean."""
+    """Dice of each label on the grid of the crop, beside nnU-Net's published mean; the finder."""
     published = {1: 0.90, 2: 0.89}
     for name in read_splits()["hippocampus"]["validation"]:
         image, labels = hippocampus_files(data, name)
@@ -26,3 +27,4 @@ def hippocampus_rows(data: Path, model: str) -> Iterator[Row]:
                 published[value],
                 "Dice",
             )
+    yield from finder_rows(data, model)
