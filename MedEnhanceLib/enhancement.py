@@ -22,6 +22,7 @@ from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import CancelCallback, ProgressCallback, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.denoise import denoise
+from MedEnhanceLib.tasks.ensemble import check_uncertainty
 from MedEnhanceLib.tasks.segment import segment
 from MedEnhanceLib.tasks.super_resolution import super_resolve
 from MedEnhanceLib.volume import Volume
@@ -63,6 +64,8 @@ def enhance(
     guided = guide is not None
     chosen = catalog.best(task, volume, guided) if model == "auto" else catalog.find(model)
     warnings = _fit(volume, task, chosen)
+    if checked.uncertainty:
+        check_uncertainty(chosen)
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
     output, measures, found, traces = _run(volume, guide, chosen, checked, reporter)
@@ -72,6 +75,7 @@ def enhance(
         tuple(measures),
         provenance(volume, chosen, checked, time.monotonic() - started, **traces.facts),
         (*warnings, *found, *traces.notes),
+        traces.uncertainty,
     )
 
 

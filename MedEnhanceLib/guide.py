@@ -88,10 +88,17 @@ def guide_on_grid(guide: Volume, volume: Volume) -> Guide:
 
 def _averaged(guide: Volume, target: Geometry) -> NDArray[np.float32]:
     """Linear interpolation, averaged over the target's voxels where the guide's are finer."""
-    finest = min(guide.geometry.spacing)
-    samples = [int(np.clip(round(s / finest), 1, MOST_SAMPLES_PER_AXIS)) for s in target.spacing]
-    fine = resample(guide.voxels, guide.geometry, target.refined(samples))
-    i, j, k = samples
+    passed = _voxels_passed(guide.geometry, target)
+    i, j, k = (int(np.clip(round(n), 1, MOST_SAMPLES_PER_AXIS)) for n in passed)
+    fine = resample(guide.voxels, guide.geometry, target.refined((i, j, k)))
     depth, rows, columns = target.shape
     cells = fine.reshape(depth, k, rows, j, columns, i)
     return cells.mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _voxels_passed(source: Geometry, target: Geometry) -> NDArray[np.float64]:
+    """How many of the source's voxels one step along each of the target's axes (i, j, k) passes."""
+    cosines = np.abs(np.array(source.direction).T @ np.array(target.direction))
+    per_mm = cosines / np.array(source.spacing)[:, None]
+    steps: NDArray[np.float64] = per_mm.max(axis=0) * np.array(target.spacing)
+    return steps

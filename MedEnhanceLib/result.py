@@ -39,6 +39,9 @@ class Result:
         provenance: how it was made: model, version, weights hash, options, device, precision,
             seconds, library versions, hash of the input. Holds no patient identity.
         warnings: sentences the user should read.
+        uncertainty: how unsure the network was, on the output's grid, when it was asked for: the
+            standard deviation in the output's unit, for a segmentation the probability that
+            another label is right, as the network sees it.
     """
 
     task: Task
@@ -46,6 +49,7 @@ class Result:
     evidence: tuple[Measure, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    uncertainty: Volume | None = None
 
     @property
     def volume(self) -> Volume:

@@ -65,6 +65,14 @@ Tile = Annotated[
         rich_help_panel=COMPUTING,
     ),
 ]
+Uncertainty = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write how unsure the network is, voxel by voxel; takes four times as long.",
+        rich_help_panel=FILES,
+    ),
+]
 Report = Annotated[
     Path | None,
     typer.Option(

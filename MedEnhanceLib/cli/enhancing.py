@@ -79,6 +79,7 @@ def denoise(
     device: choosing.Device = "auto",
     precision: choosing.Precision = "auto",
     tile: choosing.Tile = None,
+    uncertainty: choosing.Uncertainty = None,
     report: choosing.Report = None,
     series: choosing.SeriesName = None,
     quiet: choosing.Quiet = False,
@@ -94,9 +95,14 @@ def denoise(
     """
     level = parse_noise(noise)
     options = DenoiseOptions(
-        device=device, precision=precision, tile=tile, strength=strength, noise=level.absolute
+        device=device,
+        precision=precision,
+        tile=tile,
+        uncertainty=uncertainty is not None,
+        strength=strength,
+        noise=level.absolute,
     )
-    run = _Run(Task.DENOISE, source, output, removed, report, series, quiet, guide)
+    run = _Run(Task.DENOISE, source, output, removed, report, series, quiet, uncertainty, guide)
     run(options, model, models, trust, level)
 
 
@@ -117,6 +123,7 @@ def super_resolution(
     device: choosing.Device = "auto",
     precision: choosing.Precision = "auto",
     tile: choosing.Tile = None,
+    uncertainty: choosing.Uncertainty = None,
     report: choosing.Report = None,
     series: choosing.SeriesName = None,
     quiet: choosing.Quiet = False,
@@ -129,9 +136,14 @@ def super_resolution(
     - `medenhance super-resolution thick.nii.gz fine.nii.gz --spacing 1 1 1`
     """
     options = SuperResolutionOptions(
-        device=device, precision=precision, tile=tile, spacing=spacing, factor=factor
+        device=device,
+        precision=precision,
+        tile=tile,
+        uncertainty=uncertainty is not None,
+        spacing=spacing,
+        factor=factor,
     )
-    run = _Run(Task.SUPER_RESOLUTION, source, output, None, report, series, quiet)
+    run = _Run(Task.SUPER_RESOLUTION, source, output, None, report, series, quiet, uncertainty)
     run(options, model, models, trust)
 
 
@@ -162,6 +174,7 @@ def segment(
     device: choosing.Device = "auto",
     precision: choosing.Precision = "auto",
     tile: choosing.Tile = None,
+    uncertainty: choosing.Uncertainty = None,
     report: choosing.Report = None,
     series: choosing.SeriesName = None,
     quiet: choosing.Quiet = False,
@@ -176,11 +189,12 @@ def segment(
         device=device,
         precision=precision,
         tile=tile,
+        uncertainty=uncertainty is not None,
         labels=parse_labels(labels),
         keep_largest=keep_largest,
         fill_holes=fill_holes,
     )
-    run = _Run(Task.SEGMENT, source, output, None, report, series, quiet)
+    run = _Run(Task.SEGMENT, source, output, None, report, series, quiet, uncertainty)
     run(options, model, models, trust)
 
 
@@ -196,10 +210,12 @@ class _Run:
         report: Path | None,
         series: str | None,
         quiet: bool,
+        uncertainty: Path | None,
         guide: Path | None = None,
     ) -> None:
         self.task, self.source, self.output = task, source, output
-        self.removed, self.report, self.guide = removed, report, guide
+        self.removed, self.uncertainty, self.report = removed, uncertainty, report
+        self.guide = guide
         self.series, self.quiet = series, quiet
 
     def __call__(
@@ -237,10 +253,12 @@ class _Run:
         self._tell(result)
 
     def _check_outputs(self) -> None:
-        check_distinct([self.output, self.removed, self.report])
+        check_distinct([self.output, self.removed, self.uncertainty, self.report])
         kinds = {self.output: SEGMENTATION if self.task is Task.SEGMENT else IMAGE}
         if self.removed:
             kinds[self.removed] = IMAGE
+        if self.uncertainty:
+            kinds[self.uncertainty] = IMAGE
         if self.report:
             kinds[self.report] = REPORT
         check_outputs(kinds, [path for path in (self.source, self.guide) if path is not None])
@@ -265,6 +283,8 @@ class _Run:
         if self.removed:
             before = volume.voxels.astype(np.float32)
             files[self.removed] = volume.with_voxels(before - result.volume.voxels)
+        if self.uncertainty and result.uncertainty is not None:
+            files[self.uncertainty] = result.uncertainty
         if self.report:
             files[self.report] = _report(result)
         return files

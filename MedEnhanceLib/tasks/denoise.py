@@ -18,11 +18,17 @@ from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.provenance import voxel_hash
-from MedEnhanceLib.quality.evidence import denoise_evidence
+from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tasks.ensemble import (
+    SPREAD_MEANING,
+    mirrored,
+    over_mirrors,
+    uncertainty_evidence,
+)
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
-from MedEnhanceLib.tiles import Box, bounding_box
+from MedEnhanceLib.tiles import Axes, Box, bounding_box
 from MedEnhanceLib.volume import Volume
 
 # Voxels around the content that are worked on too, so that its rim sees air as it should.
@@ -45,12 +51,17 @@ def denoise(
         return unchanged, [], ["No noise was found, so nothing was changed."], FILTER_TRACES
     aligned = guide_on_grid(guide, volume) if guide is not None and model.takes_guide else None
     reporter.phase("Removing noise", 0.9)
-    clean, traces = _clean(volume.voxels, aligned, model, sigma, is_mr, options, reporter)
+    clean, traces = _clean(volume, aligned, model, sigma, is_mr, options, reporter)
     clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = denoise_evidence(
         volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
     )
+    if traces.uncertainty is not None:
+        spread = traces.uncertainty.voxels * np.float32(options.strength)
+        inside = foreground(volume.voxels)
+        measures += uncertainty_evidence(spread, inside, volume.units, SPREAD_MEANING)
+        traces = replace(traces, uncertainty=volume.with_voxels(spread))
     blended = _blend(volume.voxels, clean, options.strength)
     warnings += _guide_notes(guide, aligned, model)
     if guide is not None and aligned is not None:
@@ -74,7 +85,7 @@ def _guide_notes(guide: Volume | None, aligned: Guide | None, model: Model) -> l
 
 
 def _clean(
-    voxels: NDArray[Any],
+    volume: Volume,
     guide: Guide | None,
     model: Model,
     sigma: float,
@@ -82,6 +93,7 @@ def _clean(
     options: DenoiseOptions,
     reporter: Reporter,
 ) -> tuple[NDArray[np.float32], Traces]:
+    voxels = volume.voxels
     if isinstance(model, Filter):
         return model.run(voxels, sigma, is_mr, reporter.step), FILTER_TRACES
     assert isinstance(model, Bundle)  # the catalogue holds filters and bundles only
@@ -96,10 +108,21 @@ def _clean(
         "noise": sigma / scaling.scale,
         **_guide_channels(guide, box, model.input.normalisation),
     }
-    output = regress(forward, [values[name] for name in model.input.channels], options.tile)
+    channels = [values[name] for name in model.input.channels]
+
+    def run(axes: Axes) -> NDArray[np.float32]:
+        seen = [mirrored(c, axes) if isinstance(c, np.ndarray) else c for c in channels]
+        return mirrored(regress(forward, seen, options.tile), axes)
+
     clean = voxels.astype(np.float32)
+    if not options.uncertainty:
+        clean[box.slices] = scaling.restore(run(()))
+        return clean, traces_of(forward)
+    output, spread = over_mirrors(run, forward, reporter)
     clean[box.slices] = scaling.restore(output)
-    return clean, traces_of(forward)
+    unsure = np.zeros_like(clean)
+    unsure[box.slices] = spread * np.float32(scaling.scale)
+    return clean, replace(traces_of(forward), uncertainty=volume.with_voxels(unsure))
 
 
 def _guide_channels(

@@ -9,6 +9,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import DependencyError
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.volume import Volume
 
 if TYPE_CHECKING:
     from MedEnhanceLib.engine.forward import Forward
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traces:
-    """What a run leaves behind for provenance and warnings."""
+    """What a run leaves behind besides its output.
+
+    Attributes:
+        facts: for provenance.
+        notes: for the user, among the warnings.
+        uncertainty: how unsure the network was, on the output's grid, when that was asked for.
+    """
 
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
+    uncertainty: Volume | None = None
 
 
 def open_network(bundle: Bundle, options: RunOptions, reporter: Reporter) -> Forward:

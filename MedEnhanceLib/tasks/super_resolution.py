@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,17 @@ from MedEnhanceLib.intensity import Scaling, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
-from MedEnhanceLib.quality.evidence import super_resolution_evidence
+from MedEnhanceLib.quality.evidence import foreground, super_resolution_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tasks.ensemble import (
+    SPREAD_MEANING,
+    mirrored,
+    over_mirrors,
+    uncertainty_evidence,
+)
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
+from MedEnhanceLib.tiles import Axes
 from MedEnhanceLib.volume import Volume
 
 # Refining by less than this is left to the viewer's own interpolation.
@@ -64,6 +72,10 @@ def super_resolve(
     measures, warnings = super_resolution_evidence(
         volume.voxels, interpolated, fine, volume.geometry, target, residual, noise_percent
     )
+    if traces.uncertainty is not None:
+        inside = foreground(fine)
+        unsure = traces.uncertainty.voxels
+        measures += uncertainty_evidence(unsure, inside, volume.units, SPREAD_MEANING)
     return volume.with_voxels(fine, target), measures, warnings, traces
 
 
@@ -143,14 +155,37 @@ def _sharpened(
     scaling = scaling_named(model.input.normalisation, volume.voxels)
     image = scaling.normalise(volume.voxels)
     steps = _steps(volume.geometry.shape, target.shape, model.ranges.get("factor", (1.0, 4.0))[1])
+
+    def run(axes: Axes) -> NDArray[np.float32]:
+        seen, noise = mirrored(image, axes), sigma / scaling.scale
+        return mirrored(_refine(seen, steps, noise, forward, options.tile, reporter), axes)
+
+    back = Scaling(scaling.offset, scaling.scale)
+    if not options.uncertainty:
+        return back.restore(run(())), traces_of(forward)
+    fine, spread = over_mirrors(run, forward, reporter)
+    unsure = volume.with_voxels(spread * np.float32(scaling.scale), target)
+    return back.restore(fine), replace(traces_of(forward), uncertainty=unsure)
+
+
+def _refine(
+    image: NDArray[np.float32],
+    steps: list[tuple[int, int]],
+    noise: float,
+    forward: Any,
+    tile: int | None,
+    reporter: Reporter,
+) -> NDArray[np.float32]:
+    """The image after all steps, each an axis and the size it is refined to."""
     begin, end = reporter.begin, reporter.end
     for number, (axis, size) in enumerate(steps):
         reporter.begin = begin + (end - begin) * number / len(steps)
         reporter.end = begin + (end - begin) * (number + 1) / len(steps)
         forward.done = 0
-        noise = estimate_noise(image) if number else sigma / scaling.scale
-        image = _refine_axis(image, axis, size, noise, forward, options.tile)
-    return Scaling(scaling.offset, scaling.scale).restore(image), traces_of(forward)
+        level = estimate_noise(image) if number else noise
+        image = _refine_axis(image, axis, size, level, forward, tile)
+    reporter.begin, reporter.end = begin, end
+    return image
 
 
 def _steps(

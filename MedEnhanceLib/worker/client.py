@@ -26,11 +26,13 @@ from MedEnhanceLib.worker.folder import (
     remove_stale_folders,
     store_voxels,
     take_voxels,
+    uncertainty_file,
 )
 from MedEnhanceLib.worker.process import Process, default_command
 from MedEnhanceLib.worker.protocol import (
     CANCELLED,
     LAST_KINDS,
+    OUTPUT,
     Event,
     Header,
     Job,
@@ -244,9 +246,10 @@ class Worker:
             event = Event("error", message=UNREADABLE, details=str(error), error="WorkerError")
         return [self._over(event) if event.is_last else event]
 
-    def _fetched(self, job: str) -> NDArray[Any]:
+    def _fetched(self, job: str, part: str) -> NDArray[Any]:
         assert self._process is not None
-        return take_voxels(output_file(self._process.folder, job))
+        file = output_file if part == OUTPUT else uncertainty_file
+        return take_voxels(file(self._process.folder, job))
 
     def _died(self, exit_code: int) -> list[Event]:
         said = self._process.said() if self._process is not None else ""

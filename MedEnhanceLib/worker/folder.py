@@ -78,6 +78,11 @@ def output_file(folder: Path, job: str) -> Path:
     return folder / f"{job}.out.npy"
 
 
+def uncertainty_file(folder: Path, job: str) -> Path:
+    """Where the voxels of its result's uncertainty lie, when that was asked for."""
+    return folder / f"{job}.uncertainty.npy"
+
+
 def discard_files(folder: Path, job: str) -> None:
     """Delete whatever is left of a job."""
     for file in folder.glob(f"{job}.*"):

@@ -12,8 +12,9 @@ From the process, on its standard output: events, as `Event.to_json` writes them
 with exactly one event of kind "result", "error" or "cancelled".
 
 Voxels never pass through the pipe. Those of job ID lie in the private folder as ``ID.in.npy``,
-those of its guide as ``ID.guide.npy``, those of its result as ``ID.out.npy``; whoever has read such
-a file deletes it. The end of the input tells the process to end.
+those of its guide as ``ID.guide.npy``, those of its result as ``ID.out.npy`` and of the result's
+uncertainty as ``ID.uncertainty.npy``; whoever has read such a file deletes it. The end of the input
+tells the process to end.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from MedEnhanceLib.volume import Label, LabelMap, Volume
 LAST_KINDS = ("result", "error", "cancelled")
 KINDS = ("progress", "warning", *LAST_KINDS)
 LONGEST_LINE = 1 << 22
+OUTPUT, UNCERTAINTY = "output", "uncertainty"
+Load = Callable[[str, str], NDArray[Any]]
+"""Fetches voxels of a job's result: of its output or of its uncertainty."""
 CANCELLED = "The run was cancelled; nothing was changed."
 
 
@@ -185,7 +189,7 @@ class Event:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], load: Callable[[str], NDArray[Any]]) -> Event:
+    def from_json(cls, data: dict[str, Any], load: Load) -> Event:
         """The inverse of :meth:`to_json`; ``load`` fetches the voxels of a job's result."""
         if data["kind"] not in KINDS:
             raise ValueError(f"unknown kind of event '{data['kind']}'")
@@ -197,7 +201,7 @@ class Event:
             message=str(data["message"]),
             details=str(data["details"]),
             error=str(data["error"]),
-            result=None if result is None else _result_from_json(result, load(data["job"])),
+            result=None if result is None else _result_from_json(result, data["job"], load),
         )
 
 
@@ -222,13 +226,17 @@ def _result_to_json(result: Result) -> dict[str, Any]:
         "evidence": [vars(measure) for measure in result.evidence],
         "provenance": result.provenance,
         "warnings": list(result.warnings),
+        "uncertainty": result.uncertainty and Header.of(result.uncertainty).to_json(),
     }
     if isinstance(output, LabelMap):
         return {**common, "labels": [label.to_json() for label in output.labels]}
     return {**common, "modality": output.modality, "units": output.units}
 
 
-def _result_from_json(data: dict[str, Any], voxels: NDArray[Any]) -> Result:
+def _result_from_json(data: dict[str, Any], job: str, load: Load) -> Result:
+    voxels, uncertainty = load(job, OUTPUT), None
+    if data["uncertainty"] is not None:
+        uncertainty = Header.from_json(data["uncertainty"]).volume(load(job, UNCERTAINTY))
     geometry = Geometry.from_json(data["geometry"])
     output: Volume | LabelMap
     if "labels" in data:
@@ -241,6 +249,7 @@ def _result_from_json(data: dict[str, Any], voxels: NDArray[Any]) -> Result:
         evidence=tuple(Measure(**measure) for measure in data["evidence"]),
         provenance=data["provenance"],
         warnings=tuple(data["warnings"]),
+        uncertainty=uncertainty,
     )
 
 

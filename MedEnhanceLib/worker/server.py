@@ -33,6 +33,7 @@ from MedEnhanceLib.worker.folder import (
     remove_folder,
     store_voxels,
     take_voxels,
+    uncertainty_file,
 )
 from MedEnhanceLib.worker.protocol import CANCELLED, LONGEST_LINE, Event, Job, from_line, to_line
 
@@ -171,6 +172,9 @@ class _Server:
             if job.id in self._cancelled:
                 return Event("cancelled", job.id, message=CANCELLED)
             store_voxels(result.output.voxels, output_file(self._folder, job.id))
+            if result.uncertainty is not None:
+                file = uncertainty_file(self._folder, job.id)
+                store_voxels(result.uncertainty.voxels, file)
             return Event("result", job.id, result=result)
         except CancelledError:
             return Event("cancelled", job.id, message=CANCELLED)

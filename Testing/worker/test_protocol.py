@@ -13,7 +13,19 @@ from MedEnhanceLib.volume import Label, LabelMap, Volume
 from MedEnhanceLib.worker.protocol import Event, Job, from_line, to_line
 
 
-def no_voxels(job: str) -> np.ndarray:
+class Voxels:
+    """The voxels of each part of the result of the job "ab"."""
+
+    def __init__(self, parts: dict[str, Volume | LabelMap | None]) -> None:
+        self.parts = parts
+
+    def __call__(self, job: str, part: str) -> np.ndarray:
+        image = self.parts[part]
+        assert job == "ab" and image is not None
+        return image.voxels
+
+
+def no_voxels(job: str, part: str) -> np.ndarray:
     raise AssertionError(f"asked for the voxels of {job!r}")
 
 
@@ -47,12 +59,13 @@ def test_progress_and_sentences() -> None:
 def test_results(volume: Volume) -> None:
     evidence = (Measure("noise", None, float("nan")), Measure("mean", np.float32(2.5), 1e300))
     outputs = (volume, LabelMap(volume.voxels, volume.geometry, (Label(1, "a"), Label(2, "b"))))
-    for output in outputs:
+    unsure = Volume(np.ones(volume.voxels.shape, np.float32), volume.geometry, "MR", "HU")
+    for output, uncertainty in zip(outputs, (None, unsure), strict=True):
         provenance = {"seconds": np.float64(2.5), "sizes": np.array([1, 2]), "path": [None, True]}
-        given = Result(Task.SEGMENT, output, evidence, provenance, ("careful",))
+        given = Result(Task.SEGMENT, output, evidence, provenance, ("careful",), uncertainty)
         line = to_line(Event("result", "ab", result=given).to_json())
-        voxels = {"ab": output.voxels}
-        back = Event.from_json(from_line(line), voxels.__getitem__).result
+        parts = {"output": output, "uncertainty": uncertainty}
+        back = Event.from_json(from_line(line), Voxels(parts)).result
         assert back is not None
         assert type(back.output) is type(output)
         assert back.output.geometry == output.geometry
@@ -61,6 +74,10 @@ def test_results(volume: Volume) -> None:
         assert (back.evidence[1].before, back.evidence[1].after) == (2.5, 1e300)
         assert back.provenance == {"seconds": 2.5, "sizes": [1, 2], "path": [None, True]}
         assert (back.task, back.warnings) == (Task.SEGMENT, ("careful",))
+        assert (back.uncertainty is None) == (uncertainty is None)
+        if back.uncertainty is not None:
+            assert back.uncertainty.geometry == volume.geometry
+            assert (back.uncertainty.modality, back.uncertainty.units) == ("MR", "HU")
         if isinstance(output, LabelMap):
             assert back.labelmap.labels == output.labels
         else:

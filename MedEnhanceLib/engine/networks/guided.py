@@ -7,6 +7,8 @@ copied from it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -70,24 +72,28 @@ class GuidedDenoiser(nn.Module):
         return self.first.halo + max(REACH, *(edge - 1 for edge in WINDOWS)) + self.second.halo
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        image, sigma, guide_noise = x[:, :1], x[:, 1:2], x[:, 3:]
+        with torch.no_grad():
+            first, means, features = self.first_look(x)
+        weights = self.second.folded(features).split(FOLD**3, dim=1)
+        change = depth_to_space(weighted_sum(weights, image - first, means))
+        return torch.where((guide_noise > 0) & (sigma > 0), first + change, first)
+
+    def first_look(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+        """The first estimate, the means that may be added to it, and the second stage's input."""
         image, sigma, guide, guide_noise = x.split(1, dim=1)
         unit = sigma.clamp_min(LEAST_SIGMA)
-        with torch.no_grad():
-            first = self.first(x[:, :2])
-            removed = image - first
-            means, support = guided_means(removed, image, guide, guide_noise, first, unit)
-            left = [mean[:, :1] for mean in means]
-            most = LARGEST_CHANGE * unit
-            again = [without_bias(mean[:, 1:], sigma) - first for mean in means]
-            again = [torch.maximum(torch.minimum(change, most), -most) for change in again]
-            detail = (guide - box_mean(guide, 3)) / guide_noise.clamp_min(LEAST_SIGMA)
-            in_sigmas = torch.cat([removed, *left, *again], dim=1) * (MEANS_GAIN / unit)
-            levels = [first, sigma * SIGMA_GAIN, guide, *support]
-            features = torch.cat([*levels, detail, in_sigmas], dim=1)
-            features = features.clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
-        weights = self.second.folded(features).split(FOLD**3, dim=1)
-        change = depth_to_space(weighted_sum(weights, removed, [*left, *again]))
-        return torch.where((guide_noise > 0) & (sigma > 0), first + change, first)
+        first = self.first(x[:, :2])
+        removed = image - first
+        both, support = guided_means(removed, image, guide, guide_noise, first, unit)
+        most = LARGEST_CHANGE * unit
+        changes = [without_bias(mean[:, 1:], sigma) - first for mean in both]
+        means = [mean[:, :1] for mean in both]
+        means += [torch.maximum(torch.minimum(change, most), -most) for change in changes]
+        detail = (guide - box_mean(guide, 3)) / guide_noise.clamp_min(LEAST_SIGMA)
+        in_sigmas = torch.cat([removed, *means], dim=1) * (MEANS_GAIN / unit)
+        features = torch.cat([first, sigma * SIGMA_GAIN, guide, *support, detail, in_sigmas], dim=1)
+        return first, means, features.clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
 
 
 def guided_means(
@@ -195,15 +201,17 @@ def weighted_sum(
     Returns:
         (B, 8, D/2, H/2, W/2), folded as by `space_to_depth`.
     """
-    padded = functional.pad(image, (1,) * 6, mode="replicate")
-    size = image.shape[2:]
     total = torch.zeros_like(weights[0])
-    for tap, weight in enumerate(weights):
-        if tap < NEIGHBOURS:
-            corner = (tap // 9, tap // 3 % 3, tap % 3)
-            k, j, i = (slice(c, c + n) for c, n in zip(corner, size, strict=True))
-            values = padded[:, :, k, j, i]
-        else:
-            values = means[tap - NEIGHBOURS]
+    for weight, values in zip(weights, taps(image, means), strict=True):
         total = total + weight * space_to_depth(values)
     return total
+
+
+def taps(image: torch.Tensor, means: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The 27 neighbours of every voxel of ``image``, one after the other, then ``means``."""
+    padded = functional.pad(image, (1,) * 6, mode="replicate")
+    for tap in range(NEIGHBOURS):
+        corner = (tap // 9, tap // 3 % 3, tap % 3)
+        k, j, i = (slice(c, c + n) for c, n in zip(corner, image.shape[2:], strict=True))
+        yield padded[:, :, k, j, i]
+    yield from means

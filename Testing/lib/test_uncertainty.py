@@ -1,0 +1,109 @@
+"""How unsure a network is: of what it gives for mirror images, told in volumes and slices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import Catalog, Volume, enhance
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.options import DenoiseOptions, options_from_json
+from MedEnhanceLib.result import Progress
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.tasks.ensemble import mirrored, over_mirrors, uncertainty_evidence
+
+UNSURE = {"uncertainty": True}
+
+
+class NoForward:
+    done = 0
+
+
+class Phase:
+    begin, end = 0.0, 1.0
+
+
+def test_mean_and_spread_over_the_mirrors() -> None:
+    outputs = np.random.default_rng(0).normal(1e5, 3, (4, 2, 3, 4)).astype(np.float32)
+    answers = iter(outputs)
+    mean, spread = over_mirrors(lambda axes: next(answers), NoForward(), Phase())  # type: ignore[arg-type]
+    np.testing.assert_allclose(mean, outputs.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(spread, outputs.std(axis=0), rtol=0.02)
+
+
+def test_mirroring_is_its_own_inverse() -> None:
+    array = np.arange(24).reshape(2, 3, 4)
+    assert np.array_equal(mirrored(mirrored(array, (1,)), (1,)), array)
+    assert np.array_equal(mirrored(array, (2,)), array[:, :, ::-1])
+
+
+def test_evidence_names_the_worst_slices_of_the_object() -> None:
+    uncertainty = np.zeros((6, 4, 4), np.float32)
+    uncertainty[2], uncertainty[4], uncertainty[5] = 3, 5, 9
+    inside = np.ones(uncertainty.shape, bool)
+    inside[5] = False
+    inside[5, 0, 0] = True  # a slice with hardly anything of the object does not count
+    whole, *slices = uncertainty_evidence(uncertainty, inside, "HU", "how unsure")
+    assert whole.after == pytest.approx(uncertainty[inside].mean())
+    assert [m.name for m in slices][:2] == ["Uncertainty in slice 4", "Uncertainty in slice 2"]
+    assert [m.after for m in slices][:2] == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("task", "model"), [("denoise", "tiny-denoiser"), ("super-resolution", "tiny-resolver")]
+)
+def test_images_come_with_their_spread(
+    catalog: Catalog, head: Volume, task: str, model: str
+) -> None:
+    plain = enhance(head, task, model, catalog=catalog)
+    assert plain.uncertainty is None
+    fractions: list[float] = []
+
+    def note(progress: Progress) -> None:
+        fractions.append(progress.fraction)
+
+    result = enhance(head, task, model, UNSURE, catalog=catalog, progress=note)
+    assert result.uncertainty is not None
+    assert result.uncertainty.geometry == result.volume.geometry
+    assert result.uncertainty.voxels.min() >= 0 < result.uncertainty.voxels.max()
+    # The mean of the mirrors is another image than the plain one, but not far from it.
+    change = np.abs(result.volume.voxels - plain.volume.voxels)
+    assert 0 < change.mean() < 4 * result.uncertainty.voxels.mean() + 1
+    assert any(m.name.startswith("Uncertainty in slice") for m in result.evidence)
+    assert fractions == sorted(fractions)
+
+
+def test_spread_is_in_the_volumes_unit_and_follows_the_strength(
+    catalog: Catalog, head: Volume
+) -> None:
+    full = enhance(head, "denoise", "tiny-denoiser", UNSURE, catalog=catalog).uncertainty
+    bright = head.with_voxels(head.voxels * 10)
+    tenfold = enhance(bright, "denoise", "tiny-denoiser", UNSURE, catalog=catalog).uncertainty
+    half = enhance(
+        head, "denoise", "tiny-denoiser", {**UNSURE, "strength": 0.5}, catalog=catalog
+    ).uncertainty
+    assert full is not None and tenfold is not None and half is not None
+    np.testing.assert_allclose(tenfold.voxels, 10 * full.voxels, rtol=0.05, atol=0.5)
+    np.testing.assert_allclose(half.voxels, 0.5 * full.voxels, rtol=1e-4, atol=1e-4)
+
+
+def test_a_mirrored_volume_gets_the_mirrored_answer(catalog: Catalog, head: Volume) -> None:
+    """The ensemble is symmetric: that is what its mean is better for."""
+    even = head.with_voxels(np.maximum(head.voxels, 1))
+    flipped = even.with_voxels(even.voxels[:, :, ::-1])
+    options = DenoiseOptions(uncertainty=True, noise=20.0)
+    first = enhance(even, "denoise", "tiny-denoiser", options, catalog=catalog)
+    second = enhance(flipped, "denoise", "tiny-denoiser", options, catalog=catalog)
+    plain = [
+        enhance(v, "denoise", "tiny-denoiser", {"noise": 20.0}, catalog=catalog).volume.voxels
+        for v in (even, flipped)
+    ]
+    asymmetry = np.abs(first.volume.voxels - second.volume.voxels[:, :, ::-1]).mean()
+    assert asymmetry < 0.8 * np.abs(plain[0] - plain[1][:, :, ::-1]).mean()
+
+
+def test_filters_cannot_say_how_sure_they_are(catalog: Catalog, head: Volume) -> None:
+    with pytest.raises(OptionsError, match="'filter-median' is a classical filter"):
+        enhance(head, "denoise", "filter-median", UNSURE, catalog=catalog)
+    with pytest.raises(OptionsError, match="must be true or false"):
+        options_from_json(Task.DENOISE, {"uncertainty": "yes"})
