@@ -1,0 +1,195 @@
+"""Adapt a denoiser to the scans of one's own scanner, without clean images.
+
+``python -m training.adapt --model mr-denoise-residual --scans FILE... --out FOLDER`` learns from
+single noisy scans (Neighbor2Neighbor), with ``--repeats FIRST SECOND`` from scans of the same
+thing made twice (Noise2Noise). A slab of every scan is held out; the adapted model is written as
+a bundle only when it does better there. The bundle knows no file names and no patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.catalog import Catalog, user_folder
+from MedEnhanceLib.errors import MedEnhanceError, OptionsError
+from MedEnhanceLib.intensity import scaling_named
+from MedEnhanceLib.io import read_volume
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
+from training.adapted_bundle import publish_adapted
+from training.noise_correlation import ALIKE, noise_correlation
+from training.parallel import Processes
+from training.self_supervised import Scan, SelfSupervised, self_supervised_loss
+from training.train import Training, learning_rate, set_learning_rate
+
+SCHEDULE = {
+    "learning_rate": 3e-4,
+    "weight_decay": 0.0,
+    "warm_up": 20,
+    "clip": 1.0,
+    "ema": 0.98,
+    "ema_from": 20,
+    "validate_every": 50,
+    "patience": 4,
+    "seed": 1,
+}
+
+
+def main() -> None:
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    try:
+        model = adaptable_model(args.model)
+        pairs = [[path] for path in args.scans] + args.repeats
+        folder = adapt(model, pairs, args.out or user_folder(), args.id, args.steps)
+    except MedEnhanceError as error:
+        raise SystemExit(str(error)) from error
+    print(folder)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="id of the denoiser to start from")
+    parser.add_argument("--scans", type=Path, nargs="+", default=[], help="files or DICOM folders")
+    parser.add_argument(
+        "--repeats",
+        type=Path,
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FIRST", "SECOND"),
+        help="the same scan made twice, without moving; may be given more than once",
+    )
+    parser.add_argument("--out", type=Path, help="folder of models; by default the user's own")
+    parser.add_argument("--id", help="of the new model; by default the old one's with -adapted")
+    parser.add_argument("--steps", type=int, default=300, help="at most so many")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    return parser.parse_args()
+
+
+def adapt(
+    model: Bundle, files: Sequence[Sequence[Path]], models: Path, name: str | None, steps: int
+) -> Path:
+    """Adapt ``model`` to the scans, each one file or two of the same thing; its new folder.
+
+    Raises:
+        OptionsError: when the scans do not fit together, or adapting brought nothing.
+        MedEnhanceError: when a file or the model cannot be read.
+    """
+    name = name or f"{model.id}-adapted"
+    check_request(files, models / name)
+    scans = [read_scan(paths, model) for paths in files]
+    axes = (0, 1, 2) if len(files[0]) == 2 else independent_axes(scans)
+    config = SCHEDULE | {"id": name, "steps": steps, "validate_every": min(50, steps)}
+    config |= {"network_def": model.network, "init": str(model.weights)}
+    config["method"] = "Noise2Noise" if len(files[0]) == 2 else "Neighbor2Neighbor"
+    given = "--repeats FIRST SECOND" if len(files[0]) == 2 else "--scans FILE..."
+    config["command"] = f"python -m training.adapt --model {model.id} {given}"
+    with tempfile.TemporaryDirectory() as run:
+        recipe = SelfSupervised(scans, axes, model.input.multiple)
+        training = Adaptation(config, recipe, Path(run), Processes(torch.device("cpu")))
+        before = recipe.validate(training.network.eval())["score"]
+        training.network.train()
+        training.run()
+        if training.best <= before:
+            raise OptionsError(
+                f"Adapting brought nothing: the self-supervised loss on the held-out slabs stayed "
+                f"at {-before:.3f}; keep using '{model.id}'."
+            )
+        return publish_adapted(config, model, Path(run), models, (-before, -training.best))
+
+
+def adaptable_model(model_id: str) -> Bundle:
+    """The model with this id; raises `OptionsError` when it cannot be adapted."""
+    model = Catalog.default().find(model_id)
+    is_network = isinstance(model, Bundle) and model.input.channels == ("image", "noise")
+    if not is_network or model.task is not Task.DENOISE or model.modality == "CT":
+        raise OptionsError(
+            f"'{model_id}' cannot be adapted; choose a denoiser for MR that is a trained network "
+            "and takes an image and its noise level."
+        )
+    assert isinstance(model, Bundle)
+    model.require_trust()
+    model.verify_weights()
+    return model
+
+
+def check_request(files: Sequence[Sequence[Path]], folder: Path) -> None:
+    """Raise `OptionsError` when there is nothing to learn from, or the model exists already."""
+    if not files:
+        raise OptionsError("There is nothing to learn from; name --scans or --repeats.")
+    if len({len(paths) for paths in files}) > 1:
+        raise OptionsError("Give either --scans or --repeats, not both.")
+    if folder.exists():
+        raise OptionsError(f"There is a model '{folder.name}' already; choose another --id.")
+
+
+def read_scan(paths: Sequence[Path], model: Bundle) -> Scan:
+    """A scan, or two repeats of it, on the network's scale with the noise's level."""
+    volumes = [read_volume(path) for path in paths]
+    if volumes[0].geometry != volumes[-1].geometry:
+        raise OptionsError(
+            f"'{paths[0].name}' and '{paths[1].name}' do not lie on the same grid; repeats must "
+            "be made with the same settings and without moving."
+        )
+    scaling = scaling_named(model.input.normalisation, volumes[0].voxels)
+    levels = [checked_noise(volume, path) for volume, path in zip(volumes, paths, strict=True)]
+    sigma = float(np.sqrt(np.mean(np.square(levels)))) / scaling.scale
+    return Scan(np.stack([scaling.normalise(volume.voxels) for volume in volumes]), sigma)
+
+
+def checked_noise(volume: Volume, path: Path) -> float:
+    """The noise of a scan in its own unit; raises `OptionsError` when there is none."""
+    sigma = estimate_noise(volume.voxels)
+    if sigma == 0:
+        raise OptionsError(f"No noise was found in '{path.name}', so it teaches nothing.")
+    return sigma
+
+
+def independent_axes(scans: Sequence[Scan]) -> tuple[int, ...]:
+    """Axes along which neighbours are two measurements in every scan; warns when some are not."""
+    found = np.max([noise_correlation(scan.voxels[0]) for scan in scans], axis=0)
+    said = ", ".join(f"{r:.2f} along {axis}" for r, axis in zip(found, "kji", strict=True))
+    axes = tuple(int(axis) for axis in np.flatnonzero(found <= ALIKE))
+    if len(axes) == 3:
+        print(f"Correlation of neighbours' noise: {said}.", flush=True)
+    elif axes:
+        print(
+            f"Warning: the noise of neighbours is alike (correlation {said}), as after "
+            f"interpolation; only neighbours along {', '.join('kji'[a] for a in axes)} are used.",
+            flush=True,
+        )
+    else:
+        print(
+            f"Warning: the noise of neighbours is alike along every axis (correlation {said}), as "
+            "after interpolation; little of it can be learned from single scans. Take scans as "
+            "they were acquired, or --repeats.",
+            flush=True,
+        )
+    return axes or (0, 1, 2)
+
+
+class Adaptation(Training):
+    """A run whose loss needs no clean image."""
+
+    recipe: SelfSupervised
+
+    def _learn(self) -> dict[str, float]:
+        set_learning_rate(self.optimiser, learning_rate(self.step, self.config))
+        lesson = self.recipe.lesson(self.processes.rng(self.config["seed"], self.step))
+        loss = self_supervised_loss(self.network, lesson)
+        self.precision.step(loss, self.optimiser, self.network, self.config["clip"])
+        self._finish_step()
+        return {"loss": float(loss.detach())}
+
+
+if __name__ == "__main__":
+    main()

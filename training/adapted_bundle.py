@@ -1,0 +1,68 @@
+"""The bundle of a model that was adapted to somebody's own scans."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from MedEnhanceLib.bundle import INFERENCE, METADATA, Bundle
+from training.publish import publish, write_json
+from training.recipe import Config
+
+LICENCE = "LICENSE"
+OWN_SCANS = "the user's own scans"
+
+
+def publish_adapted(
+    config: Config, model: Bundle, run: Path, models: Path, losses: tuple[float, float]
+) -> Path:
+    """Write the bundle: the old one's facts, and what it was adapted to, by which method."""
+    metadata = json.loads((model.folder / METADATA).read_text("utf-8"))
+    method = config["method"]
+    before, after = losses
+    result = {
+        "subject": "held-out slabs of the user's own scans",
+        "condition": method,
+        "metric": "self-supervised loss (squares of sigma, lower is better)",
+        "value": round(after, 4),
+        "comparator": f"{model.id} before adapting",
+        "comparator_value": round(before, 4),
+        "command": config["command"],
+    }
+    write_json(run / "results.json", [result])
+    folder = publish(config | {"bundle": adapted_facts(metadata, model, method)}, run, models)
+    # Without MONAI's workflow, whose expressions are code, the library needs nobody's trust.
+    write_json(folder / INFERENCE, {"network_def": model.network})
+    if (model.folder / LICENCE).is_file():
+        shutil.copyfile(model.folder / LICENCE, folder / LICENCE)
+    return folder
+
+
+def adapted_facts(metadata: dict[str, Any], model: Bundle, method: str) -> dict[str, Any]:
+    """The part ``bundle`` of a configuration, made of the facts of the model that was adapted."""
+    facts = metadata["medenhance"]
+    kept = ("task", "method", "modality", "contrasts", "body_part", "input", "patch", "ranges")
+    own = {
+        "name": OWN_SCANS,
+        "source": OWN_SCANS,
+        "licence": "the user's own",
+        "subjects": ["not named"],
+    }
+    return {key: facts[key] for key in kept} | {
+        "version": metadata["version"],
+        "title": f"{facts['title']}, adapted",
+        "description": f"{metadata['description']} Adapted to the scans of one scanner, without "
+        f"clean images, by {method}.",
+        "training": [*facts["training_data"], own],
+        "adapted_from": {"id": model.id, "version": model.version, "sha256": model.sha256},
+        "workflow": "denoise",
+        "licence": "Apache-2.0",
+        "limits": [
+            "Adapted to the scans of one scanner; what it does to others was not measured.",
+            "Learned from noisy scans only: what they share, such as the brightening of dark "
+            "tissue by Rician noise, is not taken away.",
+            *facts["limits"],
+        ],
+    }
