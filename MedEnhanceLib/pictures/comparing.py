@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.pictures.colouring import diverging, grey, overlay
@@ -19,6 +20,9 @@ from MedEnhanceLib.volume import LabelMap, Volume
 WHOLE = (0.0, 1.0, 0.0, 1.0)
 # The error's colours reach their full strength at this percentile of its size.
 ERROR_PERCENTILE = 99.5
+SOFT_TISSUE_HU = (-160.0, 240.0)
+"""The usual window for CT."""
+MOST_COLUMNS = 5
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def comparison_sheet(
     All errors share one scale, so that less colour means less error.
     """
     truth = reference.voxels.astype(np.float32)
-    window = window_of(truth)
+    window = SOFT_TISSUE_HU if modality_of(reference) == "CT" else window_of(truth)
     errors = {
         shown.title: shown.voxels - truth for shown in images if shown.voxels.shape == truth.shape
     }
@@ -99,8 +103,19 @@ def comparison_sheet(
     ]
     if top[0].colours.is_wide:
         return sheet(heading, note, _beside(top, bottom), columns=2, width=width)
-    gap: list[Panel | None] = [None] * (len(top) - len(bottom))
-    return sheet(heading, note, [*top, *gap, *bottom], columns=len(top), width=width)
+    columns = min(len(top), MOST_COLUMNS)
+    return sheet(heading, note, _above(top, bottom, columns), columns=columns, width=width)
+
+
+def _above(images: Sequence[Panel], errors: Sequence[Panel], columns: int) -> list[Panel | None]:
+    """Images with their errors below, in as many rows as needed; images without come first."""
+    below = [*[None] * (len(images) - len(errors)), *errors]
+    panels: list[Panel | None] = []
+    for start in range(0, len(images), columns):
+        for row in (images, below):
+            part = row[start : start + columns]
+            panels += [*part, *[None] * (columns - len(part))]
+    return panels
 
 
 def _beside(images: Sequence[Panel], errors: Sequence[Panel]) -> list[Panel | None]:

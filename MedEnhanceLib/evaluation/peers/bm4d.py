@@ -25,7 +25,8 @@ def denoise(volume: Volume, options: Options) -> Result:
     """Block matching and 4D filtering, in its usual profile; for MR on stabilised noise.
 
     Maggioni, Katkovnik, Egiazarian and Foi 2013, doi:10.1109/TIP.2012.2210725; with the variance
-    stabilisation of Foi 2011, doi:10.1109/ISBI.2011.5872758.
+    stabilisation of Foi 2011, doi:10.1109/ISBI.2011.5872758. For CT it takes the noise for white:
+    its own way with correlated noise (version 4.2.5) does not run under numpy 2.4.
     """
     return denoised(volume, options, _bm4d)
 
