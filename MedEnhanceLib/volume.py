@@ -58,6 +58,8 @@ class Label:
         name: what a user reads.
         color: red, green, blue, 0 to 255.
         category, type: DICOM coded concepts (scheme, value, meaning), SNOMED CT as scheme "SCT".
+        union: values of the labels that this one is the whole of (a brain of its tissues); empty
+            for a label of its own. A union is given only when it is asked for.
     """
 
     value: int
@@ -65,6 +67,7 @@ class Label:
     color: tuple[int, int, int] = (128, 174, 128)
     category: Code = ("SCT", "85756007", "Tissue")
     type: Code = ("SCT", "85756007", "Tissue")
+    union: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers, for :meth:`from_json`."""
@@ -74,6 +77,7 @@ class Label:
             "color": list(self.color),
             "category": list(self.category),
             "type": list(self.type),
+            **({"union": list(self.union)} if self.union else {}),
         }
 
     @classmethod
@@ -86,6 +90,7 @@ class Label:
             _color(data.get("color", default.color)),
             _code(data.get("category", default.category)),
             _code(data.get("type", default.type)),
+            tuple(int(value) for value in data.get("union", ())),
         )
 
 

@@ -19,7 +19,7 @@ class LabelList:
         """Show the labels, ticking the chosen ones.
 
         :param labels: MedEnhanceLib Labels.
-        :param chosenText: values as text ("1,2"), "" for all.
+        :param chosenText: values as text ("1,2"), "" for all but unions.
         """
         chosen = labelsFromText(chosenText)
         wasBlocked = self._list.blockSignals(True)
@@ -29,16 +29,17 @@ class LabelList:
             for label in labels:
                 self._list.addItem(label.name)
         for row, label in enumerate(labels):
-            ticked = chosen is None or label.value in chosen
+            ticked = label.value in chosen if chosen is not None else not label.union
             self._list.item(row).setCheckState(qt.Qt.Checked if ticked else qt.Qt.Unchecked)
         self._list.blockSignals(wasBlocked)
 
     @property
     def chosenText(self):
-        """The ticked values as text; "" when all are ticked, or none."""
+        """The ticked values as text; "" when all but unions are ticked, or none."""
         ticked = [
             label.value
             for row, label in enumerate(self._labels)
             if self._list.item(row).checkState() == qt.Qt.Checked
         ]
-        return "" if len(ticked) == len(self._labels) else labelsToText(ticked)
+        usual = [label.value for label in self._labels if not label.union]
+        return "" if ticked == usual else labelsToText(ticked)

@@ -13,8 +13,8 @@ from MedEnhanceLib.acquisition import thick_slices
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, UnsuitableError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
-from MedEnhanceLib.tasks.segment import fill_holes, keep_largest
 from MedEnhanceLib.tasks.super_resolution import acquire, target_geometry
+from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 
 from .conftest import OBLIQUE, head_like
 
@@ -208,7 +208,7 @@ def test_keep_largest_and_fill_holes() -> None:
     labels[3, 3, 3] = 0
     labels[8, 8, 8] = 1
     labels[7, 1, 1] = 2
-    kept = keep_largest(labels, [1, 2])
+    kept = keep_largest(labels, [(1,), (2,)])
     assert kept[8, 8, 8] == 0
     assert kept[7, 1, 1] == 2
     assert fill_holes(kept)[3, 3, 3] == 1

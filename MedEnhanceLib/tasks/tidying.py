@@ -1,0 +1,98 @@
+"""From a network's raw labels to the ones that were asked for: no islands, no holes, unions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.options import SegmentOptions
+from MedEnhanceLib.volume import Label
+
+NEIGHBOURS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
+
+
+def wanted_labels(model: Model, options: SegmentOptions) -> tuple[Label, ...]:
+    """The labels asked for; by default all that are no unions of others.
+
+    Raises:
+        OptionsError: when the model lacks one, or when a union and a part of it are asked for,
+            since a voxel of a label map has one label.
+    """
+    if options.labels is None:
+        return tuple(label for label in model.labels if not label.union)
+    known = {label.value: label for label in model.labels}
+    unknown = [value for value in options.labels if value not in known]
+    if unknown:
+        table = ", ".join(f"{label.value} {label.name}" for label in model.labels)
+        raise OptionsError(f"The model '{model.id}' has no label {unknown[0]}; it has {table}.")
+    wanted = tuple(known[value] for value in options.labels)
+    for whole in wanted:
+        for part in wanted:
+            if part.value in whole.union:
+                raise OptionsError(
+                    f"{whole.name} holds {part.name}, and a voxel can have only one label; ask "
+                    "for one of them now and for the other in a second run."
+                )
+    return wanted
+
+
+def tidied(
+    labels: NDArray[Any], model: Model, wanted: Sequence[Label], options: SegmentOptions
+) -> NDArray[np.uint8]:
+    """Raw labels (k, j, i) without islands and holes, of them only the wanted ones.
+
+    Tissues that form a whole lose what is not connected to the whole; other labels what is not
+    connected to their own largest piece.
+    """
+    wholes = [label.union for label in model.labels if label.union]
+    if options.keep_largest and model.is_trained:
+        alone = np.unique(labels[labels > 0]).tolist()
+        labels = keep_largest(labels, wholes or [(value,) for value in alone])
+    if options.fill_holes:
+        labels = fill_holes(labels)
+    # A table says for each value which label it becomes.
+    becomes = np.zeros(256, np.uint8)
+    for label in wanted:
+        becomes[list(label.union or (label.value,))] = label.value
+    return becomes[labels]
+
+
+def keep_largest(labels: NDArray[Any], wholes: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
+    """Only the largest connected piece of each group of labels (k, j, i); the rest becomes 0."""
+    import SimpleITK as sitk
+
+    kept = np.zeros(labels.shape, np.uint8)
+    for values in wholes:
+        inside = np.isin(labels, values)
+        pieces = sitk.ConnectedComponent(unplaced(inside), True)
+        largest = from_itk(sitk.RelabelComponent(pieces, sortByObjectSize=True)) == 1
+        kept[largest] = labels[largest]
+    return kept
+
+
+def fill_holes(labels: NDArray[Any]) -> NDArray[Any]:
+    """Fill background enclosed by the segmented whole (k, j, i), from its rim inwards.
+
+    A voxel of a hole gets the label of a neighbour that has one already, so that it ends up with
+    the label of a nearest voxel in steps along the axes.
+    """
+    import SimpleITK as sitk
+
+    padded = np.pad(labels, 1)
+    inside = padded > 0
+    filled = from_itk(sitk.BinaryFillhole(unplaced(inside))).astype(bool)
+    holes = np.argwhere(filled & ~inside)
+    while len(holes):
+        rim = np.zeros(len(holes), padded.dtype)
+        for step in NEIGHBOURS:
+            beside = padded[tuple((holes + step).T)]
+            rim = np.where(rim > 0, rim, beside)
+        padded[tuple(holes.T)] = rim
+        holes = holes[rim == 0]
+    return padded[1:-1, 1:-1, 1:-1]
