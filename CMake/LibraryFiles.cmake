@@ -34,10 +34,12 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/folding.py
   MedEnhanceLib/engine/networks/guided.py
   MedEnhanceLib/engine/networks/halving.py
+  MedEnhanceLib/engine/networks/pilot_filters.py
   MedEnhanceLib/engine/networks/refiner.py
   MedEnhanceLib/engine/networks/super_resolver.py
   MedEnhanceLib/engine/networks/tissue_unet.py
   MedEnhanceLib/engine/precision.py
+  MedEnhanceLib/engine/scores.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py
   MedEnhanceLib/evaluation/__init__.py
@@ -101,6 +103,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/task.py
   MedEnhanceLib/tasks/__init__.py
   MedEnhanceLib/tasks/denoise.py
+  MedEnhanceLib/tasks/ensemble.py
   MedEnhanceLib/tasks/finding.py
   MedEnhanceLib/tasks/labelling.py
   MedEnhanceLib/tasks/network.py
