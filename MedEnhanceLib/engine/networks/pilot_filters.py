@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -24,6 +25,7 @@ LIKENESS = 0.45
 """How far, in units of sigma, a pilot's voxels may differ and still count as alike."""
 SURROUNDINGS = 3.0
 """Weight of the difference of surroundings beside that of the voxels themselves."""
+Window = tuple[Any, ...]
 SHIFTS = [(a, b, c) for a, b, c in product(range(1, EDGE + 1), repeat=3) if a % 2 == b % 2 == c % 2]
 """Where the grids of blocks begin: every fourth of the 64 places, which is nearly as good."""
 LEAST_WEIGHT = 1e-6
@@ -45,8 +47,9 @@ def wiener_shrinkage(image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tens
     """Empirical Wiener filter in all overlapping 4x4x4 cosine transforms.
 
     The second stage of BM3D and BM4D (Maggioni et al. 2013, doi:10.1109/TIP.2012.2210725)
-    without their grouping, in a quarter of all positions; overlapping transforms as in ODCT3D (Manjón et al. 2012,
-    doi:10.1016/j.media.2011.04.003). Blocks count the more, the sparser they are.
+    without their grouping, in a quarter of all positions; overlapping transforms as in ODCT3D
+    (Manjón et al. 2012, doi:10.1016/j.media.2011.04.003). Blocks count the more, the sparser
+    they are.
 
     Args:
         image, pilot, sigma: (B, 1, D, H, W) in one unit; sizes multiples of 4; sigma is the
@@ -142,7 +145,7 @@ def like_means(
     return (strict - bias).clamp_min_(0).sqrt_(), (lenient - bias).clamp_min_(0).sqrt_()
 
 
-def half_window() -> Iterator[tuple[tuple[object, ...], tuple[object, ...]]]:
+def half_window() -> Iterator[tuple[Window, Window]]:
     """Pairs of windows whose voxels lie one offset apart; each offset or its opposite once."""
     for offset in product(range(-REACH, REACH + 1), repeat=3):
         if offset > (0, 0, 0) and sum(o * o for o in offset) <= NEAR:
