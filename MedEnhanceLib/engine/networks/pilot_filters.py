@@ -72,7 +72,7 @@ def wiener_shrinkage(image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tens
         shape = total[window].shape
         total[window] += join_blocks(filtered.mul_(weight), shape)
         weights[window] += join_blocks(weight.expand_as(filtered), shape)
-    inside = (..., *[slice(EDGE, -EDGE)] * 3)
+    inside: Window = (..., *[slice(EDGE, -EDGE)] * 3)
     return total[inside] / weights[inside]
 
 
@@ -136,7 +136,7 @@ def like_means(
             totals[number][there] += weight * square[here]
             weights[number][here] += weight
             weights[number][there] += weight
-    inside = (..., *[slice(REACH, -REACH)] * 3)
+    inside: Window = (..., *[slice(REACH, -REACH)] * 3)
     bias = 2 * sigma.square()
     strict, lenient = (
         ((total + square) / (weight + 1))[inside]
@@ -149,8 +149,8 @@ def half_window() -> Iterator[tuple[Window, Window]]:
     """Pairs of windows whose voxels lie one offset apart; each offset or its opposite once."""
     for offset in product(range(-REACH, REACH + 1), repeat=3):
         if offset > (0, 0, 0) and sum(o * o for o in offset) <= NEAR:
-            here = tuple(slice(max(0, -o), -o if o > 0 else None) for o in offset)
-            there = tuple(slice(max(0, o), o if o < 0 else None) for o in offset)
+            here: Window = tuple(slice(max(0, -o), -o if o > 0 else None) for o in offset)
+            there: Window = tuple(slice(max(0, o), o if o < 0 else None) for o in offset)
             yield (..., *here), (..., *there)
 
 
