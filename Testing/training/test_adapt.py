@@ -63,7 +63,7 @@ def model(tmp_path: Path, tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPat
     write_json(folder / "configs/inference.json", {"network_def": config["network_def"]})
     monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(
-        adapting, "SCHEDULE", adapting.SCHEDULE | {"learning_rate": 0.02, "warm_up": 2, "ema": 0.5}
+        adapting, "SCHEDULE", adapting.SCHEDULE | {"learning_rate": 0.01, "warm_up": 2, "ema": 0.5}
     )
     return "toy"
 
@@ -86,7 +86,7 @@ def test_adapting_denoises_better_and_names_nobody(
         write(tmp_path, f"jane_doe_{n}", add_rician_noise(clean, SIGMA, rng))
         for n in range(repeats)
     ]
-    folder = adapt(adaptable_model(model), [files], tmp_path / "models", None, 15)
+    folder = adapt(adaptable_model(model), [files], tmp_path / "models", None, 30)
     scan = read_volume(files[0])
     scan = Volume(scan.voxels, scan.geometry, modality="MR")
     errors = {
