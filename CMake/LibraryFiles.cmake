@@ -11,6 +11,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/cli/demo.py
   MedEnhanceLib/cli/enhancing.py
   MedEnhanceLib/cli/evaluating.py
+  MedEnhanceLib/cli/evaluation_options.py
   MedEnhanceLib/cli/failing.py
   MedEnhanceLib/cli/main.py
   MedEnhanceLib/cli/models.py

@@ -179,12 +179,15 @@ class Scoreboard:
             "task": self.task.value,
             "software": f"MedEnhance {__version__}",
             "settings": settings,
-            "libraries": {
-                name: importlib.metadata.version(name) for name in ("torch", "SimpleITK", "numpy")
-            },
+            "libraries": {name: importlib.metadata.version(name) for name in self._libraries()},
             "import_core_seconds": self.import_seconds,
             "rows": [vars(row) for row in self.rows],
         }
+
+    def _libraries(self) -> list[str]:
+        from MedEnhanceLib.evaluation.peers import distributions
+
+        return ["torch", "SimpleITK", "numpy", *distributions(m.id for m in self.methods)]
 
 
 def markdown_text(title: str, rows: Sequence[Row], notes: Sequence[str]) -> str:

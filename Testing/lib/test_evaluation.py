@@ -151,6 +151,9 @@ class TestSuperResolution:
             case, methods_of(catalog, Task.SUPER_RESOLUTION, ["filter-bspline"]),
             SuperResolutionOptions(),
         )  # fmt: skip
+        assert 0 < rows[0].values["consistency_percent"] < 5
+        truth = super_resolution.score(case, "truth", case.thin.voxels)
+        assert truth.values["consistency_percent"] == pytest.approx(0, abs=1e-4)
         assert results["filter-bspline"].volume.geometry.is_close(case.thin.geometry)
         nearest = super_resolution.score(case, "nearest", np.repeat(case.thick.voxels, 2, axis=0))
         assert rows[0].values["psnr_db"] > nearest.values["psnr_db"]
@@ -236,6 +239,25 @@ class TestCommand:
         assert len(rows) == 4
         assert rows["noise 3 %", "input"]["psnr_db"] > rows["noise 9 %", "input"]["psnr_db"]
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+    def test_a_noisy_reference_is_marked_in_markdown_and_in_json(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        voxels = np.linspace(300, 900, 40)[:, None, None] + rng.normal(0, 20, (40, 40, 40))
+        write_image(Volume(voxels.astype(np.float32), Geometry((40, 40, 40))), tmp_path / "p.nii")
+        done = self._run("denoise", tmp_path / "p.nii", "--noise", "1,9", "--crop", 32, "--model",
+                         "filter-median", "--markdown", tmp_path / "t.md", "--report",
+                         tmp_path / "r.json")  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        table = (tmp_path / "t.md").read_text()
+        assert "| p.nii | noise 1 % * | filter-median |" in table
+        assert "| p.nii | noise 9 % | filter-median |" in table
+        assert "* Noise added: Rician, seed 0." in table and "three times" in table
+        report = json.loads((tmp_path / "r.json").read_text())
+        assert report["settings"]["reference_noise_percent"]["p.nii"] == pytest.approx(2.2, rel=0.2)
+        row = report["rows"][1]
+        assert row["note"] == denoising.NOISY_REFERENCE
+        each = 1e6 * row["values"]["core_seconds"] / 32**3
+        assert row["values"]["core_us_per_voxel"] == pytest.approx(each)
 
     def test_super_resolution_as_table(self, tmp_path: Path) -> None:
         write_image(_phantom(), tmp_path / "p.nii")

@@ -112,6 +112,13 @@ def test_only_installed_peers_are_added(monkeypatch: pytest.MonkeyPatch) -> None
     assert peers.peer_ids(Task.DENOISE, installed=False) == ["peer-ants-denoise", "peer-bm4d"]
 
 
+def test_versions_are_those_of_the_packages_used() -> None:
+    assert peers.distributions(["peer-atropos", "filter-median", "peer-bm4d"]) == [
+        "antspyx",
+        "bm4d",
+    ]
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(OptionsError, match="peer-nobody"):
         peers.peers_of(Task.DENOISE, ["peer-nobody"])

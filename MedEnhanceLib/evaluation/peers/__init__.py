@@ -7,7 +7,7 @@ non-commercial use only. Nothing else in MedEnhance needs any of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.evaluation.methods import Method
 from MedEnhanceLib.evaluation.peers import ants, bm4d, dipy
-from MedEnhanceLib.evaluation.peers.packages import is_installed
+from MedEnhanceLib.evaluation.peers.packages import DISTRIBUTIONS, is_installed
 from MedEnhanceLib.options import Options
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
@@ -79,6 +79,12 @@ def peer_ids(task: Task, installed: bool = True) -> list[str]:
         for name, peer in PEERS.items()
         if peer.task is task and is_installed(peer.package) is installed
     ]
+
+
+def distributions(ids: Iterable[str]) -> list[str]:
+    """What the packages of the peers among these ids are called on PyPI."""
+    packages = dict.fromkeys(PEERS[name].package for name in ids if name in PEERS)
+    return [DISTRIBUTIONS.get(name, name) for name in packages]
 
 
 def told_the_brain(method: Method, mask: NDArray[np.bool_]) -> Method:
