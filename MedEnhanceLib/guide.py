@@ -82,11 +82,11 @@ def guide_on_grid(guide: Volume, volume: Volume) -> Guide:
             "The guide lies beside the volume and shows nothing of its object; choose a scan of "
             "the same region in the same patient coordinates, or register it first."
         )
-    voxels = _averaged(guide, target)
+    voxels = resampled(guide, target)
     return Guide(np.where(reached, voxels, np.float32(0)), reached, coverage)
 
 
-def _averaged(guide: Volume, target: Geometry) -> NDArray[np.float32]:
+def resampled(guide: Volume, target: Geometry) -> NDArray[np.float32]:
     """Linear interpolation, averaged over the target's voxels where the guide's are finer."""
     passed = _voxels_passed(guide.geometry, target)
     i, j, k = (int(np.clip(round(n), 1, MOST_SAMPLES_PER_AXIS)) for n in passed)

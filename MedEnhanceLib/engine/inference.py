@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,15 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.engine.forward import Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
+from MedEnhanceLib.engine.scores import (
+    Patches,
+    Run,
+    doubt_of,
+    fair_mirrors,
+    fill,
+    likeliest,
+    mirrored_probabilities,
+)
 from MedEnhanceLib.tiles import (
     Box,
     Index,
@@ -54,49 +64,33 @@ def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) ->
     """
     shape = _shape(channels)
     if forward.dimensions == 2:
-        return _likeliest(_slice_by_slice(forward, channels, shape))
+        return likeliest(_slice_by_slice(forward, channels, shape))
     labels = np.zeros(shape, np.uint8)
-    slab: _Slab | None = None
-    for box, output, weight in _blended_patches(forward, channels, shape, tile):
-        if slab is None:
-            slab = _Slab(labels, len(output), box.shape[0])
-        slab.add(box, output * weight)
-    if slab is not None:
-        slab.finish(shape[0])
+    fill(labels, None, _blended_patches(forward, channels, shape, tile))
     return labels
 
 
-class _Slab:
-    """Blended scores of the slices that patches still reach; finished slices become labels."""
+def classify_with_doubt(
+    forward: Forward, channels: Sequence[Channel], tile: int | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The likeliest class of every voxel, and the probability that it is another.
 
-    def __init__(self, labels: NDArray[np.uint8], classes: int, depth: int) -> None:
-        self.labels = labels
-        self.first = 0
-        self.scores = np.zeros((classes, depth, *labels.shape[1:]), np.float32)
+    Probabilities are the mean over mirror images of every patch, and are held, as in `classify`,
+    only for the slab of slices that is being worked on.
 
-    def add(self, box: Box, scores: NDArray[np.float32]) -> None:
-        """Add a patch; patches come in order of k."""
-        self.finish(box.start[0])
-        _, rows, columns = box.slices
-        depth = box.shape[0]
-        self.scores[:, :depth, rows, columns] += scores
-
-    def finish(self, upto: int) -> None:
-        """Turn the slices before ``upto`` into labels, and move the window there."""
-        done = min(upto - self.first, self.scores.shape[1])
-        if done <= 0:
-            return
-        self.labels[self.first : self.first + done] = _likeliest(self.scores[:, :done])
-        self.scores[:, : self.scores.shape[1] - done] = self.scores[:, done:].copy()
-        self.scores[:, self.scores.shape[1] - done :] = 0
-        self.first = upto
-
-
-def _likeliest(scores: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Class of the highest score; a network with one output says yes above zero."""
-    if len(scores) == 1:
-        return (scores[0] > 0).astype(np.uint8)
-    return scores.argmax(axis=0).astype(np.uint8)
+    Returns:
+        Classes (k, j, i) uint8, and the doubt, float32 from 0 to 1.
+    """
+    shape = _shape(channels)
+    mirrors = fair_mirrors(forward.bundle)
+    if forward.dimensions == 2:
+        run = partial(mirrored_probabilities, forward, mirrors)
+        scores = _slice_by_slice(forward, channels, shape, run)
+        return likeliest(scores), doubt_of(scores)
+    labels, doubt = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+    run = partial(mirrored_probabilities, partial(_on_some_device, forward), mirrors)
+    fill(labels, doubt, _blended_patches(forward, channels, shape, tile, run, len(mirrors)))
+    return labels, doubt
 
 
 def _shape(channels: Sequence[Channel]) -> Index:
@@ -162,16 +156,25 @@ def _smaller(forward: Forward, box: Box, error: BaseException) -> list[Box]:
 
 
 def _blended_patches(
-    forward: Forward, channels: Sequence[Channel], shape: Index, tile: int | None
-) -> Iterator[tuple[Box, NDArray[np.float32], NDArray[np.float32]]]:
-    """Patches cut to the volume, with the network's output (outputs, k, j, i) and its weight."""
+    forward: Forward,
+    channels: Sequence[Channel],
+    shape: Index,
+    tile: int | None,
+    run: Run | None = None,
+    passes: int = 1,
+) -> Patches:
+    """Patches cut to the volume, with the network's output (outputs, k, j, i) and its weight.
+
+    ``run`` is what is done with a patch, in so many passes of the network.
+    """
+    run = run or partial(_on_some_device, forward)
     patch = _patch_shape(forward, shape, tile)
     plan = overlapping_plan(padded_shape(shape, forward.multiple), patch, OVERLAP)
     plan = plan if len(plan) > 1 else [whole(padded_shape(shape, forward.multiple))]
-    forward.steps = len(plan)
+    forward.steps = len(plan) * passes
     weight = gaussian_weight(patch) if len(plan) > 1 else np.ones(plan[0].shape, np.float32)
     for box in plan:
-        output = _on_some_device(forward, _read(channels, box))[0]
+        output = run(_read(channels, box))[0]
         inner = Box(box.start, _clipped(box.stop, shape))
         k, j, i = inner.inside(box).slices
         yield inner, output[:, k, j, i], weight[k, j, i]
@@ -214,9 +217,10 @@ def _on_some_device(forward: Forward, batch: NDArray[np.float32]) -> NDArray[np.
 
 
 def _slice_by_slice(
-    forward: Forward, channels: Sequence[Channel], shape: Index
+    forward: Forward, channels: Sequence[Channel], shape: Index, run: Run | None = None
 ) -> NDArray[np.float32]:
     """(outputs, k, j, i): each slice along k with its neighbours as channels (2.5D)."""
+    run = run or forward
     depth, rows, columns = shape
     at_once = max(1, min(SLICES_AT_ONCE, forward.most_voxels // (rows * columns)))
     result: NDArray[np.float32] | None = None
@@ -225,9 +229,7 @@ def _slice_by_slice(
     while first < depth:
         slices = np.arange(first, min(depth, first + at_once))
         try:
-            output = forward(
-                _slices_with_neighbours(channels, slices, forward.bundle.input.neighbours)
-            )
+            output = run(_slices_with_neighbours(channels, slices, forward.bundle.input.neighbours))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,29 @@ def network_labels(volume: Volume, forward: Forward, tile: int | None) -> NDArra
     """The network's labels (k, j, i) on the volume's own grid."""
     from MedEnhanceLib.engine.inference import classify
 
+    labels, _ = _there_and_back(volume, forward, lambda image: (classify(forward, [image], tile),))
+    return labels
+
+
+def labels_with_doubt(
+    volume: Volume, forward: Forward, tile: int | None
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The labels, and the probability that another is right, both on the volume's own grid."""
+    from MedEnhanceLib.engine.inference import classify_with_doubt
+
+    labels, doubt = _there_and_back(
+        volume, forward, lambda image: classify_with_doubt(forward, [image], tile)
+    )
+    assert doubt is not None  # it was asked for
+    return labels, doubt
+
+
+def _there_and_back(
+    volume: Volume,
+    forward: Forward,
+    run: Callable[[NDArray[np.float32]], Sequence[NDArray[Any]]],
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """What ``run`` gives for the image as the network knows it: labels, and perhaps their doubt."""
     spec = forward.bundle.input
     turn, grid = network_grid(volume.geometry, spec)
     turned = turn.apply_to(volume.geometry)
@@ -34,11 +58,12 @@ def network_labels(volume: Volume, forward: Forward, tile: int | None) -> NDArra
     image = scaling_named(spec.normalisation, voxels).normalise(voxels)
     # Reversing the axes is its own inverse.
     turned_axes = image.T if spec.axis_order == "ijk" else image
-    labels = classify(forward, [turned_axes], tile)
-    labels = labels.T if spec.axis_order == "ijk" else labels
+    found = [part.T if spec.axis_order == "ijk" else part for part in run(turned_axes)]
     if grid is not turned:
-        labels = resample(labels, grid, turned, "nearest").astype(np.uint8)
-    return turn.undo(labels)
+        ways = zip(found, ("nearest", "linear"), strict=False)
+        found = [resample(part, grid, turned, way).astype(part.dtype) for part, way in ways]
+    labels, *doubt = (turn.undo(part) for part in found)
+    return labels, doubt[0] if doubt else None
 
 
 def network_grid(geometry: Geometry, spec: InputSpec) -> tuple[Turn, Geometry]:

@@ -15,7 +15,7 @@ from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.finding import Found, grid_around
-from MedEnhanceLib.tasks.labelling import network_labels
+from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 
 
 def label_regions(
-    volume: Volume, found: list[Found], forward: Forward, tile: int | None, reporter: Reporter
+    volume: Volume,
+    found: list[Found],
+    forward: Forward,
+    tile: int | None,
+    reporter: Reporter,
+    doubt: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """Labels (k, j, i) of all regions on the volume's grid, numbered by `labels_of_regions`."""
+    """Labels (k, j, i) of all regions on the volume's grid, numbered by `labels_of_regions`.
+
+    Into ``doubt``, if given, goes the probability that another label is right; it is left as it is
+    beyond the regions.
+    """
     model = forward.bundle
     assert model.finder is not None  # who found something had one
     labels = np.zeros(volume.geometry.shape, np.uint8)
@@ -33,16 +42,18 @@ def label_regions(
     for count, region in enumerate(found):
         reporter.begin = begin + (end - begin) * count / len(found)
         reporter.end = begin + (end - begin) * (count + 1) / len(found)
-        crop, grid = _crop_labels(volume, region.centre, forward, tile)
+        crop, unsure, grid = _crop_labels(volume, region.centre, forward, tile, doubt is not None)
         first = value_in_region(0, region.number, model.labels)
         _paste(np.where(crop > 0, crop + first, 0), grid, labels, volume.geometry)
+        if doubt is not None:
+            _paste(unsure, grid, doubt, volume.geometry, "linear")
     return labels
 
 
 def _crop_labels(
-    volume: Volume, centre: Vector, forward: Forward, tile: int | None
-) -> tuple[NDArray[Any], Geometry]:
-    """Labels of the crop around a centre, and its grid.
+    volume: Volume, centre: Vector, forward: Forward, tile: int | None, doubted: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], Geometry]:
+    """Labels of the crop around a centre, their doubt if that is wanted, and its grid.
 
     The coarse centre may be a few millimetres off. So the crop is made once more around the
     middle of what was labelled, which is where it would be in the crops trained on.
@@ -50,14 +61,14 @@ def _crop_labels(
     finder = forward.bundle.finder
     assert finder is not None
     grid = _crop_grid(centre, finder)
-    labels = _one_pass(volume, grid, forward, tile)
+    labels, doubt = _one_pass(volume, grid, forward, tile, doubted)
     if not labels.any():
-        return labels, grid
+        return labels, doubt, grid
     occupied = np.argwhere(labels)
     middle = (occupied.min(axis=0) + occupied.max(axis=0)) / 2
     x, y, z = (float(v) for v in grid.to_world(middle[::-1]))
     grid = _crop_grid((x, y, z), finder)
-    return _one_pass(volume, grid, forward, tile), grid
+    return *_one_pass(volume, grid, forward, tile, doubted), grid
 
 
 def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
@@ -66,24 +77,31 @@ def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
 
 
 def _one_pass(
-    volume: Volume, grid: Geometry, forward: Forward, tile: int | None
-) -> NDArray[np.uint8]:
-    """The largest connected structure that the network labels in a crop."""
+    volume: Volume, grid: Geometry, forward: Forward, tile: int | None, doubted: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The largest connected structure that the network labels in a crop, and its doubt."""
     import SimpleITK as sitk
 
     forward.done = 0
     crop = Volume(resample(volume.voxels, volume.geometry, grid), grid, volume.modality)
     if crop.voxels.min() == crop.voxels.max():
-        return np.zeros(grid.shape, np.uint8)
-    labels = network_labels(crop, forward, tile)
+        return np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.float32)
+    if doubted:
+        labels, doubt = labels_with_doubt(crop, forward, tile)
+    else:
+        labels, doubt = network_labels(crop, forward, tile), np.zeros(grid.shape, np.float32)
     pieces = sitk.RelabelComponent(sitk.ConnectedComponent(unplaced(labels > 0), True))
-    return np.where(from_itk(pieces) == 1, labels, 0).astype(np.uint8)
+    return np.where(from_itk(pieces) == 1, labels, 0).astype(np.uint8), doubt
 
 
 def _paste(
-    crop: NDArray[Any], source: Geometry, labels: NDArray[np.uint8], target: Geometry
+    crop: NDArray[Any],
+    source: Geometry,
+    whole: NDArray[Any],
+    target: Geometry,
+    method: str = "nearest",
 ) -> None:
-    """Write the labels of a crop into ``labels`` on the grid ``target``, where they are above 0."""
+    """Write the values of a crop into ``whole`` on the grid ``target``, where they are above 0."""
     ends = [(-0.5, n - 0.5) for n in source.size]
     corners = source.to_world(np.array(np.meshgrid(*ends)).reshape(3, -1).T)
     reach = target.to_index(corners)
@@ -92,9 +110,9 @@ def _paste(
     if (stop <= start).any():
         return
     part = target.cropped(start.tolist(), (stop - start).tolist())
-    moved = resample(crop, source, part, "nearest").astype(np.uint8)
+    moved = resample(crop, source, part, method, outside=0.0).astype(whole.dtype)
     k, j, i = (slice(int(a), int(b)) for a, b in zip(start[::-1], stop[::-1], strict=True))
-    labels[k, j, i] = np.where(moved > 0, moved, labels[k, j, i])
+    whole[k, j, i] = np.where(moved > 0, moved, whole[k, j, i])
 
 
 def wanted_in_regions(

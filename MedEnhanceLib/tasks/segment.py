@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.assessment import needs_finding
@@ -14,12 +16,19 @@ from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.quality.evidence import segment_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tasks.ensemble import uncertainty_evidence
 from MedEnhanceLib.tasks.finding import find_regions
-from MedEnhanceLib.tasks.labelling import network_labels
+from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
 from MedEnhanceLib.tasks.regions import label_regions, region_measures, wanted_in_regions
 from MedEnhanceLib.tasks.tidying import tidied, wanted_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
+
+if TYPE_CHECKING:
+    from MedEnhanceLib.engine.forward import Forward
+
+NEARLY_LABELLED = 0.25
+DOUBT_MEANING = "Probability, as the network sees it, that another label is right; mean."
 
 
 def segment(
@@ -37,11 +46,28 @@ def segment(
         reporter.phase("Preparing", 0.1)
         forward = open_network(model, options, reporter)
         reporter.phase("Segmenting", 0.8)
-        labels = network_labels(volume, forward, options.tile)
-        traces = traces_of(forward)
+        labels, traces = _labelled(volume, forward, options)
     labelmap = _tidied(volume, labels, wanted, model, options, reporter)
     measures, warnings = segment_evidence(labelmap.volumes_ml())
-    return labelmap, measures, warnings, traces
+    return labelmap, [*measures, *_doubt_measures(labelmap, traces)], warnings, traces
+
+
+def _labelled(
+    volume: Volume, forward: Forward, options: SegmentOptions
+) -> tuple[NDArray[Any], Traces]:
+    if not options.uncertainty:
+        return network_labels(volume, forward, options.tile), traces_of(forward)
+    labels, doubt = labels_with_doubt(volume, forward, options.tile)
+    return labels, replace(traces_of(forward), uncertainty=Volume(doubt, volume.geometry))
+
+
+def _doubt_measures(labelmap: LabelMap, traces: Traces) -> list[Measure]:
+    """How much the labels, and what was nearly labelled, are to be doubted; if that is known."""
+    if traces.uncertainty is None:
+        return []
+    doubt = traces.uncertainty.voxels
+    inside = (labelmap.voxels > 0) | (doubt > NEARLY_LABELLED)
+    return uncertainty_evidence(doubt, inside, "", DOUBT_MEANING)
 
 
 def _segment_whole(
@@ -54,12 +80,16 @@ def _segment_whole(
     found, doubts = find_regions(volume, model, options, reporter)
     reporter.phase("Segmenting", 0.9)
     forward = open_network(model, options, reporter)
-    labels = label_regions(volume, found, forward, options.tile, reporter)
+    doubt = np.zeros(volume.geometry.shape, np.float32) if options.uncertainty else None
+    labels = label_regions(volume, found, forward, options.tile, reporter, doubt)
     labelmap = _tidied(volume, labels, wanted, model, options, reporter)
     totals = region_measures(labelmap, found, model)
     measures, missing = segment_evidence(labelmap.volumes_ml())
     facts = {**traces_of(forward).facts, "finder_sha256": model.finder.sha256}
-    return labelmap, [*totals, *measures], doubts or missing, Traces(facts, tuple(forward.notes))
+    unsure = None if doubt is None else Volume(doubt, volume.geometry)
+    traces = Traces(facts, tuple(forward.notes), unsure)
+    measures = [*totals, *measures, *_doubt_measures(labelmap, traces)]
+    return labelmap, measures, doubts or missing, traces
 
 
 def _tidied(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Volume, enhance
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.engine.inference import classify_with_doubt
+from MedEnhanceLib.engine.scores import fair_mirrors, probabilities
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.options import DenoiseOptions, options_from_json
+from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
+from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Progress
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.ensemble import mirrored, over_mirrors, uncertainty_evidence
+from MedEnhanceLib.tasks.network import open_network
 
 UNSURE = {"uncertainty": True}
 
@@ -107,3 +114,50 @@ def test_filters_cannot_say_how_sure_they_are(catalog: Catalog, head: Volume) ->
         enhance(head, "denoise", "filter-median", UNSURE, catalog=catalog)
     with pytest.raises(OptionsError, match="must be true or false"):
         options_from_json(Task.DENOISE, {"uncertainty": "yes"})
+
+
+def test_labels_come_with_their_doubt(catalog: Catalog, head: Volume) -> None:
+    result = enhance(head, "segment", "tiny-unet", UNSURE, catalog=catalog)
+    doubt = result.uncertainty
+    assert doubt is not None and doubt.geometry == head.geometry
+    assert doubt.voxels.min() >= 0 and doubt.voxels.max() <= 2 / 3 + 1e-5  # of three classes
+    assert doubt.voxels.std() > 0
+    assert any(m.name == "Uncertainty" for m in result.evidence)
+
+
+def test_doubt_in_patches_is_that_of_the_whole(catalog: Catalog) -> None:
+    """Where one patch holds all, blending changes nothing; the slabs must tell the same story."""
+    bundle = catalog.find("tiny-unet")
+    assert isinstance(bundle, Bundle)
+    forward = open_network(bundle, RunOptions(), Reporter())
+    image = np.random.default_rng(0).normal(size=(20, 24, 28)).astype(np.float32)
+    labels, doubt = classify_with_doubt(forward, [image], None)
+    batch = image[None, None]
+    scores = np.mean(
+        [
+            np.flip(probabilities(forward(np.ascontiguousarray(np.flip(batch, a)))), a)
+            for a in ((), (-1,))  # it was trained in one orientation: left and right only
+        ],
+        axis=0,
+    )[0]
+    np.testing.assert_allclose(doubt, 1 - scores.max(axis=0), atol=1e-5)
+    assert np.array_equal(labels, scores.argmax(axis=0))
+    tiled, unsure = classify_with_doubt(forward, [image], 16)
+    assert (tiled == labels).mean() > 0.9
+    assert np.abs(unsure - doubt).mean() < 0.1
+
+
+def test_one_output_becomes_two_classes() -> None:
+    yes = probabilities(np.array([[[[[2.0]]]]], np.float32))
+    np.testing.assert_allclose(yes.ravel(), [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-2))], rtol=1e-6)
+
+
+def test_only_mirrors_in_which_a_head_is_still_a_head(catalog: Catalog) -> None:
+    bundle = catalog.find("tiny-unet")
+    assert isinstance(bundle, Bundle)
+    assert fair_mirrors(bundle) == ((), (2,))
+    ijk = dataclasses.replace(bundle.input, axis_order="ijk", orientation="PIR")
+    assert fair_mirrors(dataclasses.replace(bundle, input=ijk)) == ((), (2,))
+    free = dataclasses.replace(bundle.input, orientation=None)
+    assert len(fair_mirrors(dataclasses.replace(bundle, input=free))) == 4
+    assert fair_mirrors(dataclasses.replace(bundle, is_described=False)) == ((),)

@@ -56,7 +56,8 @@ class GuidedDenoiser(nn.Module):
     al. 2004, doi:10.1145/1015706.1015777) and regressed on it in small windows (the guided
     filter, He et al. 2013, doi:10.1109/TPAMI.2012.213). The second stage predicts, for every
     voxel, how much of each is added to the first estimate, and of its 27 neighbours' removed
-    signal. Before training that is nothing.
+    signal. Before training that is nothing. Part of these weights is linear in what the second
+    stage sees at the voxel itself, and can be fitted by least squares.
     """
 
     def __init__(
@@ -64,6 +65,9 @@ class GuidedDenoiser(nn.Module):
     ) -> None:
         super().__init__()
         self.first = NoiseAwareDenoiser(first_width, first_blocks)
+        self.linear = nn.Conv3d(FEATURES, TAPS, 1)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)  # type: ignore[arg-type]
         self.second = HalfResolutionNet(FEATURES, width, blocks, out_channels=TAPS)
 
     @property
@@ -75,8 +79,9 @@ class GuidedDenoiser(nn.Module):
         image, sigma, guide_noise = x[:, :1], x[:, 1:2], x[:, 3:]
         with torch.no_grad():
             first, means, features = self.first_look(x)
-        weights = self.second.folded(features).split(FOLD**3, dim=1)
-        change = depth_to_space(weighted_sum(weights, image - first, means))
+        weights = self.second.folded(features) + space_to_depth(self.linear(features))
+        change = weighted_sum(weights.split(FOLD**3, dim=1), image - first, means)
+        change = depth_to_space(change)
         return torch.where((guide_noise > 0) & (sigma > 0), first + change, first)
 
     def first_look(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:

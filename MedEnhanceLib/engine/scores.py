@@ -1,0 +1,118 @@
+"""From scores of all classes to labels, and to how much a label is to be doubted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.tiles import MIRRORS, Axes, Box
+
+Patches = Iterator[tuple[Box, NDArray[np.float32], NDArray[np.float32]]]
+"""Where a patch lies, its scores (classes, k, j, i), and the weight of its voxels (k, j, i)."""
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""A batch (B, C, ...) to its scores (B, classes, ...)."""
+
+
+def fair_mirrors(bundle: Bundle) -> tuple[Axes, ...]:
+    """The mirror images that a network can be expected to label as well as the input itself.
+
+    One that was trained in one orientation knows no heads that stand on their crown, but the left
+    and the right look alike. Of a bundle made elsewhere nothing is known.
+    """
+    spec = bundle.input
+    if not bundle.is_described:
+        return ((),)
+    if spec.orientation is None:
+        return MIRRORS
+    axis = next(n for n, letter in enumerate(spec.orientation) if letter in "LR")
+    return (), (axis if spec.axis_order == "ijk" else 2 - axis,)
+
+
+def mirrored_probabilities(
+    run: Run, mirrors: tuple[Axes, ...], batch: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Probabilities of all classes, the mean over mirror images of the batch (B, C, ...).
+
+    A network with one output, which says yes above zero, gets two classes.
+    """
+    spatial = batch.ndim - 2
+    total: NDArray[np.float32] | None = None
+    for mirror in mirrors:
+        # Mirrors are told by axes of (k, j, i); slices have only the last two.
+        axes = tuple(axis - 3 for axis in mirror if axis >= 3 - spatial)
+        seen = np.ascontiguousarray(np.flip(batch, axes)) if axes else batch
+        share = probabilities(run(seen))
+        share = np.flip(share, axes) if axes else share
+        total = share if total is None else total + share
+    assert total is not None  # there are mirrors
+    return total / np.float32(len(mirrors))
+
+
+def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the classes, axis 1; of a single output its logistic and the rest."""
+    if scores.shape[1] == 1:
+        scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+
+
+def fill(labels: NDArray[np.uint8], doubt: NDArray[np.float32] | None, patches: Patches) -> None:
+    """Put the labels, and how much they are to be doubted, of all patches in their places."""
+    slab: _Slab | None = None
+    for box, output, weight in patches:
+        if slab is None:
+            slab = _Slab(labels, doubt, len(output), box.shape[0])
+        slab.add(box, output * weight)
+    if slab is not None:
+        slab.finish(labels.shape[0])
+
+
+class _Slab:
+    """Blended scores of the slices that patches still reach; finished slices become labels."""
+
+    def __init__(
+        self,
+        labels: NDArray[np.uint8],
+        doubt: NDArray[np.float32] | None,
+        classes: int,
+        depth: int,
+    ) -> None:
+        self.labels, self.doubt = labels, doubt
+        self.first = 0
+        self.scores = np.zeros((classes, depth, *labels.shape[1:]), np.float32)
+
+    def add(self, box: Box, scores: NDArray[np.float32]) -> None:
+        """Add a patch; patches come in order of k."""
+        self.finish(box.start[0])
+        _, rows, columns = box.slices
+        depth = box.shape[0]
+        self.scores[:, :depth, rows, columns] += scores
+
+    def finish(self, upto: int) -> None:
+        """Turn the slices before ``upto`` into labels, and move the window there."""
+        done = min(upto - self.first, self.scores.shape[1])
+        if done <= 0:
+            return
+        slices = slice(self.first, self.first + done)
+        self.labels[slices] = likeliest(self.scores[:, :done])
+        if self.doubt is not None:
+            self.doubt[slices] = doubt_of(self.scores[:, :done])
+        self.scores[:, : self.scores.shape[1] - done] = self.scores[:, done:].copy()
+        self.scores[:, self.scores.shape[1] - done :] = 0
+        self.first = upto
+
+
+def likeliest(scores: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Class of the highest score; a network with one output says yes above zero."""
+    if len(scores) == 1:
+        return (scores[0] > 0).astype(np.uint8)
+    return scores.argmax(axis=0).astype(np.uint8)
+
+
+def doubt_of(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One less the share of the likeliest class; the blending's weights do not matter."""
+    total = np.maximum(probabilities.sum(axis=0), np.float32(1e-12))
+    return np.asarray(1 - probabilities.max(axis=0) / total, np.float32)
