@@ -102,5 +102,6 @@ def _training(command: str, curve: list[dict[str, str]]) -> str:
     last = curve[-1]
     return (
         f"{text}\n\n{last['step']} steps in {float(last['minutes']):.0f} minutes on one shared CPU "
-        "core; the validation curve is in `curve.csv`."
+        "core (`curve.csv`; the upright line marks the weights that were published).\n\n"
+        "![Curves of training and validation](curve.png)"
     )

@@ -7,7 +7,6 @@ data from the split, the measured results from ``training.evaluate`` when it was
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import shutil
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from training.card import LICENCES, card
+from training.curves import read_curve, write_curve
 from training.data import read_splits
 from training.network import build_network
 
@@ -53,11 +53,11 @@ def publish(config: Json, run: Path, models: Path) -> Path:
     metadata = monai_metadata(config["bundle"], facts)
     write_json(folder / "configs/metadata.json", metadata)
     write_json(folder / "configs/inference.json", inference(config))
-    text = card(metadata, read_curve(run), training_command(config))
+    text = card(metadata, read_curve(run / "curve.csv"), training_command(config))
     (folder / "docs/README.md").write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
     if (run / "curve.csv").exists():
-        shutil.copyfile(run / "curve.csv", folder / "docs/curve.csv")
+        write_curve(Path(shutil.copyfile(run / "curve.csv", folder / "docs/curve.csv")))
     return folder
 
 
@@ -141,15 +141,6 @@ def measured_results(run: Path) -> list[Json]:
     path = run / "results.json"
     results: list[Json] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return results
-
-
-def read_curve(run: Path) -> list[dict[str, str]]:
-    """The rows of the run's training curve."""
-    path = run / "curve.csv"
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def monai_metadata(bundle: Json, facts: Json) -> Json:

@@ -149,7 +149,11 @@ def test_a_published_run_can_be_read_and_used(data: Path, tiny_config: TinyConfi
     network = build_network(config["network_def"])
     network.load_state_dict(torch.load(folder / "models/model.pt", weights_only=True))
     assert metadata["medenhance"]["halo"] == network.halo
-    assert "Not measured yet" in (folder / "docs/README.md").read_text(encoding="utf-8")
+    card = (folder / "docs/README.md").read_text(encoding="utf-8")
+    assert "Not measured yet" in card
+    assert f"--config training/configs/{config['id']}.json" in card
+    assert "(curve.png)" in card
+    assert (folder / "docs/curve.png").stat().st_size > 1000
 
 
 def test_learning_rate_rises_and_falls() -> None:
