@@ -8,7 +8,7 @@ import numpy as np
 
 from training.card import _results
 from training.evaluate import with_means
-from training.tables.comparators import Denoised, kept
+from training.tables.comparators import Denoised, by_bm4d, kept, place
 from training.tables.denoising import METRICS, Cell
 from training.tables.rows import row, volume_of
 
@@ -21,14 +21,29 @@ def test_what_was_made_once_is_kept(tmp_path: Path) -> None:
         made.append(1)
         return Denoised(noisy.voxels + len(made), 5.0)
 
-    first = kept(noisy, "m", b"code", 3.0, make, tmp_path)
-    again = kept(noisy, "m", b"code", 3.0, make, tmp_path)
+    path = place(tmp_path / "new", noisy, "m", b"code", 3.0)
+    first, again = kept(path, make), kept(path, make)
     np.testing.assert_array_equal(first.voxels, again.voxels)
     assert len(made) == 1 and again.core_us == 5.0
-    kept(noisy, "m", b"code", 4.0, make, tmp_path)
-    kept(noisy, "m", b"other code", 3.0, make, tmp_path)
-    kept(volume_of(noisy.voxels + 1), "m", b"code", 3.0, make, tmp_path)
-    assert len(made) == 4
+
+
+def test_its_name_changes_with_all_it_depends_on(tmp_path: Path) -> None:
+    noisy = volume_of(np.arange(64, dtype=np.float32).reshape(4, 4, 4))
+    others = {
+        place(tmp_path, noisy, "m", b"code", 3.0),
+        place(tmp_path, noisy, "n", b"code", 3.0),
+        place(tmp_path, noisy, "m", b"other", 3.0),
+        place(tmp_path, noisy, "m", b"code", 4.0),
+        place(tmp_path, volume_of(noisy.voxels + 1), "m", b"code", 3.0),
+    }
+    assert len(others) == 5
+    assert place(tmp_path, noisy, "m", b"code", 3.0) in others
+
+
+def test_bm4d_is_not_run_by_the_table(tmp_path: Path) -> None:
+    noisy = volume_of(np.ones((8, 8, 8), np.float32))
+    assert by_bm4d(noisy, 3.0, tmp_path) is None
+    assert not list(tmp_path.iterdir())
 
 
 def _cell(subject: str, bm4d: bool) -> Cell:

@@ -1,7 +1,8 @@
-"""What denoisers are compared with: classical filters and, where installed, BM4D.
+"""What denoisers are compared with: classical filters and BM4D.
 
 None of them changes from model to model, and BM4D takes minutes. So what they made of a block is
-kept, under a hash of the block, the noise level and the code that made it.
+kept, under a hash of the block, the noise level and the code that made it. BM4D is run by
+`training.tables.fill_bm4d` alone.
 """
 
 from __future__ import annotations
@@ -41,24 +42,27 @@ def filtered(noisy: Volume, filter_id: str, sigma: float, cache: Path = CACHE) -
     """By a classical filter, told the true noise level."""
     (method,) = methods_of(Catalog.default(), Task.DENOISE, [filter_id])
     code = Path(filters.__file__).read_bytes()
-    return kept(noisy, filter_id, code, sigma, lambda: run(method, noisy, sigma), cache)
+    path = place(cache, noisy, filter_id, code, sigma)
+    return kept(path, lambda: run(method, noisy, sigma))
 
 
-def by_bm4d(noisy: Volume, sigma: float, cache: Path = CACHE) -> Denoised | None:
-    """By BM4D, told the true noise level; None where it is not installed."""
+def by_bm4d(
+    noisy: Volume, sigma: float, cache: Path = CACHE, make: bool = False
+) -> Denoised | None:
+    """By BM4D, told the true noise level; None where it is not in the cache.
+
+    Args:
+        make: run it when it is not in the cache; a minute for a block of 64 x 64 x 64 voxels.
+    """
     if BM4D not in peers.peer_ids(Task.DENOISE):
         return None
     code = version("bm4d").encode()
     for module in (peers.bm4d, variance_stabilisation):
         code += Path(str(module.__file__)).read_bytes()
-    return kept(
-        noisy,
-        BM4D,
-        code,
-        sigma,
-        lambda: run(peers.peers_of(Task.DENOISE, [BM4D])[0], noisy, sigma),
-        cache,
-    )
+    path = place(cache, noisy, BM4D, code, sigma)
+    if not make and not path.exists():
+        return None
+    return kept(path, lambda: run(peers.peers_of(Task.DENOISE, [BM4D])[0], noisy, sigma))
 
 
 def run(method: Method, noisy: Volume, sigma: float | None) -> Denoised:
@@ -67,22 +71,19 @@ def run(method: Method, noisy: Volume, sigma: float | None) -> Denoised:
     return Denoised(result.volume.voxels, 1e6 * cost.core_seconds / noisy.voxels.size)
 
 
-def kept(
-    noisy: Volume,
-    name: str,
-    code: bytes,
-    sigma: float,
-    make: Callable[[], Denoised],
-    cache: Path,
-) -> Denoised:
-    """What was made of the same voxels by the same code before, or is made now."""
+def place(cache: Path, noisy: Volume, name: str, code: bytes, sigma: float) -> Path:
+    """Where a method's result is kept: a name that changes with all it depends on."""
     about = f"{name} {sigma:.6g} {noisy.voxels.shape} {noisy.modality}".encode()
     digest = hashlib.sha256(about + code + np.ascontiguousarray(noisy.voxels).tobytes())
-    path = cache / f"{name}-{digest.hexdigest()[:24]}.npz"
+    return cache / f"{name}-{digest.hexdigest()[:24]}.npz"
+
+
+def kept(path: Path, make: Callable[[], Denoised]) -> Denoised:
+    """What is kept there, or is made now and kept."""
     if path.exists():
         with np.load(path) as file:
             return Denoised(file["voxels"], float(file["core_us"]))
     made = make()
-    cache.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, voxels=made.voxels, core_us=made.core_us)
     return made

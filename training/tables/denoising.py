@@ -62,7 +62,8 @@ def denoising_rows(data: Path, model: str) -> Iterator[Row]:
 
     A reference counts only at levels well above its own noise: what a denoiser takes away of
     that would be held against it. The model's cost is that of a whole run with blind estimation
-    of the noise and the evidence; what was cached of the others has the cost it had then.
+    of the noise and the evidence; what was cached of the others has the cost it had then. BM4D
+    has its column where `training.tables.fill_bm4d` has run it.
     """
     cells = list(_cells(data, model))
     for metric in METRICS:
@@ -70,27 +71,41 @@ def denoising_rows(data: Path, model: str) -> Iterator[Row]:
             yield cell.row(metric)
 
 
-def _cells(data: Path, model: str) -> Iterator[Cell]:
-    (method,) = methods_of(Catalog.default(), Task.DENOISE, [model])
-    warm = False
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The middle of a quieted scan, and the same with Rician noise of ``level`` times the peak."""
+
+    name: str
+    level: float
+    clean: FloatArray
+    noisy: Volume
+
+
+def noisy_blocks(data: Path) -> Iterator[Block]:
+    """Every validation scan at every level that its own noise allows."""
     for name, scan in mr_scans(data, "validation").items():
         axes = (1, 2) if is_thick_sliced(scan) else (0, 1, 2)
         clean = UNIT * central_block(average_neighbours(scan, axes))
         own_noise = estimate_noise(clean)
         for level in LEVELS:
-            if level * UNIT < LEAST_NOISE_OVER_REFERENCE * own_noise:
-                continue
-            noisy = volume_of(add_rician_noise(clean, level * UNIT, np.random.default_rng(11)))
-            if not warm:
-                # Loading the weights is no part of the cost of a run.
-                run(method, noisy, None)
-                warm = True
-            yield _cell(name, clean, noisy, level, method)
+            sigma = level * UNIT
+            if sigma >= LEAST_NOISE_OVER_REFERENCE * own_noise:
+                noisy = volume_of(add_rician_noise(clean, sigma, np.random.default_rng(11)))
+                yield Block(name, level, clean, noisy)
 
 
-def _cell(name: str, clean: FloatArray, noisy: Volume, level: float, method: Method) -> Cell:
-    scorer = Scorer(volume_of(clean), UNIT)
-    sigma = level * UNIT
+def _cells(data: Path, model: str) -> Iterator[Cell]:
+    (method,) = methods_of(Catalog.default(), Task.DENOISE, [model])
+    for number, block in enumerate(noisy_blocks(data)):
+        if number == 0:
+            # Loading the weights is no part of the cost of a run.
+            run(method, block.noisy, None)
+        yield _cell(block, method)
+
+
+def _cell(block: Block, method: Method) -> Cell:
+    scorer = Scorer(volume_of(block.clean), UNIT)
+    noisy, sigma = block.noisy, block.level * UNIT
     ours = run(method, noisy, None)
     filters: dict[str, Values] = {NOISY: scorer.values(noisy.voxels) | {COST: 0.0}}
     for title, filter_id in DENOISING_FILTERS.items():
@@ -99,8 +114,8 @@ def _cell(name: str, clean: FloatArray, noisy: Volume, level: float, method: Met
     best = max(filters, key=lambda title: filters[title]["psnr_db"] or 0)
     bm4d = by_bm4d(noisy, sigma)
     return Cell(
-        name,
-        f"{level:.0%} noise",
+        block.name,
+        f"{block.level:.0%} noise",
         scorer.values(ours.voxels) | {COST: ours.core_us},
         best,
         filters[best],
