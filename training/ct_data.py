@@ -61,6 +61,14 @@ def read_ct(path: Path) -> CtScan:
     return CtScan(name, np.maximum(voxels, np.float32(LOWEST_HU)), (x, y, z))
 
 
+def central_part(scan: CtScan, largest: tuple[int, int, int]) -> CtScan:
+    """The middle of a scan, at most ``largest`` voxels (k, j, i), a multiple of 4 along each."""
+    sizes = [min(n // 4 * 4, most) for n, most in zip(scan.voxels.shape, largest, strict=True)]
+    starts = [(n - size) // 2 for n, size in zip(scan.voxels.shape, sizes, strict=True)]
+    window = tuple(slice(s, s + size) for s, size in zip(starts, sizes, strict=True))
+    return CtScan(scan.name, np.ascontiguousarray(scan.voxels[window]), scan.spacing)
+
+
 def quiet_reference(scan: CtScan) -> CtReference:
     """Average 2x2 voxels of the slice and pairs of slices: the noise falls to about a half."""
     voxels = average_neighbours(scan.voxels, (0, 1, 2))

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from training.ct_data import CLASSES, CtReference, ct_scans, quiet_reference, tissue
+from training.ct_data import (
+    CLASSES,
+    CtReference,
+    central_part,
+    ct_scans,
+    quiet_reference,
+    tissue,
+)
 from training.data import FloatArray
 from training.patches import random_turn
 from training.physics.ct_noise import (
@@ -32,7 +39,8 @@ BELIEF_SPREAD = 0.13
 CLASS_WEIGHTS = {"air": 0.1, "lung": 0.6, "soft tissue": 1.0, "bone": 0.6}
 EDGE_WEIGHT = 0.8
 VALIDATION_LEVELS = (20.0, 40.0)
-VALIDATION_PATCH = (12, 96, 96)
+VALIDATION_PART = (24, 192, 192)
+"""Voxels (k, j, i) of the scan; of the reference half as many along each axis."""
 VALIDATION_SCANS = (
     Acquisition(photons=3e5, electronic=8, kernel="hann", blur=0.4, mixing=0.1),
     Acquisition(photons=1e5, electronic=8, kernel="shepp-logan", blur=0.0, mixing=0.0),
@@ -50,7 +58,7 @@ class CtDenoising:
         count, seed = int(config["realisations"]), int(config["seed"])
         self.library = [noise_library(reference, count, seed) for reference in self.training]
         self.validation = [
-            central_block(quiet_reference(scan), VALIDATION_PATCH)
+            quiet_reference(central_part(scan, VALIDATION_PART))
             for scan in ct_scans(data, "validation")
         ]
         self.validation_noise = [validation_noise(reference) for reference in self.validation]
@@ -173,21 +181,6 @@ def class_weights(clean: FloatArray) -> FloatArray:
     for name, weight in CLASS_WEIGHTS.items():
         weights[tissue(clean, name)] = weight
     return weights
-
-
-def central_block(reference: CtReference, largest: tuple[int, int, int]) -> CtReference:
-    """The middle of a reference, at most ``largest`` voxels (k, j, i), of even size."""
-    shape = reference.voxels.shape
-    size = [min(n // 2 * 2, p) for n, p in zip(shape, largest, strict=True)]
-    starts = [(n - s) // 2 for n, s in zip(shape, size, strict=True)]
-    window = tuple(slice(a, a + s) for a, s in zip(starts, size, strict=True))
-    return CtReference(
-        reference.name,
-        np.ascontiguousarray(reference.voxels[window]),
-        np.ascontiguousarray(reference.cleaned[window]),
-        reference.pixel_mm,
-        reference.noise,
-    )
 
 
 def validation_noise(reference: CtReference) -> list[FloatArray]:

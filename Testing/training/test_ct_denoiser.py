@@ -16,8 +16,8 @@ from MedEnhanceLib.engine.networks.ct_denoiser import (
     unfold,
     weighted_mean,
 )
-from training.ct_data import CtReference, tissue
-from training.ct_denoising import CtDenoising, central_block, class_weights, soft_tissue_gain
+from training.ct_data import CtReference, CtScan, central_part, quiet_reference, tissue
+from training.ct_denoising import CtDenoising, class_weights, soft_tissue_gain
 
 
 def awake(width: int = 4, blocks: int = 1) -> CtDenoiser:
@@ -154,13 +154,26 @@ def test_classes_and_weights() -> None:
     assert weights[0] == weights.min()
 
 
+def test_references_are_quieter_than_their_scan() -> None:
+    rng = np.random.default_rng(0)
+    voxels = np.where(np.arange(66) < 20, -1000, 40) + rng.normal(0, 30, (14, 66, 66))
+    scan = central_part(CtScan("made-up", voxels.astype(np.float32), (0.8, 0.8, 2.0)), (8, 64, 99))
+    assert scan.voxels.shape == (8, 64, 64)
+    assert np.array_equal(scan.voxels, voxels[3:11, 1:65, 1:65].astype(np.float32))
+    made = quiet_reference(scan)
+    assert made.voxels.shape == (4, 32, 32)
+    assert made.pixel_mm == 1.6
+    assert made.noise == pytest.approx(30 / np.sqrt(8), rel=0.2)
+    soft = tissue(made.voxels, "soft tissue")
+    assert made.cleaned[soft].std() < 0.6 * made.voxels[soft].std()
+
+
 def test_gain_of_a_network_that_knows_the_answer() -> None:
-    block = central_block(reference(), (6, 48, 48))
-    assert block.voxels.shape == (6, 48, 48)
-    noise = np.random.default_rng(0).normal(0, 20, block.voxels.shape).astype(np.float32)
+    clean = reference().voxels
+    noise = np.random.default_rng(0).normal(0, 20, clean.shape).astype(np.float32)
 
     class Halved(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[:, :1] - torch.from_numpy(noise)[None, None] / 2000
 
-    assert soft_tissue_gain(Halved(), block.voxels, noise, 20.0) == pytest.approx(6.02, abs=0.05)
+    assert soft_tissue_gain(Halved(), clean, noise, 20.0) == pytest.approx(6.02, abs=0.05)

@@ -12,15 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from MedEnhanceLib import Geometry, Volume, enhance
-from training.ct_data import CLASSES, CtReference, ct_scans, quiet_reference, tissue
-from training.ct_denoising import central_block, physical_noise
+from training.ct_data import (
+    CLASSES,
+    CtReference,
+    central_part,
+    ct_scans,
+    quiet_reference,
+    tissue,
+)
+from training.ct_denoising import physical_noise
 from training.data import FloatArray
 from training.physics.ct_noise import Acquisition
 from training.tables.denoising import DENOISING_FILTERS
 from training.tables.rows import Row, row
 
 LEVELS_HU = (20.0, 40.0)
-BLOCK = (24, 128, 128)
+BLOCK = (48, 256, 256)
+"""Voxels (k, j, i) of the scan; of the reference half as many along each axis."""
 WINDOW_HU = 400.0
 """Takes the place of the peak in PSNR: the usual soft-tissue window."""
 ACQUISITION = Acquisition(photons=2e5, electronic=8, kernel="cosine", blur=0.3, mixing=0.05)
@@ -31,7 +39,7 @@ NOISY = "noisy input"
 def ct_denoising_rows(data: Path, model: str) -> Iterator[Row]:
     """All measures of each validation scan at each level that its own noise allows."""
     for scan in ct_scans(data, "validation"):
-        reference = central_block(quiet_reference(scan), BLOCK)
+        reference = quiet_reference(central_part(scan, BLOCK))
         noise = physical_noise(reference, [ACQUISITION], np.random.default_rng(11))[0]
         for level in LEVELS_HU:
             if level >= LEAST_NOISE_OVER_REFERENCE * reference.noise:
