@@ -21,6 +21,9 @@ from MedEnhanceLib.volume import Label, LabelMap, Volume
 if TYPE_CHECKING:
     from MedEnhanceLib.engine.forward import Forward
 
+MOST_CROPS = 4
+SETTLED_MM = 2.0
+
 
 def label_regions(
     volume: Volume,
@@ -52,23 +55,32 @@ def label_regions(
 
 def _crop_labels(
     volume: Volume, centre: Vector, forward: Forward, tile: int | None, doubted: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], Geometry]:
-    """Labels of the crop around a centre, their doubt if that is wanted, and its grid.
+) -> tuple[NDArray[Any], NDArray[np.float32], Geometry]:
+    """Labels of the crop around a centre, their doubt, and the crop's grid.
 
-    The coarse centre may be a few millimetres off. So the crop is made once more around the
-    middle of what was labelled, which is where it would be in the crops trained on.
+    The coarse centre may be some millimetres off. So the crop is made again around the middle of
+    what was labelled, which is where it lay in the crops trained on, until it stays there.
     """
     finder = forward.bundle.finder
     assert finder is not None
-    grid = _crop_grid(centre, finder)
-    labels, doubt = _one_pass(volume, grid, forward, tile, doubted)
-    if not labels.any():
-        return labels, doubt, grid
+    for _ in range(MOST_CROPS):
+        grid = _crop_grid(centre, finder)
+        labels, doubt = _one_pass(volume, grid, forward, tile, doubted)
+        middle = _middle(labels, grid)
+        if middle is None or np.linalg.norm(np.subtract(middle, centre)) < SETTLED_MM:
+            break
+        centre = middle
+    return labels, doubt, grid
+
+
+def _middle(labels: NDArray[Any], grid: Geometry) -> Vector | None:
+    """LPS middle of the box around all labels; None where there are none."""
     occupied = np.argwhere(labels)
+    if not len(occupied):
+        return None
     middle = (occupied.min(axis=0) + occupied.max(axis=0)) / 2
     x, y, z = (float(v) for v in grid.to_world(middle[::-1]))
-    grid = _crop_grid((x, y, z), finder)
-    return *_one_pass(volume, grid, forward, tile, doubted), grid
+    return x, y, z
 
 
 def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
@@ -129,20 +141,25 @@ def wanted_in_regions(
     )
 
 
-def region_measures(labelmap: LabelMap, found: list[Found], model: Bundle) -> list[Measure]:
-    """For each region the volume of all its labels, and how surely it was found."""
+def region_evidence(
+    labelmap: LabelMap, found: list[Found], model: Bundle
+) -> tuple[list[Measure], list[str]]:
+    """For each region the volume of all its labels, and how surely it was found; warnings."""
     assert model.finder is not None  # who found something had one
     volumes = labelmap.volumes_ml()
     names = {label.value: label.name for label in labelmap.labels}
-    measures = []
+    least, most = model.finder.region_ml
+    measures, warnings = [], []
     for region in found:
         title = model.finder.regions[region.number].title
         values = [value_in_region(x.value, region.number, model.labels) for x in model.labels]
         total = sum(volumes[names[value]] for value in values if value in names)
         measures += [
-            Measure(f"Volume of {title}", None, total, "ml", "All its labels together."),
+            Measure(f"Volume of {title}", None, total, "ml", "Its labels together."),
             Measure(
                 f"Confidence in {title}", None, region.confidence, "", "Of the finder; 1 is sure."
             ),
         ]
-    return measures
+        if all(value in names for value in values) and not least <= total <= most:
+            warnings.append(f"The {title} was labelled with {total:.1f} ml; look at it.")
+    return measures, warnings

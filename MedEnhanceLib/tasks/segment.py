@@ -20,7 +20,7 @@ from MedEnhanceLib.tasks.ensemble import uncertainty_evidence
 from MedEnhanceLib.tasks.finding import find_regions
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
-from MedEnhanceLib.tasks.regions import label_regions, region_measures, wanted_in_regions
+from MedEnhanceLib.tasks.regions import label_regions, region_evidence, wanted_in_regions
 from MedEnhanceLib.tasks.tidying import tidied, wanted_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
@@ -83,13 +83,13 @@ def _segment_whole(
     doubt = np.zeros(volume.geometry.shape, np.float32) if options.uncertainty else None
     labels = label_regions(volume, found, forward, options.tile, reporter, doubt)
     labelmap = _tidied(volume, labels, wanted, model, options, reporter)
-    totals = region_measures(labelmap, found, model)
+    totals, doubtful = region_evidence(labelmap, found, model)
     measures, missing = segment_evidence(labelmap.volumes_ml())
     facts = {**traces_of(forward).facts, "finder_sha256": model.finder.sha256}
     unsure = None if doubt is None else Volume(doubt, volume.geometry)
     traces = Traces(facts, tuple(forward.notes), unsure)
     measures = [*totals, *measures, *_doubt_measures(labelmap, traces)]
-    return labelmap, measures, doubts or missing, traces
+    return labelmap, measures, [*(doubts or missing), *doubtful], traces
 
 
 def _tidied(

@@ -20,6 +20,8 @@ from MedEnhanceLib import Catalog, Geometry, Volume, enhance, suitability
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine import networks
 from MedEnhanceLib.errors import BundleError, OptionsError, UnsuitableError
+from MedEnhanceLib.options import SegmentOptions
+from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.tasks.finding import (
     Found,
     believable,
@@ -28,6 +30,8 @@ from MedEnhanceLib.tasks.finding import (
     shrunk,
     straight_grid,
 )
+from MedEnhanceLib.tasks.network import open_network
+from MedEnhanceLib.tasks.regions import label_regions
 
 from .conftest import LABELS, OBLIQUE, write_bundle
 
@@ -180,6 +184,24 @@ class TestWhole:
         assert after["Volume of right kernel"] == pytest.approx(true_ml, rel=0.1)
         assert after["Confidence in left kernel"] > 0.8
         assert len(result.provenance["finder_sha256"]) == 64
+
+    def test_an_impossible_volume_is_said(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("MedEnhanceLib.catalog.models_folder", lambda: tmp_path / "none")
+        kernels_bundle(tmp_path, region_ml=[1.5, 3.5])  # the coarse size is below, the true above
+        catalog = Catalog.default(extra_folders=[tmp_path])
+        result = enhance(head(), "segment", "kernels", catalog=catalog)
+        (warning,) = [w for w in result.warnings if "right kernel" in w]
+        assert warning.startswith("The right kernel was labelled with 4.")
+
+    def test_a_region_off_its_coarse_centre_is_seen_whole(self, kernels: Bundle) -> None:
+        """The first crop cuts the ball in half; later ones follow it."""
+        x, y, z = centres()[0] + np.array([0, 0, 17])
+        volume, forward = head(), open_network(kernels, SegmentOptions(), Reporter())
+        found = [Found(0, (x, y, z), 1.0, 4.0)]
+        labels = label_regions(volume, found, forward, None, Reporter())
+        assert dice(labels == 1, ball(HEAD, centres()[0])) > 0.9
 
     def test_only_some_labels(self, only_kernels: Catalog) -> None:
         result = enhance(head(), "segment", "kernels", {"labels": [2]}, catalog=only_kernels)
