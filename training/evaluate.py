@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.tables.brain_tissue import brain_tissue_rows
 from training.tables.ct_denoising import ct_denoising_rows
 from training.tables.denoising import denoising_rows
 from training.tables.hippocampus import hippocampus_rows
@@ -26,6 +27,7 @@ TABLES: dict[str, Callable[[Path, str], Iterator[Row]]] = {
     "mr-denoise-residual": denoising_rows,
     "mr-super-resolution-residual": super_resolution_rows,
     "mr-hippocampus-unet": hippocampus_rows,
+    "mr-brain-tissue-unet": brain_tissue_rows,
 }
 """How each model is measured."""
 

@@ -1,0 +1,192 @@
+"""Brain tissue: the label table, the network, synthesised contrasts and the recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+import training.tissue_maps
+from MedEnhanceLib.engine.networks import FoldedUNet
+from training.brain_tissue import BrainTissue, dice, nearest
+from training.data import read_splits
+from training.synthetic_contrast import STYLES, Painter, rician, stripped
+from training.tables.brain_tissue import best_naming, phantom
+from training.tissue_maps import TISSUES, read_map, read_table
+
+CONFIG = Path(__file__).parents[2] / "training/configs/mr-brain-tissue-unet.json"
+FLUID, GREY, WHITE, BONE, SCALP = 24, 3, 2, 515, 511
+
+
+def made_up_head() -> np.ndarray:
+    """Shells of labels, white matter inside: (k, j, i)."""
+    k, j, i = np.indices((44, 44, 44)) - 21.5
+    radius = np.sqrt(k**2 + j**2 + i**2)
+    labels = np.zeros(radius.shape, np.int16)
+    for reach, label in ((21, SCALP), (18, BONE), (16, FLUID), (14, GREY), (9, WHITE)):
+        labels[radius < reach] = label
+    return labels
+
+
+@pytest.fixture
+def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a head for training and one for validation."""
+    parts = {}
+    for part in ("training", "validation"):
+        sitk.WriteImage(sitk.GetImageFromArray(made_up_head()), str(tmp_path / f"{part}.nii.gz"))
+        parts[part] = [{"subject": part, "files": [f"{part}.nii.gz"]}]
+    monkeypatch.setattr(training.tissue_maps, "read_splits", lambda: {"brain_tissue": parts})
+    return tmp_path
+
+
+@pytest.fixture
+def rows() -> torch.Tensor:
+    table = read_table()
+    return torch.from_numpy(table.row_of_label[made_up_head()].astype(np.int64))
+
+
+def config() -> dict[str, Any]:
+    whole = json.loads(CONFIG.read_text(encoding="utf-8"))
+    return whole | {"batch": 2, "patch": [24, 24, 24]}
+
+
+def test_subjects_are_disjoint() -> None:
+    split = read_splits()["brain_tissue"]
+    training, validation = (
+        {f for s in split[part] for f in s["files"]} for part in ("training", "validation")
+    )
+    assert len(training) == 5
+    assert len(validation) == 2
+    assert not training & validation
+    assert all(s["licence"] and s["source"] for part in split.values() for s in part)
+
+
+def test_each_label_is_in_one_row_of_the_table() -> None:
+    path = Path(training.tissue_maps.__file__).with_name("tissue_labels.json")
+    labels = [x for r in json.loads(path.read_text("utf-8"))["rows"] for x in r["labels"]]
+    assert len(labels) == len(set(labels))
+
+
+def test_tissues_of_well_known_labels() -> None:
+    table = read_table()
+    names = {
+        label: table.tissues[table.row_of_label[label]] for label in (24, 4, 3, 10, 2, 16, 515)
+    }
+    assert names == {24: 1, 4: 1, 3: 2, 10: 2, 2: 3, 16: 3, 515: 0}
+
+
+def test_a_map_is_turned_to_ras_and_cut(tmp_path: Path) -> None:
+    labels = np.zeros((30, 30, 30), np.int16)
+    labels[10:14, 10:16, 10:20] = WHITE
+    labels[10, 10, 10] = GREY  # in LPS the rightmost, foremost, lowest corner
+    sitk.WriteImage(sitk.GetImageFromArray(labels), str(tmp_path / "map.nii.gz"))
+    table = read_table()
+    rows = read_map(tmp_path / "map.nii.gz", table)
+    assert rows.shape == (4 + 16, 6 + 16, 10 + 16)
+    assert table.tissues[rows[8, 13, 17]] == 2
+    assert (table.tissues[rows] == 2).sum() == 1
+
+
+def test_network_keeps_the_size_and_fits_the_bundle() -> None:
+    network = FoldedUNet(**{k: v for k, v in config()["network_def"].items() if k != "_target_"})
+    assert sum(p.numel() for p in network.parameters()) * 4 < 11.5e6
+    with torch.inference_mode():
+        assert network.eval()(torch.rand(1, 1, 16, 32, 48)).shape == (1, 4, 16, 32, 48)
+
+
+def test_network_sees_far_and_answers_for_single_voxels() -> None:
+    torch.manual_seed(0)
+    network = FoldedUNet(4, [4, 4, 4, 4], 8).eval()
+    image = torch.rand(1, 1, 64, 16, 16)
+    with torch.inference_mode():
+        before = network(image)
+        image[0, 0, 0, 8, 8] += 100
+        changed = (network(image) - before).abs().amax(1)[0]
+    assert changed[40].max() > 0
+    assert changed[0, 8, 8] != changed[1, 8, 8]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_style_can_be_told_apart(style: str, rows: torch.Tensor) -> None:
+    """Brightness differs from tissue to tissue, and nothing is negative or undefined."""
+    paint = Painter(read_table())
+    for seed in range(4):
+        image, tissues = paint(rows, np.random.default_rng(seed), style)
+        assert image.shape == tissues.shape == rows.shape
+        assert torch.isfinite(image).all()
+        assert image.min() >= 0
+        values = paint.brightness(style, np.random.default_rng(seed))
+        table = paint.table
+        fluid, grey, white = (values[table.looks.index(x)] for x in ("fluid", "grey", "white"))
+        assert abs(grey - white) > 0.005
+        assert abs(fluid - grey) > 0.005
+
+
+def test_stripping_only_takes_fluid_away(rows: torch.Tensor) -> None:
+    tissues = Painter(read_table()).tissues[rows]
+    for seed in range(6):
+        left = stripped(tissues, np.random.default_rng(seed))
+        assert torch.equal(left[tissues != 1], tissues[tissues != 1])
+        assert (left <= tissues).all()
+
+
+def test_rician_noise_has_its_level() -> None:
+    noisy = rician(torch.full((40, 40, 40), 5.0), 0.2, np.random.default_rng(0))
+    assert float(noisy.std()) == pytest.approx(0.2, rel=0.03)
+
+
+def test_places_beyond_the_map_are_air() -> None:
+    found = nearest(torch.full((2, 2, 2), 7), torch.tensor([[0.2, 5.0], [0.0, 0.0], [1.4, 0.0]]))
+    assert found.tolist() == [7, 0]
+
+
+def test_batches_depend_on_the_seed_alone(heads: Path) -> None:
+    recipe = BrainTissue(config(), heads)
+    first, again, other = (recipe.batch(np.random.default_rng(n)) for n in (1, 1, 2))
+    assert torch.equal(first.inputs, again.inputs)
+    assert not torch.equal(first.inputs, other.inputs)
+    assert first.inputs.shape == first.target.shape == (2, 1, 24, 24, 24)
+    assert set(first.target.unique().tolist()) <= {0, *TISSUES}
+
+
+def test_a_tiny_network_learns(heads: Path) -> None:
+    torch.manual_seed(0)
+    recipe = BrainTissue(config(), heads)
+    network = FoldedUNet(4, [4, 8], 8)
+    batch = recipe.batch(np.random.default_rng(0))
+    losses = []
+    for _ in range(8):
+        loss = recipe.loss(network(batch.inputs), batch)
+        parameters = list(network.parameters())
+        for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.data -= 0.3 * slope
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    assert 0 <= recipe.validate(network.eval())["score"] <= 1
+
+
+def test_dice_of_a_half_found_tissue() -> None:
+    truth = torch.zeros(1, 2, 2, 2)
+    truth[0, 0] = 2
+    found = truth[0].clone()
+    found[0, 0] = 0
+    assert dice(found, truth)[2] == pytest.approx(2 * 2 / (2 + 4))
+
+
+def test_a_phantom_has_one_brightness_per_tissue(rows: torch.Tensor) -> None:
+    table = read_table()
+    image = phantom(rows.numpy().astype(np.uint8), table, "T1", head=False)
+    tissues = table.tissues[rows.numpy()]
+    assert all(len(np.unique(image[tissues == value])) == 1 for value in (0, 1, 2, 3))
+    assert image[tissues == 0].max() == 0
+
+
+def test_classes_are_named_by_what_fits_best() -> None:
+    truth = np.array([[[1, 1, 2, 2, 3, 3, 0, 0]]], np.uint8)
+    classes = np.array([[[3, 3, 1, 1, 2, 2, 0, 0]]], np.uint8)
+    assert best_naming(classes, truth) == {1: 1.0, 2: 1.0, 3: 1.0}
