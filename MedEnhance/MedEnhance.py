@@ -191,9 +191,12 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return MedEnhanceParameterNode(super().getParameterNode())
 
-    def choose(self, inputVolume, task, model=AUTOMATIC_MODEL):
-        """The model that would run, and whether it suits the volume; see `Choice`."""
-        return Choice(self.catalog, inputVolume, Task.named(str(task)), model)
+    def choose(self, inputVolume, task, model=AUTOMATIC_MODEL, guided=False):
+        """The model that would run, and whether it suits the volume; see `Choice`.
+
+        :param guided: whether a guide is given along.
+        """
+        return Choice(self.catalog, inputVolume, Task.named(str(task)), model, guided)
 
     def process(
         self,
@@ -205,6 +208,7 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
         outputName=None,
         onEvent=None,
         outputNode=None,
+        guideVolume=None,
     ):
         """Run a model on a volume.
 
@@ -217,17 +221,19 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
         :param outputName: name of the new node.
         :param onEvent: called with the `Job` at every progress and at its end.
         :param outputNode: node to fill instead of making a new one.
+        :param guideVolume: for denoising, a volume node with another contrast of the same patient,
+            registered to the input; its parent transform is taken into account.
         :return: the new node, or the `Job`.
         :raises MedEnhanceError: says in one sentence what is wrong and what to do.
         """
         task = Task.named(str(task))
         if options is None or isinstance(options, dict):
             options = options_from_json(task, options or {})
-        chosen = self.choose(inputVolume, task, model).require()
+        chosen = self.choose(inputVolume, task, model, guideVolume is not None).require()
         dependencies.checkFor(chosen)
         checkOutputNode(outputNode, inputVolume, task)
         name = outputName or defaultOutputName(inputVolume, task, chosen.is_trained)
-        job = jobs.Job(inputVolume, task, chosen, options, name, outputNode, onEvent)
+        job = jobs.Job(inputVolume, task, chosen, options, name, outputNode, onEvent, guideVolume)
         self.runner.start(job)
         return job.wait() if wait else job
 

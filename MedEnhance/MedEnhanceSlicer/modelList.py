@@ -57,13 +57,13 @@ class Choice:
         suitability: verdict and reasons.
     """
 
-    def __init__(self, catalog, node, task, modelId):
+    def __init__(self, catalog, node, task, modelId, guided=False):
         self.model = None
         self.best = None
         self.error = None
         try:
             volume = volumeFromNode(node)
-            self.best, refusal = self._best(catalog, task, volume)
+            self.best, refusal = self._best(catalog, task, volume, guided)
             if modelId == AUTOMATIC_MODEL:
                 self.model = self.best
                 if refusal is not None:
@@ -96,9 +96,9 @@ class Choice:
         return model
 
     @staticmethod
-    def _best(catalog, task, volume):
+    def _best(catalog, task, volume, guided):
         try:
-            return catalog.best(task, volume), None
+            return catalog.best(task, volume, guided), None
         except MedEnhanceError as error:
             return None, error
 

@@ -14,6 +14,7 @@ from .segments import fillSegmentationNode
 VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
+UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
 
 
 def outputName(inputNode, task, trained):
@@ -57,11 +58,30 @@ def storeResult(result, inputNode, name, outputNode=None):
             fillVolumeNode(outputNode, result.output)
             copyAppearance(outputNode, inputNode)
         describe(outputNode, inputNode, result)
+        if result.uncertainty is not None:
+            storeUncertainty(result.uncertainty, outputNode)
     except Exception:
         if isNew:
             scene.RemoveNode(outputNode)
         raise
     return outputNode
+
+
+def storeUncertainty(uncertainty, outputNode):
+    """Put the uncertainty of a result beside it, in place of that of an earlier result."""
+    scene = outputNode.GetScene()
+    node = outputNode.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
+    if node is None:
+        name = _("{name} uncertainty").format(name=outputNode.GetName())
+        node = scene.AddNewNodeByClass(VOLUME, scene.GenerateUniqueName(name))
+        outputNode.SetNodeReferenceID(UNCERTAINTY_REFERENCE_ROLE, node.GetID())
+    node.SetAndObserveTransformNodeID(outputNode.GetTransformNodeID())
+    placeInStudy(node, outputNode)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    fillVolumeNode(node, uncertainty)
+    node.SetAttribute("MedEnhance.Use", "Research use only")
+    return node
 
 
 def outputClass(task):

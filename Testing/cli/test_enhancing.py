@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from MedEnhanceLib import read_labelmap, read_volume
+from MedEnhanceLib import read_labelmap, read_volume, write_image
 from MedEnhanceLib.resources import sample_folder
-from Testing.cli.conftest import Run
+from Testing.cli.conftest import Run, scan
 from Testing.lib.dicom_files import write_series
 
 
@@ -128,3 +128,28 @@ def test_another_file_of_that_name_is_replaced(run: Run, volume_file: Path) -> N
     done = run("denoise", volume_file, out, "--model", "filter-median")
     assert done.exit_code == 0, done.stderr
     assert read_volume(out).voxels.shape == (12, 20, 24)
+
+
+def test_a_guide_is_read_and_a_model_without_one_says_so(run: Run, volume_file: Path) -> None:
+    guide, out = volume_file.with_name("t1.nii.gz"), volume_file.with_name("out.nii.gz")
+    write_image(scan(seed=3), guide)
+    done = run("denoise", volume_file, out, "--guide", guide, "--model", "filter-median")
+    assert done.exit_code == 0, done.stderr
+    assert "takes no guide" in done.stderr
+    over = run("denoise", volume_file, guide, "--guide", guide, "--model", "filter-median")
+    assert over.exit_code == 1 and "is the input" in over.stderr
+    lost = run("denoise", volume_file, out, "--guide", volume_file.with_name("none.nii"))
+    assert lost.exit_code == 1 and "none.nii" in lost.stderr
+
+
+def test_uncertainty_is_written_for_networks_only(run: Run, tmp_path: Path) -> None:
+    out, unsure = tmp_path / "labels.nii.gz", tmp_path / "unsure.nii.gz"
+    sample = sample_folder() / "hippocampus_t1.nii.gz"
+    done = run("segment", sample, out, "--uncertainty", unsure)
+    assert done.exit_code == 0, done.stderr
+    doubt = read_volume(unsure)
+    assert doubt.geometry.is_close(read_volume(sample).geometry)
+    assert 0.1 < doubt.voxels.max() <= 1
+    assert "Uncertainty in slice" in done.stdout
+    refused = run("segment", sample, out, "--model", "filter-otsu", "--uncertainty", unsure)
+    assert refused.exit_code == 1 and "classical filter" in refused.stderr

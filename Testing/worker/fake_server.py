@@ -47,6 +47,10 @@ def double(volume, task, facts, progress, cancel) -> Result:
     return Result(task, volume.with_voxels(volume.voxels * 2), evidence, provenance, ("mind this",))
 
 
+def unsure(volume, task, facts, progress, cancel) -> Result:
+    return Result(task, volume, uncertainty=volume.with_voxels(np.abs(volume.voxels)))
+
+
 def threshold(volume, task, facts, progress, cancel) -> Result:
     labels = (Label(1, "bright", (1, 2, 3), ("SCT", "1", "a"), ("SCT", "2", "b")),)
     mask = (volume.voxels > 0).astype(np.uint8)
@@ -113,6 +117,7 @@ def die(volume, task, facts, progress, cancel) -> Result:
 BEHAVIOURS = {
     "auto": double,
     "double": double,
+    "unsure": unsure,
     "threshold": threshold,
     "chatter": chatter,
     "wait": wait_for_cancel,

@@ -226,3 +226,22 @@ def test_the_folder_is_private_and_gone_afterwards(volume: Volume, temporary: Pa
         # The input has been taken in, so no voxels lie about while the job runs.
         assert [file.name for file in folder.iterdir()] == ["owner.json"]
     assert list(temporary.iterdir()) == []
+
+
+def test_a_guide_goes_along(worker: Worker, volume: Volume) -> None:
+    guide = Volume(np.full((3, 2, 2), 7.5), Geometry((2, 2, 3), (2.0, 2.0, 1.0)), "MR")
+    worker.submit(volume, "denoise", guide=guide)
+    told = worker.wait().provenance["guide"]
+    assert told == {"sum": 90.0, "modality": "MR", "geometry": guide.geometry.to_json()}
+    worker.submit(volume, "denoise")
+    assert "guide" not in worker.wait().provenance
+
+
+def test_uncertainty_comes_back(worker: Worker, volume: Volume, temporary: Path) -> None:
+    worker.submit(volume, "denoise", "unsure")
+    result = worker.wait()
+    assert result.uncertainty is not None
+    np.testing.assert_array_equal(result.uncertainty.voxels, np.abs(volume.voxels))
+    assert result.uncertainty.geometry == volume.geometry
+    (folder,) = temporary.iterdir()
+    assert [file.name for file in folder.iterdir()] == ["owner.json"]
