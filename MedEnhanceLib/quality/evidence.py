@@ -20,6 +20,12 @@ UNEXPLAINED_PERCENT = 2.0
 STRUCTURE_CORRELATION = 0.25
 MEAN_SHIFT_PERCENT = 2.0
 CONSISTENCY_PERCENT = 2.0
+# The radius (x, y, z) of the window in which the removed signal's strength is measured. Noise of CT
+# is correlated within the slice, so that 27 voxels hold too few independent values to tell.
+WINDOW, CT_WINDOW = (1, 1, 1), (4, 4, 1)
+# Noise of CT differs within the body: between the hips it is twice that of the flanks.
+CT_EXPLAINED_SIGMAS = 2.0
+CT_MEAN_SHIFT_HU = 2.0
 
 
 def tissue_masks(
@@ -60,9 +66,10 @@ def denoise_evidence(
     removed = before.astype(np.float32) - after
     mean_before, mean_after = float(before[smooth].mean()), float(after[smooth].mean())
     noise_after = estimate_noise(after, is_mr)
-    strength = local_strength(removed)
+    strength = local_strength(removed, WINDOW if is_mr else CT_WINDOW)
     correlation = _pearson(strength[inside], gradient[inside])
-    unexplained = 100 * float((strength[inside] > EXPLAINED_SIGMAS * sigma).mean())
+    explained = EXPLAINED_SIGMAS if is_mr else CT_EXPLAINED_SIGMAS
+    unexplained = 100 * float((strength[inside] > explained * sigma).mean())
     edges = edge_mask(gradient)
     measures = [
         Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
@@ -99,7 +106,7 @@ def denoise_evidence(
             None,
             unexplained,
             "% of object",
-            f"Where over {EXPLAINED_SIGMAS:g} times the noise was taken away; near 0 for noise.",
+            f"Where over {explained:g} times the noise was taken away; near 0 for noise.",
         ),
         Measure(
             "Removed signal: correlation of neighbours",
@@ -109,35 +116,44 @@ def denoise_evidence(
             "0 for white noise; more when structure was removed or the noise is correlated.",
         ),
     ]
-    return measures, _denoise_warnings(correlation, unexplained, mean_before, mean_after)
+    shifted = _shift_warning(mean_before, mean_after, is_mr)
+    return measures, [*_structure_warning(correlation, unexplained), *shifted]
 
 
-def _denoise_warnings(
-    correlation: float, unexplained: float, mean_before: float, mean_after: float
-) -> list[str]:
-    warnings = []
+def _structure_warning(correlation: float, unexplained: float) -> list[str]:
     if correlation > STRUCTURE_CORRELATION or unexplained > UNEXPLAINED_PERCENT:
-        warnings.append(
+        return [
             f"The removed signal shows structure (in {unexplained:.1f} % of the object more was "
             f"removed than noise, correlation with edges {correlation:.2f}); look at it before "
             "trusting the result, or lower the strength."
-        )
+        ]
+    return []
+
+
+def _shift_warning(mean_before: float, mean_after: float, is_mr: bool) -> list[str]:
+    """In percent for MR; in HU for CT, where zero is water and a percentage says nothing."""
+    end = "do not measure intensities on the result."
+    if not is_mr:
+        shift = abs(mean_after - mean_before)
+        moved = shift > CT_MEAN_SHIFT_HU
+        return [f"The mean of homogeneous tissue moved by {shift:.1f} HU; {end}"] if moved else []
     shift = 100 * abs(mean_after - mean_before) / max(abs(mean_before), 1e-6)
-    if shift > MEAN_SHIFT_PERCENT:
-        warnings.append(
-            f"The mean of homogeneous tissue moved by {shift:.1f} %; do not measure intensities on "
-            "the result."
-        )
-    return warnings
+    moved = shift > MEAN_SHIFT_PERCENT
+    return [f"The mean of homogeneous tissue moved by {shift:.1f} %; {end}"] if moved else []
 
 
-def local_strength(removed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Root mean square of the removed signal over 3x3x3 voxels, (k, j, i)."""
+def local_strength(
+    removed: NDArray[np.float32], radius: tuple[int, int, int] = WINDOW
+) -> NDArray[np.float32]:
+    """Root mean square of the removed signal around each voxel, (k, j, i).
+
+    ``radius`` of the window (x, y, z) in voxels.
+    """
     import SimpleITK as sitk
 
     squared = unplaced(removed.astype(np.float32) ** 2)
     # The running sums of the box mean may end a little below zero.
-    return np.sqrt(np.maximum(from_itk(sitk.BoxMean(squared, [1, 1, 1])), 0))
+    return np.sqrt(np.maximum(from_itk(sitk.BoxMean(squared, radius)), 0))
 
 
 def neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
