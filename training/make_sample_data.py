@@ -1,7 +1,7 @@
 """Write the small volumes that ship with the project: ``python -m training.make_sample_data``.
 
-A slab of the studyforrest T1 (public domain), the same slab with slices twice as thick, and one
-hippocampus crop with its expert labels. All are validation subjects: no model was trained on them.
+A slab of the studyforrest T1 (public domain), the same slab with slices twice as thick, one
+hippocampus crop with its expert labels, and the low-dose CT of a thigh. All are validation subjects: no model was trained on them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import SimpleITK as sitk
 HEAD = "t1/studyforrest_t1_067iso.nii.gz"
 SLAB_START, SLAB_SIZE = (15, 38, 216), (244, 324, 24)
 HIPPOCAMPUS = "hippocampus_014"
+THIGH = "ct/STS_004_ct.nii.gz"
+THIGH_START, THIGH_SIZE = (42, 8, 26), (128, 128, 32)
 
 HEAD_LICENCE = """\
 mr_head_t1.nii.gz, mr_head_t1_thick.nii.gz
@@ -34,6 +36,16 @@ Labels: 1 anterior, 2 posterior hippocampus. Creative Commons Attribution-ShareA
 International, https://creativecommons.org/licenses/by-sa/4.0/. Changed: renamed; stored as 16-bit
 and 8-bit integers.
 """
+THIGH_LICENCE = """\
+ct_thigh.nii.gz
+
+32 slices of the low-dose CT of one patient with a soft-tissue sarcoma of the thigh (GE Discovery ST
+PET/CT, 0.98 x 0.98 x 3.27 mm), case STS_004 of the collection Soft-tissue-Sarcoma of The Cancer
+Imaging Archive: M. Vallieres et al., Physics in Medicine and Biology 60, 5471 (2015),
+doi:10.1088/0031-9155/60/14/5471; data doi:10.7937/K9/TCIA.2015.7GO2GSKS; as distributed in
+theibsi/data_sets. Creative Commons Attribution 3.0 Unported,
+https://creativecommons.org/licenses/by/3.0/. Changed: cropped.
+"""
 
 
 def main() -> None:
@@ -44,6 +56,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     write_head(args.data, args.out)
     write_hippocampus(args.data, args.out)
+    write_thigh(args.data, args.out)
 
 
 def write_head(data: Path, out: Path) -> None:
@@ -52,6 +65,12 @@ def write_head(data: Path, out: Path) -> None:
     thick = sitk.BinShrink(sitk.Cast(slab, sitk.sitkFloat32), (1, 1, 2))
     sitk.WriteImage(thick, str(out / "mr_head_t1_thick.nii.gz"), True)
     (out / "mr_head_t1.LICENSE.txt").write_text(HEAD_LICENCE, encoding="utf-8")
+
+
+def write_thigh(data: Path, out: Path) -> None:
+    block = sitk.RegionOfInterest(sitk.ReadImage(str(data / THIGH)), THIGH_SIZE, THIGH_START)
+    sitk.WriteImage(sitk.Cast(block, sitk.sitkInt16), str(out / "ct_thigh.nii.gz"), True)
+    (out / "ct_thigh.LICENSE.txt").write_text(THIGH_LICENCE, encoding="utf-8")
 
 
 def write_hippocampus(data: Path, out: Path) -> None:

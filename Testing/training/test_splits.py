@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from training.data import read_splits
-from training.make_sample_data import HEAD, HIPPOCAMPUS
+from training.make_sample_data import HEAD, HIPPOCAMPUS, THIGH
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.json"))
 
@@ -20,6 +20,13 @@ def test_head_subjects_are_disjoint() -> None:
     assert subjects["training"]
     assert subjects["validation"]
     assert not subjects["training"] & subjects["validation"]
+    assert not files["training"] & files["validation"]
+
+
+def test_ct_subjects_are_disjoint() -> None:
+    split = read_splits()["ct_body"]
+    files = {part: {f for s in split[part] for f in s["files"]} for part in split}
+    assert len(files["training"] | files["validation"]) == 6
     assert not files["training"] & files["validation"]
 
 
@@ -45,11 +52,12 @@ def test_shipped_samples_are_validation_subjects() -> None:
     splits = read_splits()
     assert HEAD in {f for s in splits["mr_head"]["validation"] for f in s["files"]}
     assert HIPPOCAMPUS in splits["hippocampus"]["validation"]
+    assert THIGH in {f for s in splits["ct_body"]["validation"] for f in s["files"]}
 
 
 def test_every_set_has_source_and_licence() -> None:
     splits = read_splits()
-    rows = [*splits["mr_head"]["training"], *splits["mr_head"]["validation"]]
+    rows = [s for part in ("mr_head", "ct_body") for side in splits[part].values() for s in side]
     for row in [*rows, splits["hippocampus"]]:
         assert row["name"]
         assert row["source"]
