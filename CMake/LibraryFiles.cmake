@@ -101,6 +101,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/resample.py
   MedEnhanceLib/resources.py
   MedEnhanceLib/result.py
+  MedEnhanceLib/slice_profile.py
   MedEnhanceLib/task.py
   MedEnhanceLib/tasks/__init__.py
   MedEnhanceLib/tasks/denoise.py
@@ -142,6 +143,8 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-super-resolution-residual/docs/README.md
   Resources/Models/mr-super-resolution-residual/docs/curve.csv
   Resources/Models/mr-super-resolution-residual/models/model.pt
+  Resources/SampleData/ct_thigh.LICENSE.txt
+  Resources/SampleData/ct_thigh.nii.gz
   Resources/SampleData/hippocampus_t1.LICENSE.txt
   Resources/SampleData/hippocampus_t1.nii.gz
   Resources/SampleData/hippocampus_t1_labels.nii.gz

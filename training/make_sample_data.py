@@ -1,7 +1,8 @@
 """Write the small volumes that ship with the project: ``python -m training.make_sample_data``.
 
 A slab of the studyforrest T1 (public domain), the same slab with slices twice as thick, one
-hippocampus crop with its expert labels, and the low-dose CT of a thigh. All are validation subjects: no model was trained on them.
+hippocampus crop with its expert labels, and the low-dose CT of a thigh. All are validation
+subjects: no model was trained on them.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from training.tables.denoising import DENOISING_FILTERS
 from training.tables.rows import Row, row
 
 LEVELS_HU = (20.0, 40.0)
-BLOCK = (48, 256, 256)
+BLOCK = (32, 256, 256)
 """Voxels (k, j, i) of the scan; of the reference half as many along each axis."""
 WINDOW_HU = 400.0
 """Takes the place of the peak in PSNR: the usual soft-tissue window."""
