@@ -43,7 +43,7 @@ def card(metadata: Json, curve: list[dict[str, str]], command: str) -> str:
         f"| id | version | task | modality | body part |\n| --- | --- | --- | --- | --- |\n"
         f"| `{facts['id']}` | {metadata['version']} | {facts['task']} | {facts['modality']} "
         f"({', '.join(facts['contrasts'])}) | {facts['body_part']} |",
-        "## Trained for\n\n" + _ranges(facts["ranges"]),
+        "## Trained for\n\n" + _ranges(facts["ranges"]) + _whole(facts.get("finder")),
         "## Training data\n\n" + _training_data(facts["training_data"]),
         "## Measured on subjects that were not trained on\n\n" + _results(facts["results"]),
         "## Limits\n\n" + "\n".join(f"* {limit}" for limit in facts["limits"]),
@@ -61,6 +61,17 @@ def _ranges(ranges: Json) -> str:
         "extent_mm": "field of view along each axis in mm",
     }
     return "\n".join(f"* {names[key]}: {low:g} to {high:g}" for key, (low, high) in ranges.items())
+
+
+def _whole(finder: Json | None) -> str:
+    if finder is None:
+        return ""
+    least, most = finder["extent_mm"]
+    return (
+        f"\n* or a whole volume of {least:g} to {most:g} mm along each axis, in which a second "
+        f"network (`{finder['weights']}`) finds the "
+        + " and the ".join(region["title"] for region in finder["regions"])
+    )
 
 
 def _training_data(sets: list[Json]) -> str:
