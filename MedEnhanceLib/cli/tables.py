@@ -13,7 +13,7 @@ from rich.text import Text
 from MedEnhanceLib.result import Measure
 
 # As wide as needed when written to a file, where there is no window to fit.
-WIDTH_OF_FILES = 160
+WIDTH_OF_FILES = 220
 
 
 def console() -> Console:

@@ -12,7 +12,7 @@ from MedEnhanceLib.evaluation.methods import Row
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.quality.ct_metrics import CT_RANGE_HU, ct_foreground, ct_values
 from MedEnhanceLib.quality.metrics import foreground, psnr, rmse, ssim
-from MedEnhanceLib.quality.sharpness import edge_mask, edge_sharpness, gradient_magnitude
+from MedEnhanceLib.quality.sharpness import edge_mask, gradient_magnitude
 from MedEnhanceLib.volume import Volume
 
 Values = dict[str, float | None]
@@ -41,19 +41,26 @@ class Scorer:
         self.inside = (
             ct_foreground(self.reference) if self.is_ct else foreground(self.reference, peak)
         )
-        self.edges = edge_mask(gradient_magnitude(self.reference, self.geometry))
-        self.sharpness = edge_sharpness(self.reference, self.geometry, self.edges)
+        gradient = gradient_magnitude(self.reference, self.geometry)
+        self.edges = edge_mask(gradient)
+        self.gradient = float(gradient[self.edges].mean()) if self.edges.any() else 0.0
 
     def values(self, voxels: NDArray[Any]) -> Values:
         """PSNR, SSIM, sharpness and RMSE; for CT also the errors in HU by tissue."""
-        sharpness = edge_sharpness(voxels, self.geometry, self.edges)
         general: Values = {
             "psnr_db": psnr(self.reference, voxels, self.peak, self.inside),
             "ssim": ssim(self.reference, voxels, self.peak, self.inside),
-            "sharpness_percent": 100 * sharpness / self.sharpness if self.sharpness else None,
+            "sharpness_percent": self._sharpness(voxels),
             "rmse": rmse(self.reference, voxels, self.inside),
         }
         return general | ct_values(self.reference, voxels) if self.is_ct else general
+
+    def _sharpness(self, voxels: NDArray[Any]) -> float | None:
+        """On the reference's scale: a peak of the image's own would move with its noise."""
+        if not self.gradient:
+            return None
+        gradient = gradient_magnitude(voxels, self.geometry)
+        return 100 * float(gradient[self.edges].mean()) / self.gradient
 
 
 def cheaper(row: Row, core_seconds: float, peak_mb: float | None, voxels: int) -> Row:

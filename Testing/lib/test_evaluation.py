@@ -17,7 +17,7 @@ from MedEnhanceLib.evaluation import denoising, segmentation, super_resolution
 from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
 from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row, methods_of, suited
-from MedEnhanceLib.evaluation.scoring import cheaper
+from MedEnhanceLib.evaluation.scoring import Scorer, cheaper
 from MedEnhanceLib.evaluation.subjects import Subject, averaged
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
@@ -111,6 +111,17 @@ class TestDenoising:
         least = {"core_seconds": 1.0, "core_us_per_voxel": 2.0, "peak_mb": 5.0}
         assert cheaper(row, 1.0, 5.0, 500_000).values == least
         assert cheaper(row, 3.0, 5.0, 500_000) is row
+
+
+def test_sharpness_is_on_the_scale_of_the_reference() -> None:
+    """A bright speck away from the edges changes the image's own peak, but no edge."""
+    phantom = _phantom((20, 20, 20))
+    specks = phantom.voxels.copy()
+    specks[:2, :2, :2] = 5000
+    scorer = Scorer(phantom, robust_peak(phantom.voxels))
+    assert scorer.values(specks)["sharpness_percent"] == pytest.approx(100, abs=1)
+    half = scorer.values(phantom.voxels / 2)
+    assert half["sharpness_percent"] == pytest.approx(50)
 
 
 class TestQuieting:
