@@ -104,6 +104,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/slice_profile.py
   MedEnhanceLib/task.py
   MedEnhanceLib/tasks/__init__.py
+  MedEnhanceLib/tasks/consistency.py
   MedEnhanceLib/tasks/denoise.py
   MedEnhanceLib/tasks/ensemble.py
   MedEnhanceLib/tasks/finding.py

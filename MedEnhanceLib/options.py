@@ -11,6 +11,7 @@ from MedEnhanceLib.task import Task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PROFILE_WIDTHS = (0.5, 1.5)
 LARGEST_FACTOR = 8.0
 
 
@@ -75,10 +76,13 @@ class SuperResolutionOptions(RunOptions):
     Attributes:
         spacing: wanted spacing in mm along the volume's axes (i, j, k).
         factor: how many voxels to make of one along (i, j, k); give this or ``spacing``.
+        profile_width: full width of the slice profile at half its maximum over the distance of
+            the slices (1: slices that touch); None to estimate it.
     """
 
     spacing: tuple[float, float, float] | None = None
     factor: tuple[float, float, float] | None = None
+    profile_width: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,6 +91,12 @@ class SuperResolutionOptions(RunOptions):
                 object.__setattr__(self, name, _triple(name, getattr(self, name)))
         if self.spacing is not None and self.factor is not None:
             raise OptionsError("Give either a spacing or a factor, not both.")
+        least, most = PROFILE_WIDTHS
+        if self.profile_width is not None and not least <= self.profile_width <= most:
+            raise OptionsError(
+                f"The slice profile's width {self.profile_width} must lie between {least:g} and "
+                f"{most:g} times the distance of the slices; leave it out to have it estimated."
+            )
         if self.factor is not None and not all(1 <= f <= LARGEST_FACTOR for f in self.factor):
             raise OptionsError(
                 f"The factor {self.factor} must lie between 1 and {LARGEST_FACTOR:g} on every axis."

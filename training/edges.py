@@ -15,6 +15,7 @@ from MedEnhanceLib.acquisition import (
     slice_matrix,
 )
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.slice_profile import USUAL_WIDTH
 from training.data import FloatArray
 from training.denoising import Denoising
 from training.recipe import Recipe
@@ -69,7 +70,7 @@ def _blurred(recipe: SuperResolution) -> Iterator[Example]:
         fine, slices = sharp.shape[0], sharp.shape[0] // EXAMPLE_FACTOR
         thick = apply_along(slice_matrix(fine, slices), sharp, 0)
         cubic = apply_along(interpolation_matrix(slices, fine), thick, 0)
-        yield network_input(cubic, EXAMPLE_FACTOR, 0.0), sharp
+        yield network_input(cubic, EXAMPLE_FACTOR, 0.0, USUAL_WIDTH), sharp
 
 
 def edge_ratio(output: FloatArray, clean: FloatArray) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
@@ -14,7 +15,9 @@ from MedEnhanceLib.acquisition import (
     interpolation_matrix,
     slice_matrix,
 )
-from MedEnhanceLib.engine.networks import SharpeningUNet, ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks import SharpeningUNet
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.slice_profile import BOX_WIDTH, LIMITS, estimate_profile_width
 from training.data import (
     FOREGROUND,
     FloatArray,
@@ -32,10 +35,12 @@ VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
 LARGE_ERROR = 5.0
 """Times the typical error of a patch, from which on the loss grows linearly."""
-FITTED = 30
+FITTED = 60
 """Batches from which the linear sharpening is fitted."""
 LEAST_ERROR = 0.003
 """Share of the peak; a patch that interpolation leaves this well is well enough."""
+WIDTH_ERROR = 0.13
+"""How far the profile's width that the network is told is off, as an estimate is."""
 MARGIN = 8
 """Voxels cut off at both ends along the thick axis, so that patches have no mirrored edge."""
 
@@ -57,7 +62,7 @@ class SuperResolution:
 
     def prepare(self, network: torch.nn.Module) -> None:
         """Fit the network's linear sharpening by weighted least squares."""
-        if isinstance(network, SharpeningUNet | ThroughPlaneSuperResolver):
+        if isinstance(network, SharpeningUNet):
             fit_sharpening(network, [self.batch(np.random.default_rng(n)) for n in range(FITTED)])
 
     def batch(self, rng: np.random.Generator) -> Batch:
@@ -71,12 +76,13 @@ class SuperResolution:
         sharp, own_noise = self._sharp_patch((depth + 2 * MARGIN, height, width), rng)
         slices = self._slices(sharp.shape[0], rng)
         sigma = 0.0 if rng.random() < 0.65 else float(rng.uniform(*self.noise))
-        blurred = acquire_and_interpolate(sharp, slices, sigma, rng)
+        blurred, width = acquire_and_interpolate(sharp, slices, sigma, rng)
+        told = float(np.clip(width + rng.normal(0, WIDTH_ERROR), *LIMITS))
         inside = slice(MARGIN, MARGIN + depth)
         target = sharp[inside]
         peak = np.float32(rng.uniform(0.6, 1.5))
         believed = np.hypot(sigma, rng.uniform(0, 1) * own_noise)
-        inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed)
+        inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed, told)
         inputs[[0, 2]] /= peak
         weight = np.where(target > FOREGROUND, 1.0, 0.2) / error_of(blurred[inside], target)
         return inputs, target[None] / peak, weight[None].astype(np.float32) * peak
@@ -126,9 +132,7 @@ class SuperResolution:
         return measures
 
 
-def fit_sharpening(
-    network: SharpeningUNet | ThroughPlaneSuperResolver, batches: list[Batch]
-) -> None:
+def fit_sharpening(network: SharpeningUNet, batches: list[Batch]) -> None:
     """Set the weights of ``network.sharpening`` to those with the least weighted square error."""
     weights = network.sharpening.weights
     count = weights.numel()
@@ -169,18 +173,24 @@ def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[
 
 def acquire_and_interpolate(
     sharp: FloatArray, slices: int, sigma: float, rng: np.random.Generator
-) -> FloatArray:
-    """Thick slices with a random profile and noise, interpolated back along axis 0."""
-    kind = rng.random()
-    if kind < 0.25:
-        matrix = slice_matrix(sharp.shape[0], slices, "box", 1.0)
-    else:
-        ratio = round(float(rng.uniform(0.75, 1.25)), 2) if kind < 0.5 else 1.0
-        matrix = slice_matrix(sharp.shape[0], slices, "gaussian", ratio)
+) -> tuple[FloatArray, float]:
+    """Thick slices with a random profile and noise, interpolated back along axis 0; its width."""
+    matrix, width = random_profile(sharp.shape[0], slices, rng)
     thick = apply_along(matrix, sharp, 0)
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, rng)
-    return apply_along(interpolation_matrix(slices, sharp.shape[0], 3), thick, 0)
+    return apply_along(interpolation_matrix(slices, sharp.shape[0], 3), thick, 0), width
+
+
+def random_profile(
+    fine: int, slices: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], float]:
+    """A matrix that makes slices of ``fine`` voxels, and the width of its profile."""
+    kind = rng.random()
+    if kind < 0.25:
+        return slice_matrix(fine, slices, "box", 1.0), BOX_WIDTH
+    width = round(float(rng.uniform(0.7, 1.3)), 2) if kind < 0.6 else 1.0
+    return slice_matrix(fine, slices, "gaussian", width), width
 
 
 def error_of(interpolated: FloatArray, sharp: FloatArray) -> float:
@@ -191,10 +201,12 @@ def error_of(interpolated: FloatArray, sharp: FloatArray) -> float:
     return max(LEAST_ERROR, float(np.sqrt(np.mean((interpolated - sharp)[tissue] ** 2))))
 
 
-def network_input(interpolated: FloatArray, factor: float, sigma: float) -> FloatArray:
-    """The three channels the network reads: image, factor / 4, noise level."""
-    constant = np.ones_like(interpolated)
-    return np.stack([interpolated, constant * (factor / 4), constant * sigma]).astype(np.float32)
+def network_input(
+    interpolated: FloatArray, factor: float, sigma: float, width: float
+) -> FloatArray:
+    """The four channels the network reads: image, factor / 4, noise level, profile's width."""
+    facts = [np.full_like(interpolated, fact) for fact in (factor / 4, sigma, width)]
+    return np.stack([interpolated, *facts]).astype(np.float32)
 
 
 def validation_block(scan: FloatArray) -> FloatArray:
@@ -217,12 +229,14 @@ def gain(
 ) -> float:
     """How many dB the network comes closer to the sharp block than a 5th-order B-spline."""
     fine, slices = sharp.shape[0], sharp.shape[0] // factor
+    own_noise = estimate_noise(sharp)
     thick = apply_along(slice_matrix(fine, slices, profile, 1.0), sharp, 0)
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, np.random.default_rng(7))
     spline = apply_along(interpolation_matrix(slices, fine, 5), thick, 0)
     cubic = apply_along(interpolation_matrix(slices, fine, 3), thick, 0)
-    inputs = torch.from_numpy(network_input(cubic, factor, sigma)[None])
+    width = estimate_profile_width(thick, 0, (float(factor), 1.0, 1.0), max(sigma, own_noise))
+    inputs = torch.from_numpy(network_input(cubic, factor, sigma, width)[None])
     with torch.inference_mode():
         output = network(inputs)[0, 0].numpy()
     tissue = sharp > FOREGROUND

@@ -117,6 +117,12 @@ def super_resolution(
         tuple[float, float, float] | None,
         typer.Option(metavar="X Y Z", help="How many voxels to make of one along each axis."),
     ] = None,
+    profile_width: Annotated[
+        float | None,
+        typer.Option(
+            help="Slice thickness over the distance of the slices; estimated by default.",
+        ),
+    ] = None,
     model: choosing.ModelId = "auto",
     models: choosing.ModelFolders = None,
     trust: choosing.Trusted = None,
@@ -142,6 +148,7 @@ def super_resolution(
         uncertainty=uncertainty is not None,
         spacing=spacing,
         factor=factor,
+        profile_width=profile_width,
     )
     run = _Run(Task.SUPER_RESOLUTION, source, output, None, report, series, quiet, uncertainty)
     run(options, model, models, trust)

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import (
-    apply_along,
     interpolate_axis,
-    slice_matrix,
 )
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
@@ -25,6 +23,8 @@ from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
 from MedEnhanceLib.quality.evidence import foreground, super_resolution_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
+from MedEnhanceLib.tasks.consistency import Widths, acquire, floor_of, made_consistent, rms
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
@@ -40,9 +40,8 @@ LEAST_FACTOR = 1.05
 # The networks are fed the factor over this, to keep their inputs near one.
 FACTOR_UNIT = 4.0
 AXIS_NAMES = "xyz"
-CONSISTENCY_STEPS = 4
 CONSISTENCY_GOAL_PERCENT = 0.2
-REGULARISATION = 0.01
+PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
 MOST_VOXELS = 2_000_000_000
 
 
@@ -53,25 +52,33 @@ def super_resolve(
     target = target_geometry(volume.geometry, options)
     reporter.phase("Estimating the noise", 0.05)
     sigma = estimate_noise(volume.voxels)
+    widths = _profile_widths(volume, target, options, sigma)
     reporter.phase("Adding resolution", 0.85)
     interpolated = _interpolated(volume.voxels, target)
     if isinstance(model, Filter):
         fine = model.run(volume.voxels, volume.geometry, target)
         traces = FILTER_TRACES
     else:
-        fine, traces = _sharpened(volume, target, model, options, sigma, reporter)
+        fine, traces = _sharpened(volume, target, model, options, sigma, widths, reporter)
     reporter.phase("Checking against the input", 0.92)
     scale = float(np.abs(volume.voxels).max())
     noise_percent = 100 * sigma / scale
     if not isinstance(model, Filter):
         goal = max(CONSISTENCY_GOAL_PERCENT, noise_percent) * scale / 100
-        fine = _made_consistent(volume.voxels, fine, goal)
-    fine = np.maximum(fine, _floor(volume.voxels))
-    residual = 100 * _rms(volume.voxels - acquire(fine, volume.voxels.shape)) / scale
+        fine = made_consistent(volume.voxels, fine, goal, widths)
+    fine = np.maximum(fine, floor_of(volume.voxels))
+    residual = 100 * rms(volume.voxels - acquire(fine, volume.voxels.shape, widths)) / scale
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = super_resolution_evidence(
         volume.voxels, interpolated, fine, volume.geometry, target, residual, noise_percent
     )
+    measures += [
+        Measure(f"Slice profile along {name}", None, width, "x spacing", PROFILE_MEANING)
+        for name, width, factor in zip(
+            AXIS_NAMES, widths[::-1], _factors(volume.geometry, options), strict=True
+        )
+        if factor >= LEAST_FACTOR
+    ]
     if traces.uncertainty is not None:
         inside = foreground(fine)
         unsure = traces.uncertainty.voxels
@@ -118,13 +125,19 @@ def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geomet
     return source.refined(kept)
 
 
-def acquire(fine: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """``fine`` as seen in Gaussian slices that are as thick as they are apart."""
-    coarse = fine
-    for axis in range(3):
-        if coarse.shape[axis] != shape[axis]:
-            coarse = apply_along(slice_matrix(coarse.shape[axis], shape[axis]), coarse, axis)
-    return coarse
+def _profile_widths(
+    volume: Volume, target: Geometry, options: SuperResolutionOptions, sigma: float
+) -> Widths:
+    """Of the axes (k, j, i) that are refined, told or estimated; 1 along the others."""
+    spacing = volume.geometry.spacing[::-1]
+    k, j, i = (
+        1.0
+        if size == wanted
+        else options.profile_width or estimate_profile_width(volume.voxels, axis, spacing, sigma)
+        for axis, (size, wanted) in enumerate(zip(volume.voxels.shape, target.shape, strict=True))
+    )
+    # Rounded, so that the matrices of the acquisition are made only once.
+    return (round(k, 2), round(j, 2), round(i, 2))
 
 
 def _factors(source: Geometry, options: SuperResolutionOptions) -> tuple[float, ...]:
@@ -147,6 +160,7 @@ def _sharpened(
     model: Model,
     options: SuperResolutionOptions,
     sigma: float,
+    widths: Widths,
     reporter: Reporter,
 ) -> tuple[NDArray[np.float32], Traces]:
     """Refine axis after axis with the network, in steps no larger than it was trained on."""
@@ -158,7 +172,7 @@ def _sharpened(
 
     def run(axes: Axes) -> NDArray[np.float32]:
         seen, noise = mirrored(image, axes), sigma / scaling.scale
-        return mirrored(_refine(seen, steps, noise, forward, options.tile, reporter), axes)
+        return mirrored(_refine(seen, steps, noise, widths, forward, options.tile, reporter), axes)
 
     back = Scaling(scaling.offset, scaling.scale)
     if not options.uncertainty:
@@ -172,6 +186,7 @@ def _refine(
     image: NDArray[np.float32],
     steps: list[tuple[int, int]],
     noise: float,
+    widths: Widths,
     forward: Any,
     tile: int | None,
     reporter: Reporter,
@@ -183,7 +198,9 @@ def _refine(
         reporter.end = begin + (end - begin) * (number + 1) / len(steps)
         forward.done = 0
         level = estimate_noise(image) if number else noise
-        image = _refine_axis(image, axis, size, level, forward, tile)
+        first = all(axis != before for before, _ in steps[:number])
+        width = widths[axis] if first else USUAL_WIDTH
+        image = _refine_axis(image, axis, size, level, width, forward, tile)
     reporter.begin, reporter.end = begin, end
     return image
 
@@ -203,7 +220,13 @@ def _steps(
 
 
 def _refine_axis(
-    image: NDArray[np.float32], axis: int, size: int, noise: float, forward: Any, tile: int | None
+    image: NDArray[np.float32],
+    axis: int,
+    size: int,
+    noise: float,
+    width: float,
+    forward: Any,
+    tile: int | None,
 ) -> NDArray[np.float32]:
     from MedEnhanceLib.engine.inference import regress
 
@@ -213,46 +236,10 @@ def _refine_axis(
         "image": np.moveaxis(fine, axis, 0),
         "factor": factor / FACTOR_UNIT,
         "noise": noise,
+        "profile": width,
     }
     output = regress(forward, [values[name] for name in forward.bundle.input.channels], tile)
     return np.moveaxis(output, 0, axis)
-
-
-def _made_consistent(
-    coarse: NDArray[Any], fine: NDArray[np.float32], goal: float
-) -> NDArray[np.float32]:
-    """Back-projection: add to ``fine`` what its acquisition lacks of ``coarse``.
-
-    Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L, with the regularised pseudo-inverse
-    of the acquisition. Ends when the root mean square of what is lacking is ``goal``, the noise.
-    """
-    for _ in range(CONSISTENCY_STEPS):
-        lacking = coarse - acquire(np.maximum(fine, _floor(coarse)), coarse.shape)
-        if _rms(lacking) <= goal:
-            break
-        for axis in range(3):
-            if fine.shape[axis] != lacking.shape[axis]:
-                inverse = _pseudo_inverse(fine.shape[axis], coarse.shape[axis])
-                lacking = apply_along(inverse, lacking, axis)
-        fine = fine + lacking
-    return fine
-
-
-def _floor(voxels: NDArray[Any]) -> np.float32:
-    """An image without values below zero stays one."""
-    return np.float32(0 if voxels.min() >= 0 else -np.inf)
-
-
-def _pseudo_inverse(fine: int, coarse: int) -> NDArray[np.float64]:
-    """(fine, coarse): the smallest change of the fine image that makes a wanted coarse change."""
-    forward = slice_matrix(fine, coarse)
-    gram = forward @ forward.T
-    ridge = REGULARISATION * np.trace(gram) / coarse * np.eye(coarse)
-    return np.linalg.solve(gram + ridge, forward).T
-
-
-def _rms(values: NDArray[Any]) -> float:
-    return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
 
 
 def _mm(values: tuple[float, ...]) -> str:

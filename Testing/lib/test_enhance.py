@@ -13,7 +13,8 @@ from MedEnhanceLib.acquisition import thick_slices
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, UnsuitableError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
-from MedEnhanceLib.tasks.super_resolution import acquire, target_geometry
+from MedEnhanceLib.tasks.consistency import acquire
+from MedEnhanceLib.tasks.super_resolution import target_geometry
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 
 from .conftest import OBLIQUE, head_like

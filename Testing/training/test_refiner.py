@@ -113,7 +113,7 @@ def test_no_noise_means_no_change() -> None:
         assert torch.equal(RefinedDenoiser(8, 8, 1, 8, 1)(x), clean)
 
 
-@pytest.mark.parametrize(("kind", "channels"), [(RefinedDenoiser, 2), (SharpeningUNet, 3)])
+@pytest.mark.parametrize(("kind", "channels"), [(RefinedDenoiser, 2), (SharpeningUNet, 4)])
 def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
     torch.manual_seed(0)
     network = kind(4, 4, 1)
@@ -133,7 +133,7 @@ def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
 
 
 def test_an_untrained_sharpening_network_returns_its_image() -> None:
-    x = torch.rand(1, 3, 8, 12, 16)
+    x = torch.rand(1, 4, 8, 12, 16)
     torch.testing.assert_close(SharpeningUNet(8, 8, 1)(x), x[:, :1])
 
 

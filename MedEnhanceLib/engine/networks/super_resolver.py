@@ -83,21 +83,50 @@ class ThroughPlaneSuperResolver(nn.Module):
         return image + sharper + self.residual(features) / DETAIL_GAIN
 
 
+class ProfileSharpening(nn.Module):
+    """A linear sharpening along D by a kernel that follows factor, profile and noise.
+
+    Symmetric kernels that leave constants alone, made of second differences over 1 to 7 voxels;
+    their weights are polynomials in the refinement factor and the profile's width. Beyond the
+    ends the outermost voxel is repeated. This much of the way back through a slice profile is
+    linear, and can be fitted by least squares before training.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(SHARPENING_POWERS**2, SHARPENING_REACH))
+
+    def forward(
+        self, image: torch.Tensor, factor: torch.Tensor, width: torch.Tensor, sigma: torch.Tensor
+    ) -> torch.Tensor:
+        """What to add to ``image`` (B, 1, D, H, W); the others are numbers for each image (B)."""
+        powers = [factor**n * width**m for n in range(3) for m in range(3)]
+        trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
+        half = trust[:, None] * (torch.stack(powers, dim=1) @ self.weights) / 2
+        centre = -2 * half.sum(dim=1, keepdim=True)
+        kernels = torch.cat([half.flip(1), centre, half], dim=1)[:, None, :, None, None]
+        ends = (0, 0, 0, 0, SHARPENING_REACH, SHARPENING_REACH)
+        side_by_side = functional.pad(image, ends, mode="replicate").transpose(0, 1)
+        changes = functional.conv3d(side_by_side, kernels.to(image.dtype), groups=len(image))
+        return changes.transpose(0, 1)
+
+
 class SharpeningUNet(nn.Module):
     """Sharpens a volume that was interpolated along its first spatial axis (D).
 
-    Input (B, 3, D, H, W): the interpolated image over its robust peak; the refinement factor
-    along D (1 = none) divided by 4; the noise's standard deviation in the image's unit.
-    Output (B, 1, D, H, W): the sharpened image. D, H, W must be multiples of 4.
+    Input (B, 4, D, H, W): the interpolated image over its robust peak; and, the same at every
+    voxel, the refinement factor along D (1 = none) divided by 4; the noise's standard deviation
+    in the image's unit; the full width of the slice profile at half its maximum over the
+    distance of the slices (1 = slices that touch). Output (B, 1, D, H, W): the sharpened image.
+    D, H, W must be multiples of 4.
 
-    A linear sharpening, and a small U-Net at half and quarter resolution for the rest. How the
-    slices were weighted (their profile) is not told; the network judges it by the image.
+    A linear sharpening, and a small U-Net at half and quarter resolution for the rest.
     """
 
     def __init__(self, width: int = 64, below: int = 96, blocks: int = 2) -> None:
         super().__init__()
-        self.sharpening = Sharpening()
-        self.residual = HalvingNet(5 * FOLD**3, width, below, blocks, FOLD**3)
+        self.sharpening = ProfileSharpening()
+        self.residual = HalvingNet(6 * FOLD**3, width, below, blocks, FOLD**3)
 
     @property
     def halo(self) -> int:
@@ -106,14 +135,13 @@ class SharpeningUNet(nn.Module):
 
     def sharpened(self, x: torch.Tensor) -> torch.Tensor:
         """The linear part alone: the image sharpened along D, the less the noisier it is."""
-        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
-        trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
-        return image + self.sharpening(image, factor) * trust
+        factor, sigma, width = x[:, 1:, 0, 0, 0].unbind(1)
+        return x[:, :1] + self.sharpening(x[:, :1], factor, width, sigma)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
+        image, factor, sigma, width = x.split(1, dim=1)
         sharper = self.sharpened(x) - image
         details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
-        features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
+        features = torch.cat([image, factor, sigma * SIGMA_GAIN, width, *details], dim=1)
         residual = depth_to_space(self.residual(space_to_depth(features)))
         return image + sharper + residual / DETAIL_GAIN

@@ -1,0 +1,72 @@
+"""Data consistency: a refined volume, put back into slices, must be what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.acquisition import apply_along, slice_matrix
+from MedEnhanceLib.slice_profile import USUAL_WIDTH
+
+STEPS = 4
+REGULARISATION = 0.01
+USUAL_WIDTHS = (USUAL_WIDTH,) * 3
+Widths = tuple[float, float, float]
+
+
+def acquire(
+    fine: NDArray[Any], shape: tuple[int, ...], widths: Widths = USUAL_WIDTHS
+) -> NDArray[np.float32]:
+    """``fine`` as seen in slices with Gaussian profiles.
+
+    Args:
+        fine: (k, j, i).
+        shape: of the slices; axes that are as long as those of ``fine`` stay as they are.
+        widths: full width of the profile at half its maximum over the distance of the slices,
+            along (k, j, i).
+    """
+    coarse = fine
+    for axis in range(3):
+        if coarse.shape[axis] != shape[axis]:
+            matrix = slice_matrix(coarse.shape[axis], shape[axis], "gaussian", widths[axis])
+            coarse = apply_along(matrix, coarse, axis)
+    return coarse
+
+
+def made_consistent(
+    coarse: NDArray[Any], fine: NDArray[np.float32], goal: float, widths: Widths
+) -> NDArray[np.float32]:
+    """Back-projection: add to ``fine`` what its acquisition lacks of ``coarse``.
+
+    Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L, with the regularised pseudo-inverse
+    of the acquisition. Ends when the root mean square of what is lacking is ``goal``, the noise.
+    """
+    for _ in range(STEPS):
+        lacking = coarse - acquire(np.maximum(fine, floor_of(coarse)), coarse.shape, widths)
+        if rms(lacking) <= goal:
+            break
+        for axis in range(3):
+            if fine.shape[axis] != lacking.shape[axis]:
+                inverse = _pseudo_inverse(fine.shape[axis], coarse.shape[axis], widths[axis])
+                lacking = apply_along(inverse, lacking, axis)
+        fine = fine + lacking
+    return fine
+
+
+def _pseudo_inverse(fine: int, coarse: int, width: float) -> NDArray[np.float64]:
+    """(fine, coarse): the smallest change of the fine image that makes a wanted coarse change."""
+    forward = slice_matrix(fine, coarse, "gaussian", width)
+    gram = forward @ forward.T
+    ridge = REGULARISATION * np.trace(gram) / coarse * np.eye(coarse)
+    return np.linalg.solve(gram + ridge, forward).T
+
+
+def floor_of(voxels: NDArray[Any]) -> np.float32:
+    """An image without values below zero stays one."""
+    return np.float32(0 if voxels.min() >= 0 else -np.inf)
+
+
+def rms(values: NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
