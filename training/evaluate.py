@@ -18,14 +18,19 @@ import numpy as np
 from training.tables.brain_tissue import brain_tissue_rows
 from training.tables.ct_denoising import ct_denoising_rows
 from training.tables.denoising import denoising_rows
+from training.tables.guided import guided_rows
 from training.tables.hippocampus import hippocampus_rows
 from training.tables.rows import Row
 from training.tables.super_resolution import super_resolution_rows
 
 TABLES: dict[str, Callable[[Path, str], Iterator[Row]]] = {
     "ct-denoise-residual": ct_denoising_rows,
+    "mr-denoise-guided": guided_rows,
+    "mr-denoise-attention": denoising_rows,
     "mr-denoise-residual": denoising_rows,
+    "mr-denoise-adversarial": denoising_rows,
     "mr-super-resolution-residual": super_resolution_rows,
+    "mr-super-resolution-adversarial": super_resolution_rows,
     "mr-hippocampus-unet": hippocampus_rows,
     "mr-brain-tissue-unet": brain_tissue_rows,
 }
