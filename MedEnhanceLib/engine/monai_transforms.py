@@ -51,6 +51,36 @@ class NoiseChanneld(MapTransform):
         return result
 
 
+class GuideChannelsd(MapTransform):
+    """Add a guide, over its robust peak, and its noise level as further channels.
+
+    The guide is another item of the data on the image's grid; without it both channels are zero.
+
+    Args:
+        guide: key of the guide, (1, x, y, z).
+    """
+
+    def __init__(
+        self, keys: KeysCollection, guide: str = "guide", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.guide = guide
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Data:
+        result = dict(data)
+        for key in self.key_iterator(result):
+            channels = torch.as_tensor(result[key])
+            if self.guide in result:
+                voxels = _voxels(result[self.guide])
+                noise = (voxels > 0) * np.float32(estimate_noise(voxels))
+                added = _even(np.stack([voxels, noise]) / np.float32(robust_peak(voxels)))
+            else:
+                added = np.zeros((2, *channels.shape[1:]), np.float32)
+            result[key] = torch.cat([channels, torch.from_numpy(added)])
+        result.pop(self.guide, None)
+        return result
+
+
 class HounsfieldNoiseChanneld(MapTransform):
     """Put the slices of a CT first, divide HU by 1000 and add a channel with the noise level.
 

@@ -8,6 +8,7 @@ import torch
 from monai.data.meta_tensor import MetaTensor
 
 from MedEnhanceLib.engine.monai_transforms import (
+    GuideChannelsd,
     HounsfieldNoiseChanneld,
     NoiseChanneld,
     RestorePeakd,
@@ -76,3 +77,17 @@ def test_refined_image_keeps_its_edges(image: MetaTensor, factor: float, size: i
         edges(restored.affine.numpy(), restored.shape[1:]), edges(AFFINE, image.shape[1:])
     )
     assert float(restored.mean()) == pytest.approx(float(image.mean()), rel=0.01)
+
+
+def test_guide_channels_are_zero_without_a_guide(image: MetaTensor) -> None:
+    data = NoiseChanneld("image")({"image": image})
+    alone = GuideChannelsd("image")(data)["image"]
+    assert alone.shape == (4, 18, 20, 10)
+    assert (alone[2:] == 0).all()
+    guide = image.clone()
+    guide[:, 8:] = 0  # beyond the guide's field of view
+    guided = GuideChannelsd("image")({**data, "guide": guide})
+    assert "guide" not in guided
+    channels = guided["image"]
+    np.testing.assert_allclose(channels[2, :8, :, :9], guide[0, :8] / robust_peak(guide.numpy()))
+    assert (channels[3, :8] > 0).all() and (channels[2:, 8:17] == 0).all()

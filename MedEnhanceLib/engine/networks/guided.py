@@ -25,7 +25,7 @@ from MedEnhanceLib.engine.networks.folding import (
 
 REACH = 3
 """Voxels on each side that the means over alike voxels look at."""
-SIMILARITIES = ((3.0, 0.03, None), (2.0, 0.02, 0.8))
+SIMILARITIES = ((2.0, 0.01, None), (2.0, 0.01, 0.8))
 """How alike voxels must be to be averaged, as Gaussian widths: in the guide's noise, in shares of
 its peak (both are added in squares), and, if given, in the image's noise after the first stage."""
 WINDOWS = (3, 5)
