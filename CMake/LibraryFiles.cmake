@@ -126,6 +126,20 @@ set(LIBRARY_PYTHON_SCRIPTS
   )
 
 set(LIBRARY_RESOURCES
+  Resources/Models/ct-denoise-residual/LICENSE
+  Resources/Models/ct-denoise-residual/configs/inference.json
+  Resources/Models/ct-denoise-residual/configs/metadata.json
+  Resources/Models/ct-denoise-residual/docs/README.md
+  Resources/Models/ct-denoise-residual/docs/curve.csv
+  Resources/Models/ct-denoise-residual/docs/curve.png
+  Resources/Models/ct-denoise-residual/models/model.pt
+  Resources/Models/mr-denoise-attention/LICENSE
+  Resources/Models/mr-denoise-attention/configs/inference.json
+  Resources/Models/mr-denoise-attention/configs/metadata.json
+  Resources/Models/mr-denoise-attention/docs/README.md
+  Resources/Models/mr-denoise-attention/docs/curve.csv
+  Resources/Models/mr-denoise-attention/docs/curve.png
+  Resources/Models/mr-denoise-attention/models/model.pt
   Resources/Models/mr-denoise-residual/LICENSE
   Resources/Models/mr-denoise-residual/configs/inference.json
   Resources/Models/mr-denoise-residual/configs/metadata.json
