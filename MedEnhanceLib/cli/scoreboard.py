@@ -148,7 +148,7 @@ class Scoreboard:
             notes: how it was measured, in sentences, below the table.
             settings: for JSON.
         """
-        notes = [*notes, *self._footnotes()]
+        notes = [*notes, f"Imports, not counted above: {self.import_seconds:.1f} core-s."]
         files: dict[Path, Content] = {}
         found = self._found(settings)
         if self.shown.picture and self.drawing:
@@ -167,12 +167,6 @@ class Scoreboard:
     @property
     def _title(self) -> str:
         return f"{self.task}, measured"
-
-    def _footnotes(self) -> list[str]:
-        """What the marks in the table mean, and what was not counted."""
-        limits = dict.fromkeys(row.note for row in self.rows if row.note)
-        marked = [f"{MARK.strip()} {note}." for note in limits]
-        return [*marked, f"Imports, not counted above: {self.import_seconds:.1f} core-s."]
 
     def _found(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -195,13 +189,21 @@ def markdown_text(title: str, rows: Sequence[Row], notes: Sequence[str]) -> str:
     header, cells = table_of(rows)
     lines = [header, ("---",) * len(header), *cells]
     table = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([f"## {title}", "", *table, "", *[f"* {note}" for note in notes], ""])
+    below = [f"- {note}" for note in (*footnotes(rows), *notes)]
+    return "\n".join([f"## {title}", "", *table, "", *below, ""])
 
 
 def print_rows(title: str, rows: Sequence[Row]) -> None:
     """A table of the metrics that the rows have."""
     header, cells = table_of(rows)
     print_table(title, header, cells, text_columns=3)
+    for note in footnotes(rows):
+        print(note)
+
+
+def footnotes(rows: Sequence[Row]) -> list[str]:
+    """What the marks in the table mean."""
+    return [f"{MARK.strip()} {note}." for note in dict.fromkeys(r.note for r in rows if r.note)]
 
 
 def table_of(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

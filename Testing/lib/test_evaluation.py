@@ -262,7 +262,7 @@ class TestCommand:
         table = (tmp_path / "t.md").read_text()
         assert "| p.nii | noise 1 % * | filter-median |" in table
         assert "| p.nii | noise 9 % | filter-median |" in table
-        assert "* Noise added: Rician, seed 0." in table and "three times" in table
+        assert "- Noise added: Rician, seed 0." in table and "- * the noise added is" in table
         report = json.loads((tmp_path / "r.json").read_text())
         assert report["settings"]["reference_noise_percent"]["p.nii"] == pytest.approx(2.2, rel=0.2)
         row = report["rows"][1]
