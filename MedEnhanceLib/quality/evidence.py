@@ -26,6 +26,7 @@ WINDOW, CT_WINDOW = (1, 1, 1), (4, 4, 1)
 # Noise of CT differs within the body: between the hips it is twice that of the flanks.
 CT_EXPLAINED_SIGMAS = 2.0
 CT_MEAN_SHIFT_HU = 2.0
+SIGNAL_TO_NOISE = "Signal to noise"
 
 
 def tissue_masks(
@@ -74,7 +75,7 @@ def denoise_evidence(
     measures = [
         Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
         Measure(
-            "Signal to noise",
+            SIGNAL_TO_NOISE,
             mean_before / sigma if sigma else None,
             mean_after / noise_after if noise_after else None,
             "",
@@ -116,6 +117,9 @@ def denoise_evidence(
             "0 for white noise; more when structure was removed or the noise is correlated.",
         ),
     ]
+    if not is_mr:
+        # Zero is water in HU: the mean is no measure of the signal.
+        measures = [measure for measure in measures if measure.name != SIGNAL_TO_NOISE]
     shifted = _shift_warning(mean_before, mean_after, is_mr)
     return measures, [*_structure_warning(correlation, unexplained), *shifted]
 

@@ -52,3 +52,12 @@ def test_the_mean_is_judged_in_hu(clean: np.ndarray, noise: np.ndarray) -> None:
     water = np.where(clean > -500, 0.0, clean).astype(np.float32)
     assert warnings_of(water + noise, water + 1) == []
     assert any("HU" in w for w in warnings_of(water + noise, water + 6))
+
+
+def test_no_signal_to_noise_where_zero_is_water(clean: np.ndarray, noise: np.ndarray) -> None:
+    measured = {
+        is_mr: denoise_evidence(clean + noise, clean, SIGMA, is_mr, GEOMETRY, "")[0]
+        for is_mr in (True, False)
+    }
+    names = {is_mr: {measure.name for measure in found} for is_mr, found in measured.items()}
+    assert names[True] - names[False] == {"Signal to noise"}
