@@ -23,7 +23,7 @@ from training.super_resolution import SuperResolution, network_input
 
 STRONGEST_SHARE = 0.05
 """Of the clean image's gradients; these voxels are its edges."""
-EXAMPLE_NOISE, EXAMPLE_FACTOR, EXAMPLE_WIDTH = 0.05, 2, 1.0
+EXAMPLE_NOISE, EXAMPLE_FACTOR = 0.05, 2
 Example = tuple[FloatArray, FloatArray]
 """Network input (C, D, H, W) and the clean image (D, H, W)."""
 

@@ -23,7 +23,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     split: dict[str, Any] = {"training": [], "validation": []}
     for part, subjects in split.items():
-        voxels = np.kron(rng.random((6, 3, 3)), np.ones((20, 20, 20))) * 100
+        voxels = np.kron(rng.random((6, 4, 4)), np.ones((20, 20, 20))) * 100
         sitk.WriteImage(
             sitk.GetImageFromArray(voxels.astype(np.float32)), str(tmp_path / f"{part}.nii.gz")
         )
@@ -39,7 +39,8 @@ def tiny_config() -> Callable[[str], dict[str, Any]]:
 
     def config(name: str) -> dict[str, Any]:
         whole = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
-        whole["network_def"] |= {"width": 4, "blocks": 1}
+        smallest = {"width": 4, "below": 4, "blocks": 1}
+        whole["network_def"] |= {n: v for n, v in smallest.items() if n in whole["network_def"]}
         return whole | TINY
 
     return config

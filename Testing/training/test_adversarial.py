@@ -115,9 +115,9 @@ def adversarial(data: Path, tiny_config: TinyConfig) -> Callable[[str, str], dic
     """A tiny configuration whose generator was trained for two steps."""
 
     def config(kind: str, loss: str) -> dict[str, Any]:
-        plain = tiny_config(f"mr-{kind}-residual")
-        Training(plain, make_recipe(plain, data), data / "plain", ALONE).run()
         whole = tiny_config(f"mr-{kind}-adversarial")
+        plain = tiny_config(f"mr-{kind}-residual") | {"network_def": whole["network_def"]}
+        Training(plain, make_recipe(plain, data), data / "plain", ALONE).run()
         whole["adversarial"]["critic"] = {"width": 4, "spectral": loss == "relativistic"}
         whole["adversarial"]["loss"] = loss
         return whole | {"init": str(data / "plain/best.pt")}
