@@ -151,6 +151,8 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-hippocampus-unet/configs/metadata.json
   Resources/Models/mr-hippocampus-unet/docs/README.md
   Resources/Models/mr-hippocampus-unet/docs/curve.csv
+  Resources/Models/mr-hippocampus-unet/docs/curve.png
+  Resources/Models/mr-hippocampus-unet/models/finder.pt
   Resources/Models/mr-hippocampus-unet/models/model.pt
   Resources/Models/mr-super-resolution-residual/LICENSE
   Resources/Models/mr-super-resolution-residual/configs/inference.json
