@@ -8,6 +8,7 @@ import torch
 
 from MedEnhanceLib.engine.networks import CtDenoiser
 from MedEnhanceLib.engine.networks.ct_denoiser import (
+    CAUTION,
     TAP_COUNT,
     TAPS,
     fold,
@@ -76,6 +77,15 @@ def test_offset_and_scale_pass_through() -> None:
     moved = torch.cat([x[:, :1] * 3 - 0.8, x[:, 1:] * 3], dim=1)
     with torch.inference_mode():
         torch.testing.assert_close(network(moved), network(x) * 3 - 0.8)
+
+
+def test_once_trained_it_is_cautious() -> None:
+    """It works as a network in training would that was told less noise."""
+    network = awake()
+    x = torch.rand(1, 2, 4, 12, 12, dtype=torch.float64) + 0.1
+    less = x * torch.tensor([1.0, CAUTION], dtype=torch.float64).reshape(1, 2, 1, 1, 1)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), network.train()(less))
 
 
 def test_no_noise_means_no_change() -> None:
