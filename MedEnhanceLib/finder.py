@@ -45,7 +45,8 @@ class Finder:
         crop_mm: size (right-left, back-front, down-up) of the crop around a region's centre.
         crop_spacing_mm: spacing of the crop, isotropic.
         extent_mm: fields of view it was trained for, along each axis.
-        region_ml: sizes of a region that are believed.
+        region_ml: sizes of a region on the coarse grid that are believed.
+        labelled_ml: volumes of a region's labels that are believed.
         apart_mm: distances between the centres of two regions that are believed.
         confidence: least confidence, 0 to 1, that is believed.
     """
@@ -61,6 +62,7 @@ class Finder:
     crop_spacing_mm: float
     extent_mm: Range
     region_ml: Range
+    labelled_ml: Range
     apart_mm: Range
     confidence: float
 
@@ -89,6 +91,7 @@ def read_finder(facts: dict[str, Any], weights: Path) -> Finder:
         crop_spacing_mm=_positive(facts["crop_spacing_mm"]),
         extent_mm=_range(facts["extent_mm"]),
         region_ml=_range(facts["region_ml"]),
+        labelled_ml=_range(facts["labelled_ml"]),
         apart_mm=_range(facts["apart_mm"]),
         confidence=float(facts["confidence"]),
     )

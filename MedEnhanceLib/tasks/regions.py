@@ -148,7 +148,7 @@ def region_evidence(
     assert model.finder is not None  # who found something had one
     volumes = labelmap.volumes_ml()
     names = {label.value: label.name for label in labelmap.labels}
-    least, most = model.finder.region_ml
+    least, most = model.finder.labelled_ml
     measures, warnings = [], []
     for region in found:
         title = model.finder.regions[region.number].title
@@ -161,5 +161,8 @@ def region_evidence(
             ),
         ]
         if all(value in names for value in values) and not least <= total <= most:
-            warnings.append(f"The {title} was labelled with {total:.1f} ml; look at it.")
+            warnings.append(
+                f"The {title} was labelled with {total:.1f} ml, not within the {least:g} to "
+                f"{most:g} ml of those known; look at it, and do not rely on its volume."
+            )
     return measures, warnings

@@ -73,6 +73,7 @@ FINDER = {
     "crop_spacing_mm": 1,
     "extent_mm": [90, 300],
     "region_ml": [1, 10],
+    "labelled_ml": [1, 10],
     "apart_mm": [30, 80],
     "confidence": 0.4,
 }
@@ -189,7 +190,7 @@ class TestWhole:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("MedEnhanceLib.catalog.models_folder", lambda: tmp_path / "none")
-        kernels_bundle(tmp_path, region_ml=[1.5, 3.5])  # the coarse size is below, the true above
+        kernels_bundle(tmp_path, labelled_ml=[1.5, 3.5])
         catalog = Catalog.default(extra_folders=[tmp_path])
         result = enhance(head(), "segment", "kernels", catalog=catalog)
         (warning,) = [w for w in result.warnings if "right kernel" in w]
