@@ -1,0 +1,43 @@
+"""The shipped CT denoiser on the sample scan, as a user runs it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import Catalog, Geometry, Volume, enhance, suitability
+from MedEnhanceLib.ct_noise import estimate_ct_noise
+from MedEnhanceLib.io import read_volume
+from MedEnhanceLib.resources import sample_folder
+from training.ct_data import tissue
+
+MODEL = "ct-denoise-residual"
+
+
+@pytest.fixture(scope="module")
+def thigh() -> Volume:
+    """A part of the sample, without any word that it is CT."""
+    whole = read_volume(sample_folder() / "ct_thigh.nii.gz")
+    voxels = np.ascontiguousarray(whole.voxels[10:20, 32:, 32:])
+    return Volume(voxels, Geometry(voxels.shape[::-1], whole.geometry.spacing))
+
+
+def test_each_modality_gets_its_own_model(thigh: Volume) -> None:
+    catalog = Catalog.default()
+    head = read_volume(sample_folder() / "mr_head_t1.nii.gz")
+    assert catalog.best("denoise", thigh).id == MODEL
+    assert catalog.best("denoise", head).modality == "MR"
+    assert suitability(head, catalog.find(MODEL)).verdict == "refused"
+    assert suitability(thigh, catalog.find("mr-denoise-residual")).verdict == "refused"
+
+
+def test_real_noise_goes_and_means_and_bone_stay(thigh: Volume) -> None:
+    result = enhance(thigh, "denoise")
+    assert result.provenance["model"] == MODEL
+    assert result.warnings == ()
+    before, after = thigh.voxels.astype(np.float32), result.volume.voxels
+    assert estimate_ct_noise(after) < 0.5 * estimate_ct_noise(before)
+    soft = tissue(after, "soft tissue")
+    assert abs(float((after - before)[soft].mean())) < 1
+    bone = tissue(after, "bone")
+    assert float(np.abs(after - before)[bone].mean()) < 10
