@@ -223,7 +223,7 @@ def test_methods_of_a_task(catalog: Catalog) -> None:
     assert {m.id for m in everything} >= {"mr-hippocampus-unet", "filter-otsu"}
     with pytest.raises(OptionsError, match="filter-otsu"):
         methods_of(catalog, Task.DENOISE, ["filter-otsu"])
-    large = _phantom((120, 130, 140))
+    large = _phantom((30, 130, 140))
     assert "mr-hippocampus-unet" not in [m.id for m in suited(everything, large)]
 
 
