@@ -49,7 +49,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def recipe(data: Path) -> GuidedDenoising:
+def recipe(data: Path, monkeypatch: pytest.MonkeyPatch) -> GuidedDenoising:
+    monkeypatch.setattr("training.guided.FITTING_BATCHES", 2)
     torch.save(NoiseAwareDenoiser(4, 1).state_dict(), data / "first.pt")
     config = {"batch": 2, "patch": [16, 16, 16], "noise": [0.02, 0.1]}
     return GuidedDenoising({**config, "first_stage": str(data / "first.pt")}, data)
