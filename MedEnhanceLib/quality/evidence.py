@@ -26,15 +26,22 @@ WINDOW, CT_WINDOW = (1, 1, 1), (4, 4, 1)
 # Noise of CT differs within the body: between the hips it is twice that of the flanks.
 CT_EXPLAINED_SIGMAS = 2.0
 CT_MEAN_SHIFT_HU = 2.0
+CT_BODY_ABOVE_HU = -500
 SIGNAL_TO_NOISE = "Signal to noise"
 
 
 def tissue_masks(
-    voxels: NDArray[Any], gradient: NDArray[np.float32]
+    voxels: NDArray[Any], gradient: NDArray[np.float32], is_mr: bool = True
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The object, and its homogeneous part (lower half of the gradients)."""
-    inside = foreground(voxels)
+    inside = foreground(voxels) if is_mr else _body(voxels)
     return inside, inside & (gradient <= np.median(gradient[inside]))
+
+
+def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
+    """All but air and lung in HU; in a crop without air Otsu's threshold would find the bones."""
+    inside = voxels > CT_BODY_ABOVE_HU
+    return inside if inside.any() else np.ones(voxels.shape, bool)
 
 
 def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -63,7 +70,7 @@ def denoise_evidence(
         units: of the voxels, "HU" or "".
     """
     gradient = gradient_magnitude(after, geometry)
-    inside, smooth = tissue_masks(after, gradient)
+    inside, smooth = tissue_masks(after, gradient, is_mr)
     removed = before.astype(np.float32) - after
     mean_before, mean_after = float(before[smooth].mean()), float(after[smooth].mean())
     noise_after = estimate_noise(after, is_mr)

@@ -31,6 +31,17 @@ def test_each_modality_gets_its_own_model(thigh: Volume) -> None:
     assert suitability(thigh, catalog.find("mr-denoise-residual")).verdict == "refused"
 
 
+def test_whole_sample_without_warnings() -> None:
+    """With little air and a bone; the slices are few to be quick."""
+    whole = read_volume(sample_folder() / "ct_thigh.nii.gz")
+    voxels = np.ascontiguousarray(whole.voxels[12:18])
+    part = Volume(voxels, Geometry(voxels.shape[::-1], whole.geometry.spacing), "CT", "HU")
+    result = enhance(part, "denoise")
+    assert result.warnings == ()
+    tissue_mean = next(m for m in result.evidence if m.name == "Mean of homogeneous tissue")
+    assert tissue_mean.before == pytest.approx(50, abs=60)
+
+
 def test_real_noise_goes_and_means_and_bone_stay(thigh: Volume) -> None:
     result = enhance(thigh, "denoise")
     assert result.provenance["model"] == MODEL
