@@ -133,6 +133,13 @@ set(LIBRARY_RESOURCES
   Resources/Models/ct-denoise-residual/docs/curve.csv
   Resources/Models/ct-denoise-residual/docs/curve.png
   Resources/Models/ct-denoise-residual/models/model.pt
+  Resources/Models/mr-denoise-adversarial/LICENSE
+  Resources/Models/mr-denoise-adversarial/configs/inference.json
+  Resources/Models/mr-denoise-adversarial/configs/metadata.json
+  Resources/Models/mr-denoise-adversarial/docs/README.md
+  Resources/Models/mr-denoise-adversarial/docs/curve.csv
+  Resources/Models/mr-denoise-adversarial/docs/curve.png
+  Resources/Models/mr-denoise-adversarial/models/model.pt
   Resources/Models/mr-denoise-attention/LICENSE
   Resources/Models/mr-denoise-attention/configs/inference.json
   Resources/Models/mr-denoise-attention/configs/metadata.json
@@ -154,12 +161,13 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-hippocampus-unet/docs/curve.png
   Resources/Models/mr-hippocampus-unet/models/finder.pt
   Resources/Models/mr-hippocampus-unet/models/model.pt
-  Resources/Models/mr-super-resolution-residual/LICENSE
-  Resources/Models/mr-super-resolution-residual/configs/inference.json
-  Resources/Models/mr-super-resolution-residual/configs/metadata.json
-  Resources/Models/mr-super-resolution-residual/docs/README.md
-  Resources/Models/mr-super-resolution-residual/docs/curve.csv
-  Resources/Models/mr-super-resolution-residual/models/model.pt
+  Resources/Models/mr-super-resolution-unet/LICENSE
+  Resources/Models/mr-super-resolution-unet/configs/inference.json
+  Resources/Models/mr-super-resolution-unet/configs/metadata.json
+  Resources/Models/mr-super-resolution-unet/docs/README.md
+  Resources/Models/mr-super-resolution-unet/docs/curve.csv
+  Resources/Models/mr-super-resolution-unet/docs/curve.png
+  Resources/Models/mr-super-resolution-unet/models/model.pt
   Resources/SampleData/ct_thigh.LICENSE.txt
   Resources/SampleData/ct_thigh.nii.gz
   Resources/SampleData/hippocampus_t1.LICENSE.txt

@@ -19,7 +19,7 @@ INFERENCE = "configs/inference.json"
 DEFAULT_WEIGHTS = "models/model.pt"
 ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
 LARGEST_JSON = 4_000_000
-CHANNELS = ("image", "noise", "factor", "guide", "guide_noise")
+CHANNELS = ("image", "noise", "factor", "profile", "guide", "guide_noise")
 AXIS_ORDERS = ("kji", "ijk")
 
 

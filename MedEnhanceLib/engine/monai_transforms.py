@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.acquisition import interpolate_axis
 from MedEnhanceLib.intensity import hounsfield_scaling, robust_peak
 from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.slice_profile import estimate_profile_width
 
 Data = dict[Hashable, Any]
 PEAK = "medenhance_peak"
@@ -27,7 +28,9 @@ SHAPE = "medenhance_shape"
 AFFINE = "medenhance_affine"
 AXIS = "medenhance_axis"
 FILE = "medenhance_file"
-FOLD = 2
+MULTIPLE = 4
+"""All networks take sizes of this multiple."""
+FACTOR_UNIT = 4.0
 SLICE_AXIS = 2
 
 
@@ -47,7 +50,7 @@ class NoiseChanneld(MapTransform):
             peak, sigma = robust_peak(voxels), estimate_noise(voxels)
             channels = np.stack([voxels, np.full_like(voxels, sigma)]) / np.float32(peak)
             result |= _notes(result[key], peak, voxels.shape, _affine(result[key]), 0)
-            result[key] = torch.from_numpy(_even(channels))
+            result[key] = torch.from_numpy(_padded(channels))
         return result
 
 
@@ -73,7 +76,7 @@ class GuideChannelsd(MapTransform):
             if self.guide in result:
                 voxels = _voxels(result[self.guide])
                 noise = (voxels > 0) * np.float32(estimate_noise(voxels))
-                added = _even(np.stack([voxels, noise]) / np.float32(robust_peak(voxels)))
+                added = _padded(np.stack([voxels, noise]) / np.float32(robust_peak(voxels)))
             else:
                 added = np.zeros((2, *channels.shape[1:]), np.float32)
             result[key] = torch.cat([channels, torch.from_numpy(added)])
@@ -99,12 +102,12 @@ class HounsfieldNoiseChanneld(MapTransform):
             channels = np.stack([slices, np.full_like(slices, sigma)]) / np.float32(scale)
             affine = _affine(result[key])
             result |= _notes(result[key], scale, slices.shape, affine, SLICE_AXIS)
-            result[key] = torch.from_numpy(_even(channels))
+            result[key] = torch.from_numpy(_padded(channels))
         return result
 
 
 class ThroughPlaneChannelsd(MapTransform):
-    """Interpolate along the thickest axis, put that axis first, add factor and noise channels.
+    """Interpolate along the thickest axis, put that axis first, add factor, noise and profile.
 
     Args:
         factor: how many times finer; None refines to the finest spacing of the other axes.
@@ -127,10 +130,12 @@ class ThroughPlaneChannelsd(MapTransform):
             peak, sigma = robust_peak(voxels), estimate_noise(voxels)
             image = np.moveaxis(interpolate_axis(voxels, axis, size), axis, 0) / np.float32(peak)
             flat = np.ones_like(image)
-            channels = np.stack([image, flat * (factor / 4), flat * (sigma / peak)])
+            width = estimate_profile_width(voxels, axis, tuple(spacing), sigma)
+            facts = (factor / FACTOR_UNIT, sigma / peak, width)
+            channels = np.stack([image, *(flat * np.float32(fact) for fact in facts)])
             refined = _refined(affine, axis, factor)
             result |= _notes(result[key], peak, image.shape, refined, axis)
-            result[key] = torch.from_numpy(_even(channels))
+            result[key] = torch.from_numpy(_padded(channels))
         return result
 
 
@@ -173,9 +178,9 @@ def _refined(affine: NDArray[np.float64], axis: int, factor: float) -> NDArray[n
     return affine @ change
 
 
-def _even(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pad (C, x, y, z) at the far ends to even sizes by repeating the last voxels."""
-    missing = [(0, 0), *((0, -n % FOLD) for n in channels.shape[1:])]
+def _padded(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pad (C, x, y, z) at the far ends to multiples of 4 by repeating the last voxels."""
+    missing = [(0, 0), *((0, -n % MULTIPLE) for n in channels.shape[1:])]
     return np.ascontiguousarray(np.pad(channels, missing, mode="edge"), dtype=np.float32)
 
 

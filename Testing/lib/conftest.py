@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from MedEnhanceLib import Catalog, Geometry, Volume
 from MedEnhanceLib.bundle import Bundle, read_bundle
-from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, SharpeningUNet
 
 # No test may depend on how busy the machine is.
 settings.register_profile("steady", deadline=None, max_examples=60)
@@ -78,13 +78,14 @@ def denoiser_bundle(root: Path, name: str = "tiny-denoiser", **facts: Any) -> Pa
 
 
 def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Path:
-    network = randomised(ThroughPlaneSuperResolver(width=6, blocks=1), std=0.04)
+    network = randomised(SharpeningUNet(width=6, below=6, blocks=1), std=0.04)
     return write_bundle(
         root / name,
         network,
         {
-            "_target_": "MedEnhanceLib.engine.networks.ThroughPlaneSuperResolver",
+            "_target_": "MedEnhanceLib.engine.networks.SharpeningUNet",
             "width": 6,
+            "below": 6,
             "blocks": 1,
         },
         **{
@@ -93,9 +94,9 @@ def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Pa
             "halo": network.halo,
             "ranges": {"factor": [1.3, 4]},
             "input": {
-                "channels": ["image", "factor", "noise"],
+                "channels": ["image", "factor", "noise", "profile"],
                 "normalisation": "robust_peak",
-                "multiple": 2,
+                "multiple": 4,
             },
             **facts,
         },

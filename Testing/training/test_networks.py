@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
 from MedEnhanceLib.engine.networks.folding import depth_to_space, space_to_depth
-from MedEnhanceLib.engine.networks.super_resolver import Sharpening, local_detail
-
-KINDS = [(NoiseAwareDenoiser, 2), (ThroughPlaneSuperResolver, 3)]
+from MedEnhanceLib.engine.networks.super_resolver import ProfileSharpening, local_detail
 
 
 def awake(network: torch.nn.Module) -> torch.nn.Module:
@@ -28,11 +25,6 @@ def test_folding_is_undone_by_unfolding() -> None:
 
 def test_detail_of_a_constant_is_zero_up_to_the_border() -> None:
     assert local_detail(torch.full((1, 1, 6, 6, 6), 3.0)).abs().max() < 1e-6
-
-
-def test_an_untrained_super_resolver_returns_its_image() -> None:
-    x = torch.rand(1, 3, 8, 10, 12)
-    torch.testing.assert_close(ThroughPlaneSuperResolver(8, 1)(x), x[:, :1])
 
 
 def test_an_untrained_denoiser_averages() -> None:
@@ -63,11 +55,10 @@ def only(tap: int, image: torch.Tensor) -> list[torch.Tensor]:
     return [folded + (50.0 if n == tap else 0.0) for n in range(TAPS)]
 
 
-@pytest.mark.parametrize(("kind", "channels"), KINDS)
-def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
-    network = awake(kind(4, 1))
+def test_no_voxel_beyond_the_halo_matters() -> None:
+    network = awake(NoiseAwareDenoiser(4, 1))
     size = 2 * network.halo + 8
-    x = torch.rand(1, channels, size, 4, 4, dtype=torch.float64) + 0.1
+    x = torch.rand(1, 2, size, 4, 4, dtype=torch.float64) + 0.1
     changed = x.clone()
     middle = size // 2
     changed[:, :, middle] += 0.5
@@ -87,11 +78,18 @@ def test_no_noise_means_no_change() -> None:
         assert torch.equal(network(x), x[:, :1])
 
 
-def test_sharpening_leaves_constants_alone_and_heeds_the_factor() -> None:
-    sharpening = awake(Sharpening())
-    constant = torch.full((1, 1, 9, 2, 2), 3.0, dtype=torch.float64)
-    half = torch.full_like(constant, 0.5)
-    slope = torch.arange(9, dtype=torch.float64).reshape(1, 1, 9, 1, 1).expand_as(constant) ** 2
+def test_sharpening_leaves_constants_alone_and_heeds_factor_profile_and_noise() -> None:
+    sharpening = awake(ProfileSharpening())
+    constant = torch.full((2, 1, 9, 2, 2), 3.0, dtype=torch.float64)
+    curve = torch.arange(9, dtype=torch.float64).reshape(1, 1, 9, 1, 1).expand_as(constant) ** 2
+    half, one, none = (torch.full((2,), v, dtype=torch.float64) for v in (0.5, 1.0, 0.0))
     with torch.inference_mode():
-        assert sharpening(constant, half).abs().max() < 1e-9
-        assert not torch.allclose(sharpening(slope, half), sharpening(slope, 2 * half))
+        assert sharpening(constant, half, one, none).abs().max() < 1e-9
+        usual = sharpening(curve, half, one, none)
+        assert not torch.allclose(usual, sharpening(curve, one, one, none))
+        assert not torch.allclose(usual, sharpening(curve, half, half, none))
+        noisy = sharpening(curve, half, one, torch.full_like(one, 0.02))
+        torch.testing.assert_close(noisy, usual / 2)
+        mixed = sharpening(curve, torch.stack([half[0], one[0]]), one, none)
+        torch.testing.assert_close(mixed[0], usual[0])
+        assert not torch.allclose(mixed[1], usual[1])

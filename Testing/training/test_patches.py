@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from MedEnhanceLib.engine.networks import ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks import SharpeningUNet
 from training.data import average_neighbours, measure_noise, quiet_references
 from training.patches import random_contrast, random_patch, random_turn
 from training.recipe import Batch
@@ -91,9 +91,11 @@ def test_sharpening_is_fitted_to_what_blurred(rng: np.random.Generator) -> None:
     """Least squares undoes a mild blur along the first axis far better than doing nothing."""
     sharp = rng.random((1, 1, 24, 12, 12), dtype=np.float32)
     blurred = ndimage.gaussian_filter1d(sharp, 0.6, axis=2, mode="nearest")
-    inputs = np.concatenate([blurred, np.full_like(sharp, 0.5), np.zeros_like(sharp)], axis=1)
+    inputs = np.concatenate(
+        [blurred, *(np.full_like(sharp, fact) for fact in (0.5, 0.0, 1.0))], axis=1
+    )
     batch = Batch(torch.from_numpy(inputs), torch.from_numpy(sharp), torch.ones(()))
-    network = ThroughPlaneSuperResolver(4, 1)
+    network = SharpeningUNet(4, 4, 1)
     fit_sharpening(network, [batch])
     with torch.inference_mode():
         left = network(batch.inputs) - batch.target

@@ -4,7 +4,7 @@ from MedEnhanceLib.engine.networks.ct_denoiser import CtDenoiser
 from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
-from MedEnhanceLib.engine.networks.super_resolver import SharpeningUNet, ThroughPlaneSuperResolver
+from MedEnhanceLib.engine.networks.super_resolver import SharpeningUNet
 from MedEnhanceLib.engine.networks.tissue_unet import FoldedUNet
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "NoiseAwareDenoiser",
     "RefinedDenoiser",
     "SharpeningUNet",
-    "ThroughPlaneSuperResolver",
 ]

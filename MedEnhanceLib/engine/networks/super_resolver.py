@@ -9,7 +9,6 @@ from torch.nn import functional
 from MedEnhanceLib.engine.networks.folding import (
     FOLD,
     SIGMA_GAIN,
-    HalfResolutionNet,
     depth_to_space,
     space_to_depth,
 )
@@ -26,61 +25,6 @@ SHARPENING_SIGMA = 0.02
 def local_detail(x: torch.Tensor) -> torch.Tensor:
     """What an image (B, 1, D, H, W) has beyond the mean of each voxel's 3x3x3 surroundings."""
     return x - functional.avg_pool3d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-
-class Sharpening(nn.Module):
-    """A linear sharpening along D whose strength follows the refinement factor.
-
-    A symmetric kernel that leaves constants alone, made of second differences over 1 to 7
-    voxels; each of their weights is a parabola in the factor. Beyond the ends the outermost
-    voxel is repeated. This much of the way back through a slice profile is linear, and can be
-    fitted by least squares before training.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights = nn.Parameter(torch.zeros(SHARPENING_POWERS, SHARPENING_REACH))
-
-    def forward(self, image: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-        half = self.weights / 2
-        centre = -2 * half.sum(dim=1, keepdim=True)
-        kernel = torch.cat([half.flip(1), centre, half], dim=1)[:, None, :, None, None]
-        ends = (0, 0, 0, 0, SHARPENING_REACH, SHARPENING_REACH)
-        changes = functional.conv3d(functional.pad(image, ends, mode="replicate"), kernel)
-        powers = torch.cat([factor**power for power in range(SHARPENING_POWERS)], dim=1)
-        return (changes * powers).sum(dim=1, keepdim=True)
-
-
-class ThroughPlaneSuperResolver(nn.Module):
-    """Sharpens a volume that was interpolated along its first spatial axis (D).
-
-    Input (B, 3, D, H, W): the interpolated image over its robust peak; the refinement factor
-    along D (1 = none) divided by 4; the noise's standard deviation in the image's unit.
-    Output (B, 1, D, H, W): the sharpened image. D, H, W must be even.
-    """
-
-    def __init__(self, width: int = 40, blocks: int = 4) -> None:
-        super().__init__()
-        self.sharpening = Sharpening()
-        self.residual = HalfResolutionNet(5, width, blocks)
-
-    @property
-    def halo(self) -> int:
-        """Voxels on each side of an output voxel that may influence it."""
-        return self.residual.halo + SHARPENING_REACH
-
-    def sharpened(self, x: torch.Tensor) -> torch.Tensor:
-        """The linear part alone: the image sharpened along D, the less the noisier it is."""
-        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
-        trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
-        return image + self.sharpening(image, factor) * trust
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        image, factor, sigma = x[:, :1], x[:, 1:2], x[:, 2:3]
-        sharper = self.sharpened(x) - image
-        details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
-        features = torch.cat([image, factor, sigma * SIGMA_GAIN, *details], dim=1)
-        return image + sharper + self.residual(features) / DETAIL_GAIN
 
 
 class ProfileSharpening(nn.Module):
@@ -100,7 +44,9 @@ class ProfileSharpening(nn.Module):
         self, image: torch.Tensor, factor: torch.Tensor, width: torch.Tensor, sigma: torch.Tensor
     ) -> torch.Tensor:
         """What to add to ``image`` (B, 1, D, H, W); the others are numbers for each image (B)."""
-        powers = [factor**n * width**m for n in range(3) for m in range(3)]
+        powers = [
+            factor**n * width**m for n in range(SHARPENING_POWERS) for m in range(SHARPENING_POWERS)
+        ]
         trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
         half = trust[:, None] * (torch.stack(powers, dim=1) @ self.weights) / 2
         centre = -2 * half.sum(dim=1, keepdim=True)

@@ -20,7 +20,8 @@ class FoldedUNet(nn.Module):
     2015, doi:10.1007/978-3-319-24574-4_28) with additive skips runs on them, and its last layer
     scores the eight voxels of each position at once (depth-to-space). The folded image comes
     along to the last layers, so that borders stay as sharp as the image. Nearly all the time of
-    an ordinary U-Net goes into its full-resolution layers, which this one has not.
+    an ordinary U-Net goes into its full-resolution layers, which this one has not. Contrast is made
+    alike by instance normalisation, since no two scans share theirs.
 
     Args:
         classes: number of classes, background included.
@@ -61,13 +62,13 @@ class FoldedUNet(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions with batch normalisation and a skip connection (ResNet's basic block)."""
+    """Two convolutions with instance normalisation and a skip connection (ResNet's basic block)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = conv_block(width, width)
         self.second = nn.Sequential(
-            nn.Conv3d(width, width, 3, padding=1, bias=False), nn.BatchNorm3d(width)
+            nn.Conv3d(width, width, 3, padding=1, bias=False), nn.InstanceNorm3d(width, affine=True)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -75,9 +76,9 @@ class BasicBlock(nn.Module):
 
 
 def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3x3 convolution, batch normalisation and ReLU."""
+    """A 3x3x3 convolution, instance normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm3d(outputs),
+        nn.InstanceNorm3d(outputs, affine=True),
         nn.ReLU(inplace=True),
     )
