@@ -152,6 +152,7 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-denoise-residual/configs/metadata.json
   Resources/Models/mr-denoise-residual/docs/README.md
   Resources/Models/mr-denoise-residual/docs/curve.csv
+  Resources/Models/mr-denoise-residual/docs/curve.png
   Resources/Models/mr-denoise-residual/models/model.pt
   Resources/Models/mr-hippocampus-unet/LICENSE
   Resources/Models/mr-hippocampus-unet/configs/inference.json
