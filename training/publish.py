@@ -102,7 +102,7 @@ def medenhance_facts(
         "patch": bundle["patch"],
         "ranges": bundle["ranges"],
         **{key: bundle[key] for key in ("labels", "adapted_from", "preference") if key in bundle},
-        "training_data": training_data(bundle["training"]),
+        "training_data": training_data(bundle["training"]) + phantom_data(config),
         "results": results,
         "limits": bundle["limits"],
     }
@@ -127,6 +127,11 @@ def training_data(part: str | list[Json]) -> list[Json]:
         {"name": name, "source": source, "licence": licence, "subjects": subjects}
         for (name, source, licence), subjects in sets.items()
     ]
+
+
+def phantom_data(config: Json) -> list[Json]:
+    """The label maps, for a model that learned from phantoms painted on them too."""
+    return training_data("brain_tissue") if config.get("phantoms") else []
 
 
 def training_command(config: Json) -> str:

@@ -38,8 +38,9 @@ def loadSample(name, crop=None):
 
 
 def trainedModel(logic, task):
-    """The first shipped network for the task."""
-    return next(model for model in logic.catalog.models(task) if model.is_trained)
+    """A shipped network for the task and for MR."""
+    models = logic.catalog.models(task)
+    return next(model for model in models if model.is_trained and model.modality == "MR")
 
 
 def checkDenoise(test, logic):

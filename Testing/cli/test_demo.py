@@ -55,7 +55,7 @@ def test_the_report_says_who_beats_whom(out: Path) -> None:
     }
     assert values.keys() == {"denoise", "super-resolution", "segment"}
     psnr = {method: v["psnr_db"] for (_, method), v in values["denoise"].items()}
-    assert psnr["mr-denoise-residual"] > psnr["input"] + 2
+    assert psnr["mr-denoise-attention"] > psnr["input"] + 2
     psnr = {method: v["psnr_db"] for (_, method), v in values["super-resolution"].items()}
     assert psnr["mr-super-resolution-unet"] > psnr["filter-bspline"]
     dice = {key: v["dice"] for key, v in values["segment"].items()}

@@ -74,7 +74,7 @@ def test_shipped_network_through_the_panel(open_panel: OpenPanel, task: Task) ->
     node = selfTest.loadSample(*samples[task])
     panel = open_panel()
     panel.choose("taskComboBox", TaskChoice(task.value).label())
-    model = next(m for m in Catalog.default().models(task) if m.is_trained)
+    model = next(m for m in Catalog.default().models(task) if m.is_trained and m.modality == "MR")
     panel.choose("modelComboBox", model.title)
     panel.apply()
     panel.wait_for_end()

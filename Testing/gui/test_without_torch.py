@@ -37,7 +37,8 @@ panel = PanelDriver()
 panel.ui.advancedCollapsibleButton.collapsed = False
 panel.breathe()
 print("packages:", panel.ui.packagesLabel.text)
-model = next((m for m in panel.widget.logic.catalog.models("denoise") if m.is_trained), None)
+models = panel.widget.logic.catalog.models("denoise")
+model = next((m for m in models if m.is_trained and m.modality == "MR"), None)
 print("trained:", model is not None)
 if model is not None:
     panel.choose("modelComboBox", model.title)

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 import training.data
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
-TINY = {"batch": 1, "patch": [16, 16, 16], "steps": 2, "validate_every": 1}
+TINY = {"batch": 1, "patch": [16, 16, 16], "steps": 2, "validate_every": 1, "phantoms": 0}
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from training.train import Training
 from training.train_adversarial import AdversarialTraining
 
 TinyConfig = Callable[[str], dict[str, Any]]
+PLAIN = {"denoise": "mr-denoise-residual", "super-resolution": "mr-super-resolution-unet"}
 ALONE = Processes(torch.device("cpu"))
 
 
@@ -116,7 +117,7 @@ def adversarial(data: Path, tiny_config: TinyConfig) -> Callable[[str, str], dic
 
     def config(kind: str, loss: str) -> dict[str, Any]:
         whole = tiny_config(f"mr-{kind}-adversarial")
-        plain = tiny_config(f"mr-{kind}-residual") | {"network_def": whole["network_def"]}
+        plain = tiny_config(PLAIN[kind]) | {"network_def": whole["network_def"]}
         Training(plain, make_recipe(plain, data), data / "plain", ALONE).run()
         whole["adversarial"]["critic"] = {"width": 4, "spectral": loss == "relativistic"}
         whole["adversarial"]["loss"] = loss

@@ -95,6 +95,8 @@ def test_network_is_plain_data(bundle: Path) -> None:
 def test_training_data_is_what_the_split_says(bundle: Path) -> None:
     config = read(ROOT / "training/configs" / f"{bundle.name}.json")
     parts = [config["bundle"]["training"]]
+    if config.get("phantoms"):
+        parts.append("brain_tissue")
     if "finder" in config["bundle"]:
         finder = read(ROOT / "training/configs/finders" / f"{config['bundle']['finder']}.json")
         parts.append(finder["bundle"]["training"])
