@@ -30,6 +30,7 @@ def test_cancelling_leaves_nothing_behind(
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     assert process.stderr is not None
     # Said when the outputs have been checked, the volume has been read and the work begins.
@@ -41,6 +42,11 @@ def test_cancelling_leaves_nothing_behind(
     assert "Traceback" not in said
     if number == signal.SIGINT:
         assert said.strip().endswith("cancelled; nothing was written.")
+
+
+def heed_interrupts() -> None:
+    """A shell's background jobs ignore Ctrl-C and hand that on; a user's own do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_failure_is_one_line_on_the_error_stream(root: Path, tmp_path: Path) -> None:
