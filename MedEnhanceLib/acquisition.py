@@ -31,6 +31,8 @@ from numpy.typing import ArrayLike, NDArray
 Profile = Literal["gaussian", "box"]
 FloatArray = NDArray[np.float32]
 
+FACTOR_UNIT = 4.0
+"""The networks are told the refinement factor over this, to keep their inputs near one."""
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian whose standard deviation is 1."""
 

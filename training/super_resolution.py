@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
+    FACTOR_UNIT,
     add_rician_noise,
     apply_along,
     interpolation_matrix,
@@ -205,7 +206,7 @@ def network_input(
     interpolated: FloatArray, factor: float, sigma: float, width: float
 ) -> FloatArray:
     """The four channels the network reads: image, factor / 4, noise level, profile's width."""
-    facts = [np.full_like(interpolated, fact) for fact in (factor / 4, sigma, width)]
+    facts = [np.full_like(interpolated, fact) for fact in (factor / FACTOR_UNIT, sigma, width)]
     return np.stack([interpolated, *facts]).astype(np.float32)
 
 

@@ -17,7 +17,7 @@ from monai.transforms.transform import MapTransform
 from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import interpolate_axis
+from MedEnhanceLib.acquisition import FACTOR_UNIT, interpolate_axis
 from MedEnhanceLib.intensity import hounsfield_scaling, robust_peak
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.slice_profile import estimate_profile_width
@@ -30,7 +30,6 @@ AXIS = "medenhance_axis"
 FILE = "medenhance_file"
 MULTIPLE = 4
 """All networks take sizes of this multiple."""
-FACTOR_UNIT = 4.0
 SLICE_AXIS = 2
 
 

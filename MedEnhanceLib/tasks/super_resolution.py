@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import (
+    FACTOR_UNIT,
     interpolate_axis,
 )
 from MedEnhanceLib.bundle import Bundle
@@ -37,8 +38,6 @@ from MedEnhanceLib.volume import Volume
 
 # Refining by less than this is left to the viewer's own interpolation.
 LEAST_FACTOR = 1.05
-# The networks are fed the factor over this, to keep their inputs near one.
-FACTOR_UNIT = 4.0
 AXIS_NAMES = "xyz"
 CONSISTENCY_GOAL_PERCENT = 0.2
 PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
