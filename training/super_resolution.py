@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
@@ -42,6 +43,8 @@ LEAST_ERROR = 0.003
 """Share of the peak; a patch that interpolation leaves this well is well enough."""
 WIDTH_ERROR = 0.13
 """How far the profile's width that the network is told is off, as an estimate is."""
+SOFTNESS = (0.3, 0.8)
+"""Voxels of Gaussian blur: scanners and their filters differ in how sharp their images are."""
 MARGIN = 8
 """Voxels cut off at both ends along the thick axis, so that patches have no mirrored edge."""
 
@@ -55,6 +58,7 @@ class SuperResolution:
         self.factors = tuple(config["factor"])
         self.noise = tuple(config["noise"])
         self.phantom_share = float(config.get("phantoms", 0.0))
+        self.soft_share = float(config.get("soft", 0.0))
         self.phantoms = Phantoms(data, "training") if self.phantom_share else None
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
@@ -98,7 +102,10 @@ class SuperResolution:
         reference, axis = choose_reference(scans, rng)
         sharp = random_patch(np.moveaxis(reference.voxels, axis, 0), size, rng)
         order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
-        return random_contrast(random_turn(sharp, rng, order), rng), reference.noise
+        sharp = random_contrast(random_turn(sharp, rng, order), rng)
+        if rng.random() < self.soft_share:
+            return softened(sharp, reference.noise, float(rng.uniform(*SOFTNESS)))
+        return sharp, reference.noise
 
     def _slices(self, fine: int, rng: np.random.Generator) -> int:
         """How many thick slices: half as many in most patches, else any factor in the range."""
@@ -152,6 +159,14 @@ def fit_sharpening(network: SharpeningUNet, batches: list[Batch]) -> None:
     solution = np.linalg.solve(normal + 1e-6 * np.trace(normal) / count * np.eye(count), right)
     with torch.no_grad():
         weights.copy_(torch.from_numpy(solution).reshape(weights.shape))
+
+
+def softened(sharp: FloatArray, noise: float, sigma: float) -> tuple[FloatArray, float]:
+    """The patch blurred by a Gaussian of ``sigma`` voxels, and the noise that it is left with."""
+    impulse = np.zeros(9)
+    impulse[4] = 1
+    kept = float(np.sum(ndimage.gaussian_filter1d(impulse, sigma) ** 2)) ** (3 / 2)
+    return ndimage.gaussian_filter(sharp, sigma, mode="nearest"), noise * kept
 
 
 def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[Reference, int]:

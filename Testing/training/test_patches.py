@@ -12,7 +12,7 @@ from training.data import average_neighbours, measure_noise, quiet_references
 from training.patches import random_contrast, random_patch, random_turn
 from training.recipe import Batch
 from training.segmentation import dice, random_affine_grid
-from training.super_resolution import choose_reference, fit_sharpening
+from training.super_resolution import choose_reference, fit_sharpening, softened
 
 
 @pytest.fixture
@@ -70,6 +70,12 @@ def test_super_resolution_keeps_detail_along_its_axis(rng: np.random.Generator) 
         reference, axis = choose_reference(scans, rng)
         averaged = [a for a in range(3) if reference.voxels.shape[a] == 20]
         assert len(averaged) != 2 or axis not in averaged
+
+
+def test_softening_tells_the_noise_that_is_left(rng: np.random.Generator) -> None:
+    noisy = rng.normal(0.5, 0.02, (48, 48, 48)).astype(np.float32)
+    soft, noise = softened(noisy, 0.02, 0.6)
+    assert noise == pytest.approx(float(soft.std()), rel=0.05)
 
 
 def test_affine_map_keeps_the_middle(rng: np.random.Generator) -> None:
