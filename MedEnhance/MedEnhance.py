@@ -9,6 +9,7 @@ From Slicer's Python console:
 """
 
 import logging
+from types import SimpleNamespace
 from typing import Annotated
 
 import slicer
@@ -39,6 +40,8 @@ from slicer.util import VTKObservationMixin
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.options import options_from_json
 from MedEnhanceLib.task import Task
+
+UI_FILES = ("MedEnhance", "MedEnhanceResults", "MedEnhanceBatch")
 
 
 class MedEnhance(ScriptedLoadableModule):
@@ -101,10 +104,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedEnhance.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
-        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.ui = self.loadSections()
         self.logic = self.createLogic()
         self.panel = Panel(self.ui, self.logic)
         scene = slicer.mrmlScene
@@ -112,6 +112,17 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.initializeParameterNode()
+
+    def loadSections(self):
+        """Put the parts of the panel below each other; all their widgets by name."""
+        widgets = SimpleNamespace()
+        for name in UI_FILES:
+            uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
+            self.layout.addWidget(uiWidget)
+            vars(widgets).update(vars(slicer.util.childWidgetVariables(uiWidget)))
+            uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.layout.addStretch(1)
+        return widgets
 
     def createLogic(self):
         return MedEnhanceLogic()

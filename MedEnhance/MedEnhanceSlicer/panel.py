@@ -9,6 +9,7 @@ from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 from MedEnhanceLib.tasks.super_resolution import target_geometry
 
 from . import dependencies, views
+from .batchSection import BatchSection
 from .bridge import geometryFromNode
 from .jobs import DONE
 from .labelList import LabelList
@@ -21,6 +22,7 @@ from .parameters import (
     TaskChoice,
     optionsFromParameters,
 )
+from .resultsSection import ResultsSection
 
 
 class Panel:
@@ -44,7 +46,8 @@ class Panel:
         ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChosen)
         ui.labelsListWidget.connect("itemChanged(QListWidgetItem*)", self.onLabelsChosen)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self.showPackages)
-        ui.evidenceCollapsibleButton.visible = False
+        self._results = ResultsSection(ui, logic)
+        self._batch = BatchSection(ui, logic)
         for problem in logic.catalog.problems:
             logging.warning("MedEnhance: %s", problem)
 
@@ -52,6 +55,8 @@ class Panel:
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
         self._parameters = parameters
         self._choiceKey = None
+        self._results.setParameters(parameters)
+        self._batch.setParameters(parameters)
         self.update()
 
     def update(self):
@@ -244,18 +249,13 @@ class Panel:
         return _("Run {model} on this volume.").format(model=self._choice.model.title)
 
     def _showResult(self, job):
-        result = job.result
-        text = views.evidenceText(result)
-        self.ui.evidenceLabel.text = text
-        self.ui.evidenceLabel.toolTip = views.evidenceTip(result)
-        self.ui.evidenceCollapsibleButton.visible = bool(text)
+        self._results.show(job)
         done = _("Done: {name}.").format(name=job.node.GetName())
         self._say(" ".join([done, *job.warnings]), "warning" if job.warnings else "good")
         show(job.node)
 
     def _clearResult(self):
-        self.ui.evidenceCollapsibleButton.visible = False
-        self.ui.evidenceLabel.text = ""
+        self._results.clear()
         self._say("", None)
 
     def _say(self, text, verdict):

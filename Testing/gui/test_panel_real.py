@@ -79,7 +79,7 @@ def test_shipped_network_through_the_panel(open_panel: OpenPanel, task: Task) ->
     panel.apply()
     panel.wait_for_end()
     assert panel.status.startswith("Done"), panel.status
-    assert panel.ui.evidenceCollapsibleButton.visible
+    assert panel.ui.resultsCollapsibleButton.visible
     panel.picture(f"20-real-{task.value}")
     outputs = slicer.util.getNodesByClass("vtkMRMLDisplayableNode")
     made = [n for n in outputs if n.GetAttribute("MedEnhance.Task") == task.value]

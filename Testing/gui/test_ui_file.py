@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "MedEnhance"
-UI = ElementTree.parse(MODULE / "Resources" / "UI" / "MedEnhance.ui").getroot()
-WIDGETS = {w.get("name", ""): w for w in UI.iter("widget")}
+FILES = {
+    path.stem: ElementTree.parse(path).getroot()
+    for path in sorted((MODULE / "Resources" / "UI").glob("*.ui"))
+}
+WIDGETS = {w.get("name", ""): w for root in FILES.values() for w in root.iter("widget")}
 INTERACTIVE = (
     "QCheckBox",
     "QComboBox",
@@ -74,21 +77,30 @@ def test_every_widget_used_in_code_exists() -> None:
     assert used <= set(WIDGETS)
 
 
-def test_every_mrml_widget_gets_the_scene() -> None:
+def test_names_are_unique() -> None:
+    """All files share one namespace in the code."""
+    names = [w.get("name") for root in FILES.values() for w in root.iter("widget")]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_mrml_widget_gets_the_scene(file: str) -> None:
+    root = FILES[file]
     connections = {
         (c.findtext("sender"), c.findtext("signal"), c.findtext("receiver"), c.findtext("slot"))
-        for c in UI.iter("connection")
+        for c in root.iter("connection")
     }
-    mrml = [name for name, w in WIDGETS.items() if w.get("class") == "qMRMLNodeComboBox"]
-    assert len(mrml) == 3
-    for name in mrml:
-        scene = ("mrmlSceneChanged(vtkMRMLScene*)", name, "setMRMLScene(vtkMRMLScene*)")
-        assert ("MedEnhance", *scene) in connections
+    for widget in root.iter("widget"):
+        if widget.get("class") == "qMRMLNodeComboBox":
+            name = widget.get("name")
+            scene = ("mrmlSceneChanged(vtkMRMLScene*)", name, "setMRMLScene(vtkMRMLScene*)")
+            assert (file, *scene) in connections
 
 
-def test_custom_widgets_are_declared() -> None:
-    declared = {w.findtext("class") for w in UI.iter("customwidget")}
-    used = {w.get("class", "") for w in WIDGETS.values()}
+@pytest.mark.parametrize("file", FILES)
+def test_custom_widgets_are_declared(file: str) -> None:
+    declared = {w.findtext("class") for w in FILES[file].iter("customwidget")}
+    used = {w.get("class", "") for w in FILES[file].iter("widget")}
     assert {name for name in used if not name.startswith("Q")} == declared
 
 
