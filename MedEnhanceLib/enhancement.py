@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from MedEnhanceLib.assessment import check_volume, suitability
 from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.costs import Cost, measured
 from MedEnhanceLib.errors import OptionsError, UnsuitableError
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.options import (
@@ -68,15 +70,24 @@ def enhance(
         check_uncertainty(chosen)
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
-    output, measures, found, traces = _run(volume, guide, chosen, checked, reporter)
+    made, cost = measured(partial(_run, volume, guide, chosen, checked, reporter))
+    output, measures, found, traces = made
+    facts = {**traces.facts, **_cost_facts(cost)}
     return Result(
         task,
         output,
         tuple(measures),
-        provenance(volume, chosen, checked, time.monotonic() - started, **traces.facts),
+        provenance(volume, chosen, checked, time.monotonic() - started, **facts),
         (*warnings, *found, *traces.notes),
         traces.uncertainty,
     )
+
+
+def _cost_facts(cost: Cost) -> dict[str, float]:
+    facts = {"core_seconds": round(cost.core_seconds, 2)}
+    if cost.peak_mb is not None:
+        facts["peak_memory_mb"] = round(cost.peak_mb)
+    return facts
 
 
 def _checked_options(task: Task, options: Options | dict[str, Any] | None) -> Options:

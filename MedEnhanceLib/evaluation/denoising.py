@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from MedEnhanceLib.acquisition import add_ct_noise, add_rician_noise
-from MedEnhanceLib.evaluation.costs import measured
+from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
 from MedEnhanceLib.evaluation.scoring import Scorer, cheaper, is_ct
 from MedEnhanceLib.evaluation.subjects import Subject

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.costs import measured
 from MedEnhanceLib.errors import VolumeError
-from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
 from MedEnhanceLib.evaluation.scoring import cheaper
 from MedEnhanceLib.evaluation.subjects import Subject

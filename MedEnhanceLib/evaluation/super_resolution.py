@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import Profile, thick_slices
+from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation.acquiring import ThickCase
-from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
 from MedEnhanceLib.evaluation.scoring import Scorer, cheaper
 from MedEnhanceLib.options import SuperResolutionOptions

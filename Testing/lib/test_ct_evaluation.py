@@ -11,8 +11,8 @@ import pytest
 
 from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.acquisition import add_ct_noise, ct_noise_amplitude
+from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation import denoising
-from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.scoring import Scorer
 from MedEnhanceLib.evaluation.subjects import Subject, averaged, middle, read_subjects
 from MedEnhanceLib.io import write_image

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from MedEnhanceLib import Catalog, Geometry, Label, LabelMap, Volume, write_image
 from MedEnhanceLib.acquisition import thick_slices
 from MedEnhanceLib.cli.main import app
+from MedEnhanceLib.costs import measured
 from MedEnhanceLib.errors import OptionsError, VolumeError
 from MedEnhanceLib.evaluation import denoising, segmentation, super_resolution
 from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
-from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row, methods_of, suited
 from MedEnhanceLib.evaluation.scoring import Scorer, cheaper
 from MedEnhanceLib.evaluation.subjects import Subject, averaged

@@ -17,8 +17,8 @@ import numpy as np
 
 from MedEnhanceLib import Volume
 from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation import peers, variance_stabilisation
-from MedEnhanceLib.evaluation.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, methods_of
 from MedEnhanceLib.filters import denoising as filters
 from MedEnhanceLib.options import DenoiseOptions

@@ -11,7 +11,7 @@ import numpy as np
 
 from MedEnhanceLib import enhance
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, interpolate_axis, thick_slices
-from MedEnhanceLib.evaluation.costs import import_engine, measured
+from MedEnhanceLib.costs import import_engine, measured
 from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
 from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of
 
