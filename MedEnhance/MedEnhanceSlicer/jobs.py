@@ -1,7 +1,8 @@
 """Runs one job at a time on the inference process, and puts its result into the scene.
 
 The process is asked for news by a timer, so nothing here blocks. The input node may be deleted and
-the scene may be closed at any moment: the run is then cancelled and its result dropped.
+the scene may be closed at any moment: the run is then cancelled and its result dropped. A chain of
+jobs (see `Chain`) keeps the runner for itself until it is over.
 """
 
 import logging
@@ -14,8 +15,9 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, WorkerError
 
-from .bridge import guideFromNode, volumeFromNode
-from .outputs import storeResult
+from .bridge import guideFromNode
+from .outputs import describeRegion, storeResult
+from .region import boxOfRegion, volumeInRegion
 
 POLL_MS = 50
 RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
@@ -44,6 +46,7 @@ class Job:
         outputNode=None,
         onEvent=None,
         guideNode=None,
+        region=None,
     ):
         self.inputNode = inputNode
         self.inputName = inputNode.GetName()
@@ -54,6 +57,8 @@ class Job:
         self.outputNode = outputNode
         self.onEvent = onEvent
         self.guideNode = guideNode
+        self.region = region
+        self.box = None
         self.state = RUNNING
         self.node = None
         self.result = None
@@ -96,6 +101,35 @@ class Job:
     def inputIsThere(self):
         return slicer.mrmlScene.IsNodePresent(self.inputNode)
 
+    def makeVolume(self):
+        """What is sent to the process; raises MedEnhanceError when the input cannot be used."""
+        return volumeFromNode(self.inputNode)
+
+    def store(self, result):
+        """Put the result into the scene; its node."""
+        target = self.outputNode
+        if target is not None and not slicer.mrmlScene.IsNodePresent(target):
+            target = None
+        return storeResult(result, self.inputNode, self.outputName, target)
+
+    def read(self):
+        """The voxels to work on and the guide, if any, as the library's Volumes."""
+        if self.region is not None:
+            self.box = boxOfRegion(self.region, self.inputNode)
+        volume = volumeInRegion(self.inputNode, self.region)
+        if self.guideNode is None:
+            return volume, None
+        return volume, guideFromNode(self.guideNode, self.inputNode)
+
+    def store(self, result):
+        """Put the result into the scene; its node."""
+        target = self.outputNode
+        if target is not None and not slicer.mrmlScene.IsNodePresent(target):
+            target = None
+        node = storeResult(result, self.inputNode, self.outputName, target)
+        describeRegion(node, self.box)
+        return node
+
 
 class JobRunner:
     """Feeds the inference process and listens to it.
@@ -106,23 +140,34 @@ class JobRunner:
     def __init__(self, worker=None):
         self._worker = worker
         self._job = None
+        self._chain = None
         self._timer = None
 
     @property
     def busy(self):
-        return self._job is not None
+        return self._job is not None or self._chain is not None
 
-    def start(self, job):
-        """Begin a job.
+    def reserve(self, chain):
+        """Let nothing but the jobs of a chain start until it is released.
+
+        :raises WorkerError: when something is running.
+        """
+        self._checkFree()
+        self._chain = chain
+
+    def release(self, chain):
+        """Let other jobs start again."""
+        if self._chain is chain:
+            self._chain = None
+
+    def start(self, job, chain=None):
+        """Begin a job, of a chain if it belongs to one.
 
         :raises MedEnhanceError: when another job is running or the input cannot be used.
         """
-        if self.busy:
-            raise WorkerError(
-                f"MedEnhance is still working on '{self._job.inputName}'; wait for it or cancel it."
-            )
-        volume = volumeFromNode(job.inputNode)
-        guide = None if job.guideNode is None else guideFromNode(job.guideNode, job.inputNode)
+        if self._job is not None or chain is not self._chain:
+            self._checkFree()
+        volume, guide = job.read()
         if self._worker is None:
             self._worker = newWorker()
         folders = modelFolders(job.model)
@@ -161,6 +206,8 @@ class JobRunner:
 
     def close(self):
         """End the process; a job that is running is cancelled. The next job starts another."""
+        if self._chain is not None:
+            self._chain.cancel(_("MedEnhance was closed during the run."))
         job, self._job = self._job, None
         if self._timer is not None:
             self._timer.stop()
@@ -168,6 +215,13 @@ class JobRunner:
             self._worker.close()
         if job is not None:
             self._finish(job, CANCELLED, CancelledError(_("MedEnhance was closed during the run.")))
+
+    def _checkFree(self):
+        running = self._chain or self._job
+        if running is not None:
+            raise WorkerError(
+                f"MedEnhance is still working on '{running.inputName}'; wait for it or cancel it."
+            )
 
     def _startTimer(self):
         if self._timer is None:
@@ -194,11 +248,8 @@ class JobRunner:
             self._store(job, event.result)
 
     def _store(self, job, result):
-        target = job.outputNode
-        if target is not None and not slicer.mrmlScene.IsNodePresent(target):
-            target = None
         try:
-            job.node = storeResult(result, job.inputNode, job.outputName, target)
+            job.node = job.store(result)
         except Exception as error:
             logging.exception("MedEnhance could not store its result")
             self._finish(job, FAILED, error)
