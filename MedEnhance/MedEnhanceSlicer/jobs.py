@@ -101,17 +101,6 @@ class Job:
     def inputIsThere(self):
         return slicer.mrmlScene.IsNodePresent(self.inputNode)
 
-    def makeVolume(self):
-        """What is sent to the process; raises MedEnhanceError when the input cannot be used."""
-        return volumeFromNode(self.inputNode)
-
-    def store(self, result):
-        """Put the result into the scene; its node."""
-        target = self.outputNode
-        if target is not None and not slicer.mrmlScene.IsNodePresent(target):
-            target = None
-        return storeResult(result, self.inputNode, self.outputName, target)
-
     def read(self):
         """The voxels to work on and the guide, if any, as the library's Volumes."""
         if self.region is not None:

@@ -23,13 +23,22 @@ def outputName(inputNode, task, trained):
     :param task: MedEnhanceLib.Task.
     :param trained: whether the model is a trained network rather than a classical filter.
     """
-    done = {
+    return markedName(doneName(inputNode.GetName(), task), trained)
+
+
+def doneName(name, task):
+    """What a task makes of a name."""
+    return {
         "denoise": _("{name} denoised"),
         "super-resolution": _("{name} super-resolved"),
         "segment": _("{name} segmentation"),
-    }[str(task)].format(name=inputNode.GetName())
+    }[str(task)].format(name=name)
+
+
+def markedName(name, trained):
+    """A name that says how the node was made: by a trained network, or by filters alone."""
     pattern = _("{done} (AI-processed)") if trained else _("{done} (filtered)")
-    return pattern.format(done=done)
+    return pattern.format(done=name)
 
 
 def storeResult(result, inputNode, name, outputNode=None):
@@ -140,15 +149,29 @@ def copyAppearance(node, inputNode):
 
 def describe(node, inputNode, result):
     """Write on the node how it was made and what was measured; no patient identity."""
-    report = result.report()
     wasModifying = node.StartModify()
+    annotate(node, result)
+    node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, inputNode.GetID())
+    node.EndModify(wasModifying)
+
+
+def annotate(node, result):
+    """Write task, provenance, evidence and warnings on a node."""
+    report = result.report()
     node.SetAttribute("MedEnhance.Task", str(result.task))
     node.SetAttribute("MedEnhance.Provenance", json.dumps(report["provenance"], default=str))
     node.SetAttribute("MedEnhance.Evidence", json.dumps(report["evidence"], default=str))
     node.SetAttribute("MedEnhance.Warnings", json.dumps(report["warnings"]))
     node.SetAttribute("MedEnhance.Use", "Research use only")
-    node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, inputNode.GetID())
-    node.EndModify(wasModifying)
+
+
+def describeRegion(node, box):
+    """Write on the node which part of the input it shows.
+
+    :param box: first voxel and number of voxels, each (i, j, k); None for all of it.
+    """
+    text = None if box is None else json.dumps({"start_ijk": box[0], "size_ijk": box[1]})
+    node.SetAttribute("MedEnhance.Region", text)
 
 
 def show(node):

@@ -1,0 +1,119 @@
+"""A part of a volume: the smallest box of its own voxels that holds a region of interest.
+
+The region is a box that the user draws (vtkMRMLMarkupsROINode). It may be oblique to the volume, and
+both may be under transforms. Nothing is resampled: the box is cut along the volume's voxels, so an
+oblique region brings some voxels around it along.
+"""
+
+import numpy as np
+import slicer
+import vtk
+
+from MedEnhanceLib.errors import VolumeError
+
+from .bridge import RAS_TO_LPS, geometryFromNode, volumeFromNode
+
+LEAST_IN_PLANE = 16
+EDGE_TOLERANCE = 1e-3
+UNIT_CORNERS = np.array(np.meshgrid(*[(-0.5, 0.5)] * 3)).reshape(3, -1).T
+
+
+def volumeInRegion(node, region=None):
+    """The voxels of a volume node inside a region; all of them without one.
+
+    :param node: vtkMRMLScalarVolumeNode.
+    :param region: vtkMRMLMarkupsROINode, or None.
+    :return: the library's Volume, on the cut-out grid; shares memory with the node.
+    :raises VolumeError: when the node is no image, or the region lies beside it or is too small.
+    """
+    volume = volumeFromNode(node)
+    if region is None:
+        return volume
+    start, size = boxOfRegion(region, node)
+    i, j, k = (slice(s, s + n) for s, n in zip(start, size, strict=True))
+    return volume.with_voxels(volume.voxels[..., k, j, i], volume.geometry.cropped(start, size))
+
+
+def geometryInRegion(node, region=None):
+    """The grid of `volumeInRegion`."""
+    geometry = geometryFromNode(node)
+    return geometry if region is None else geometry.cropped(*boxOfRegion(region, node))
+
+
+def boxOfRegion(region, node):
+    """The smallest box of voxels that holds a region, as far as the volume reaches.
+
+    :return: first voxel and number of voxels, each (i, j, k); voxel 0 is the first that is stored.
+    :raises VolumeError: when the region lies beside the volume or is too small.
+    """
+    geometry = geometryFromNode(node)
+    corners = geometry.to_index(cornersInVolume(region, node))
+    # Voxel n reaches from n - 0.5 to n + 0.5; an edge that only touches it does not take it in.
+    first = np.floor(corners.min(axis=0) + 0.5 + EDGE_TOLERANCE).astype(int)
+    last = np.ceil(corners.max(axis=0) - 0.5 - EDGE_TOLERANCE).astype(int)
+    first, last = np.maximum(first, 0), np.minimum(last, np.array(geometry.size) - 1)
+    size = last - first + 1
+    if (size < 1).any():
+        raise VolumeError(
+            f"The region '{region.GetName()}' lies beside '{node.GetName()}'; move it onto the "
+            "volume, or choose no region."
+        )
+    checkSize(region, size, geometry)
+    return tuple(first.tolist()), tuple(size.tolist())
+
+
+def cornersInVolume(region, node):
+    """The region's corners, (8, 3), in LPS millimetres of the volume's own untransformed grid."""
+    checkRegion(region)
+    objectToNode = slicer.util.arrayFromVTKMatrix(region.GetObjectToNodeMatrix())
+    between = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        region.GetParentTransformNode(), node.GetParentTransformNode(), between
+    )
+    matrix = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(between) @ objectToNode
+    return UNIT_CORNERS * np.array(region.GetSize()) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def checkRegion(region):
+    """Raise VolumeError when the node is no box in space."""
+    name = region.GetName()
+    if not region.IsA("vtkMRMLMarkupsROINode"):
+        raise VolumeError(f"'{name}' is a {region.GetClassName()}, not a region of interest (ROI).")
+    if min(region.GetSize()) <= 0:
+        raise VolumeError(f"The region '{name}' has no size yet; draw it in a slice view first.")
+    parent = region.GetParentTransformNode()
+    if parent is not None and not parent.IsTransformToWorldLinear():
+        raise VolumeError(
+            f"The region '{name}' is under the non-linear transform '{parent.GetName()}'; harden "
+            "the transform, or take the region out of it."
+        )
+
+
+def checkSize(region, size, geometry):
+    """Raise VolumeError when a box is too small to make sense of; few slices are allowed."""
+    sliceAxis = max(range(3), key=lambda axis: (round(geometry.spacing[axis], 3), axis))
+    for axis in {0, 1, 2} - {sliceAxis}:
+        if size[axis] < min(LEAST_IN_PLANE, geometry.size[axis]):
+            counts = " x ".join(str(n) for n in size)
+            raise VolumeError(
+                f"The region '{region.GetName()}' holds only {counts} voxels; draw it at least "
+                f"{LEAST_IN_PLANE} voxels wide within the slices."
+            )
+
+
+def lieApart(node, other):
+    """Whether two volumes surely show different places: their boxes have nothing in common.
+
+    Both parent transforms are taken into account. False when that cannot be told.
+    """
+    parents = [volume.GetParentTransformNode() for volume in (node, other)]
+    if any(parent is not None and not parent.IsTransformToWorldLinear() for parent in parents):
+        return False
+    between = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parents[1], parents[0], between)
+    toNode = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(between) @ RAS_TO_LPS
+    source, target = geometryFromNode(other), geometryFromNode(node)
+    corners = source.to_world((UNIT_CORNERS + 0.5) * np.array(source.size) - 0.5)
+    indices = target.to_index(corners @ toNode[:3, :3].T + toNode[:3, 3])
+    isBeyond = indices.min(axis=0) > np.array(target.size) - 0.5
+    return bool((isBeyond | (indices.max(axis=0) < -0.5)).any())
