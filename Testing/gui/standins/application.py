@@ -27,6 +27,7 @@ class Application:
         self.testing = True
         self.manager = ModuleManager()
         self.overrideCursors = 0
+        self.views: Any = None
 
     def connect(self, signature: str, slot: Callable[..., Any]) -> bool:
         self.slots[signature].append(slot)
@@ -45,8 +46,8 @@ class Application:
     def moduleManager(self) -> ModuleManager:
         return self.manager
 
-    def layoutManager(self) -> None:
-        return None
+    def layoutManager(self) -> Any:
+        return self.views
 
     def settings(self) -> Settings:
         return Settings()

@@ -1,0 +1,209 @@
+"""Before and after: side by side in linked views, faded into each other, or in turns."""
+
+import qt
+import slicer
+import vtk
+
+LAYOUT_ID = 3817
+"""Any number that no other layout has; Slicer keeps those below 1000 for itself."""
+BEFORE, AFTER = "MedEnhanceBefore", "MedEnhanceAfter"
+VIEW_GROUP = 3817
+FLICKER_MS = 400
+REGULAR_VIEW = "Red"
+
+
+def layoutDescription():
+    """Two slice views side by side; links hold within their own view group."""
+    views = "".join(
+        f"""
+        <item><view class="vtkMRMLSliceNode" singletontag="{tag}">
+          <property name="orientation" action="default">Axial</property>
+          <property name="viewlabel" action="default">{label}</property>
+          <property name="viewcolor" action="default">{color}</property>
+          <property name="viewgroup" action="default">{VIEW_GROUP}</property>
+        </view></item>"""
+        for tag, label, color in ((BEFORE, "Before", "#0072B2"), (AFTER, "After", "#D55E00"))
+    )
+    return f'<layout type="horizontal" split="true">{views}</layout>'
+
+
+class SideBySide:
+    """The layout with the input on the left and the result on the right."""
+
+    def __init__(self):
+        self._previousLayout = None
+
+    @property
+    def isPossible(self):
+        """Whether there is a window with views at all."""
+        return slicer.app.layoutManager() is not None
+
+    @property
+    def isShown(self):
+        node = self.layoutNode
+        return node is not None and node.GetViewArrangement() == LAYOUT_ID
+
+    @property
+    def layoutNode(self):
+        manager = slicer.app.layoutManager()
+        return None if manager is None else manager.layoutLogic().GetLayoutNode()
+
+    def show(self, result):
+        """Show a result beside its input; both views on the slice that was being looked at.
+
+        :param result: ResultNode whose input is in the scene.
+        """
+        layout = self.layoutNode
+        if not self.isShown:
+            self._previousLayout = layout.GetViewArrangement()
+        description = layoutDescription()
+        if layout.IsLayoutDescription(LAYOUT_ID):
+            layout.SetLayoutDescription(LAYOUT_ID, description)
+        else:
+            layout.AddLayoutDescription(LAYOUT_ID, description)
+        layout.SetViewArrangement(LAYOUT_ID)
+        after = result.inputNode if result.isSegmentation else result.node
+        left, right = (sliceLogic(tag) for tag in (BEFORE, AFTER))
+        fill(left, result.inputNode)
+        fill(right, after)
+        align(left, right)
+        if result.isSegmentation:
+            hideIn(left.GetSliceNode(), result.node)
+
+    def leave(self):
+        """Go back to the layout that was there before."""
+        if self.isShown:
+            usual = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+            previous = self._previousLayout
+            self.layoutNode.SetViewArrangement(usual if previous is None else previous)
+
+    def forget(self, result):
+        """Undo what was set on a result for the sake of the layout."""
+        display = result.node.GetDisplayNode()
+        if result.isSegmentation and display is not None:
+            display.RemoveAllViewNodeIDs()
+
+
+def sliceLogic(name):
+    """The logic of a slice view of the present layout."""
+    return slicer.app.layoutManager().sliceWidget(name).sliceLogic()
+
+
+def fill(logic, volumeNode):
+    """Show nothing but one volume in a view, and link the view to those of its group."""
+    composite = logic.GetSliceCompositeNode()
+    composite.SetBackgroundVolumeID(volumeNode.GetID())
+    composite.SetForegroundVolumeID(None)
+    composite.SetLabelVolumeID(None)
+    composite.SetLinkedControl(True)
+    composite.SetHotLinkedControl(True)
+
+
+def align(left, right):
+    """Let both views show the same slice at the same zoom: the slice of the red view."""
+    first, second = left.GetSliceNode(), right.GetSliceNode()
+    looked = slicer.mrmlScene.GetSingletonNode(REGULAR_VIEW, "vtkMRMLSliceNode")
+    if looked is not None:
+        first.GetSliceToRAS().DeepCopy(looked.GetSliceToRAS())
+        first.UpdateMatrices()
+    left.FitSliceToAll()
+    if looked is not None:
+        first.SetSliceOffset(looked.GetSliceOffset())
+    second.GetSliceToRAS().DeepCopy(first.GetSliceToRAS())
+    width, _height, depth = first.GetFieldOfView()
+    columns, rows, _slices = second.GetDimensions()
+    second.SetFieldOfView(width, width * rows / max(columns, 1), depth)
+    second.UpdateMatrices()
+
+
+def hideIn(hiddenView, segmentationNode):
+    """Show a segmentation in every view but one."""
+    display = segmentationNode.GetDisplayNode()
+    for className in ("vtkMRMLSliceNode", "vtkMRMLViewNode"):
+        for view in slicer.util.getNodesByClass(className):
+            if view is not hiddenView:
+                display.AddViewNodeID(view.GetID())
+
+
+def ordinaryViews():
+    """Composite nodes of the slice views other than those of the side-by-side layout."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return [node for node in composites if node.GetLayoutName() not in (BEFORE, AFTER)]
+
+
+def setLayers(background, foreground=None, opacity=0.0):
+    """Show volumes in the ordinary views; the zoom stays.
+
+    :param foreground: volume node laid over the background, or None.
+    """
+    for composite in ordinaryViews():
+        composite.SetBackgroundVolumeID(background.GetID())
+        composite.SetForegroundVolumeID(None if foreground is None else foreground.GetID())
+        composite.SetForegroundOpacity(opacity)
+
+
+def fade(result, share):
+    """Fade from the input (share 0) to the result (1) in the ordinary views."""
+    if result.isSegmentation:
+        setLayers(result.inputNode)
+        result.node.GetDisplayNode().SetOpacity(share)
+    else:
+        setLayers(result.inputNode, result.node, share)
+
+
+def centreViews(point):
+    """Let every slice view show a point in its middle.
+
+    :param point: RAS millimetres in the world.
+    """
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        view.JumpSliceByCentering(*point)
+
+
+class Flicker:
+    """Shows input and result in turns, which the eye compares better than pictures side by side.
+
+    :param show: called with True for the result, False for the input.
+    """
+
+    def __init__(self, show):
+        self._show = show
+        self._isAfter = False
+        self._timer = qt.QTimer()
+        self._timer.setInterval(FLICKER_MS)
+        self._timer.connect("timeout()", self._turn)
+
+    @property
+    def isOn(self):
+        return bool(self._timer.active)
+
+    def start(self):
+        self._timer.start()
+
+    def stop(self):
+        self._timer.stop()
+
+    def _turn(self):
+        self._isAfter = not self._isAfter
+        self._show(self._isAfter)
+
+
+class LayoutWatch:
+    """Tells when the layout was changed, also by Slicer's own buttons.
+
+    :param told: called without arguments.
+    """
+
+    def __init__(self, told):
+        self._told = told
+        self._node = None
+        self._tag = None
+
+    def follow(self, layoutNode):
+        """Watch this layout node, or none."""
+        if self._node is not None:
+            self._node.RemoveObserver(self._tag)
+        self._node = layoutNode
+        if layoutNode is not None:
+            modified = vtk.vtkCommand.ModifiedEvent
+            self._tag = layoutNode.AddObserver(modified, lambda caller, event: self._told())

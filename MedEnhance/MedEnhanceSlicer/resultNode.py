@@ -1,0 +1,126 @@
+"""What a result's node says of itself, also after its scene was saved and loaded again."""
+
+import json
+
+import numpy as np
+import slicer
+import vtk
+
+from MedEnhanceLib.result import Measure
+from MedEnhanceLib.task import Task
+
+from .bridge import geometryFromNode
+from .outputs import INPUT_REFERENCE_ROLE, UNCERTAINTY_REFERENCE_ROLE
+
+TASK_ATTRIBUTE = "MedEnhance.Task"
+STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
+PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"
+EVIDENCE_ATTRIBUTE = "MedEnhance.Evidence"
+WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
+REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
+NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
+NOISE = "noise"
+
+
+class ResultNode:
+    """A node that MedEnhance made, read through its attributes and references.
+
+    :param node: vtkMRMLScalarVolumeNode or vtkMRMLSegmentationNode with "MedEnhance.Task".
+    """
+
+    def __init__(self, node):
+        self.node = node
+
+    @property
+    def task(self):
+        return Task(self.node.GetAttribute(TASK_ATTRIBUTE))
+
+    @property
+    def isSegmentation(self):
+        return self.task is Task.SEGMENT
+
+    @property
+    def inputNode(self):
+        """The volume that was worked on, or None when it is no longer in the scene."""
+        return self.node.GetNodeReference(INPUT_REFERENCE_ROLE)
+
+    @property
+    def uncertaintyNode(self):
+        return self.node.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
+
+    @property
+    def measures(self):
+        return measuresFromText(self.node.GetAttribute(EVIDENCE_ATTRIBUTE))
+
+    @property
+    def referenceMeasures(self):
+        """What was measured against a reference, if that was asked for."""
+        return measuresFromText(self.node.GetAttribute(REFERENCE_ATTRIBUTE))
+
+    @referenceMeasures.setter
+    def referenceMeasures(self, measures):
+        text = json.dumps([vars(measure) for measure in measures])
+        self.node.SetAttribute(REFERENCE_ATTRIBUTE, text)
+
+    @property
+    def warnings(self):
+        return json.loads(self.node.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
+
+    @property
+    def provenance(self):
+        return json.loads(self.node.GetAttribute(PROVENANCE_ATTRIBUTE) or "{}")
+
+    @property
+    def strength(self):
+        """How much of what a denoiser removed is removed now, 0 to 1."""
+        text = self.node.GetAttribute(STRENGTH_ATTRIBUTE)
+        return float(text) if text else self.strengthOfRun
+
+    @property
+    def strengthOfRun(self):
+        options = self.provenance.get("options") or {}
+        return float(options.get("strength", 1.0))
+
+    @property
+    def noise(self):
+        """Standard deviation of the input's noise as the run found it, or None."""
+        for measure in self.measures:
+            if measure.name.lower() == NOISE:
+                return measure.before
+        return None
+
+
+def measuresFromText(text):
+    """Measures from the JSON of an attribute; none from nothing."""
+    return [Measure(**entry) for entry in json.loads(text or "[]")]
+
+
+def resultNodes(scene):
+    """All results in the scene, the newest last."""
+    nodes = []
+    for name in NODE_CLASSES:
+        for node in slicer.util.getNodesByClass(name, scene):
+            if node.GetClassName() == name and node.GetAttribute(TASK_ATTRIBUTE):
+                nodes.append(node)
+    position = {scene.GetNthNode(i).GetID(): i for i in range(scene.GetNumberOfNodes())}
+    return sorted(nodes, key=lambda node: position[node.GetID()])
+
+
+def worldPoint(volumeNode, index):
+    """RAS millimetres of a voxel (i, j, k), through the node's parent transforms."""
+    ijkToRas = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(ijkToRas)
+    toWorld = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(
+        volumeNode.GetParentTransformNode(), None, toWorld
+    )
+    return toWorld.TransformPoint(ijkToRas.MultiplyPoint((*index, 1.0))[:3])
+
+
+def sameGrid(first, second):
+    """Whether two volume nodes have their voxels in the same places."""
+    if None in (first, second) or None in (first.GetImageData(), second.GetImageData()):
+        return False
+    a, b = geometryFromNode(first), geometryFromNode(second)
+    tolerance = 1e-3 * min(a.spacing)
+    return a.size == b.size and bool(np.allclose(a.matrix, b.matrix, atol=tolerance))

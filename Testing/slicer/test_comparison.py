@@ -1,0 +1,120 @@
+"""Before and after in the views, on real slice nodes and Slicer's own layout logic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from MedEnhanceSlicer import comparison
+from MedEnhanceSlicer.resultNode import ResultNode
+
+from Testing.gui.standins import layout
+from Testing.slicer.grids import add_volume
+from Testing.slicer.results import denoised, segmented
+
+
+@pytest.fixture
+def window(scene: Any) -> Iterator[layout.LayoutManager]:
+    yield layout.open_window()
+    layout.close_window()
+
+
+def view(name: str) -> Any:
+    widget = slicer.app.layoutManager().sliceWidget(name)
+    assert widget is not None
+    return widget.sliceLogic()
+
+
+def test_without_a_window_there_is_nothing_to_lay_out(scene: Any) -> None:
+    side = comparison.SideBySide()
+    assert not side.isPossible and not side.isShown and side.layoutNode is None
+    side.leave()
+
+
+def test_side_by_side_shows_the_same_slice_of_both(window: layout.LayoutManager) -> None:
+    node = add_volume()
+    output = denoised(node)
+    red = view("Red").GetSliceNode()
+    red.SetSliceOffset(7.25)
+    side = comparison.SideBySide()
+    before = window.layout
+    side.show(ResultNode(output))
+    assert side.isShown and window.sliceViewNames() == ("MedEnhanceBefore", "MedEnhanceAfter")
+    left, right = view(comparison.BEFORE), view(comparison.AFTER)
+    assert left.GetSliceCompositeNode().GetBackgroundVolumeID() == node.GetID()
+    assert right.GetSliceCompositeNode().GetBackgroundVolumeID() == output.GetID()
+    first, second = left.GetSliceNode(), right.GetSliceNode()
+    assert first.GetSliceOffset() == pytest.approx(7.25)
+    assert second.GetSliceOffset() == pytest.approx(7.25)
+    assert np.allclose(first.GetFieldOfView(), second.GetFieldOfView())
+    assert first.GetViewGroup() == second.GetViewGroup() != red.GetViewGroup()
+    for logic in (left, right):
+        assert logic.GetSliceCompositeNode().GetLinkedControl()
+    side.leave()
+    assert window.layout == before and not side.isShown
+
+
+def test_the_layout_can_be_shown_again(window: layout.LayoutManager) -> None:
+    output = denoised(add_volume())
+    side = comparison.SideBySide()
+    window.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    for _ in range(2):
+        side.show(ResultNode(output))
+        side.show(ResultNode(output))
+        side.leave()
+        assert window.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+
+
+def test_a_segmentation_is_shown_on_the_right_only(window: layout.LayoutManager) -> None:
+    node = add_volume()
+    result = ResultNode(segmented(node))
+    side = comparison.SideBySide()
+    side.show(result)
+    display = result.node.GetDisplayNode()
+    left, right = (view(n).GetSliceNode() for n in (comparison.BEFORE, comparison.AFTER))
+    assert not display.IsDisplayableInView(left.GetID())
+    assert display.IsDisplayableInView(right.GetID())
+    side.leave()
+    side.forget(result)
+    assert display.IsDisplayableInView(left.GetID())
+
+
+def test_fading_leaves_the_side_by_side_views_alone(window: layout.LayoutManager) -> None:
+    node = add_volume()
+    result = ResultNode(denoised(node))
+    comparison.SideBySide().show(result)
+    comparison.fade(result, 0.3)
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
+    assert red.GetBackgroundVolumeID() == node.GetID()
+    assert red.GetForegroundVolumeID() == result.node.GetID()
+    assert red.GetForegroundOpacity() == pytest.approx(0.3)
+    left = view(comparison.BEFORE).GetSliceCompositeNode()
+    assert left.GetForegroundVolumeID() is None
+
+
+def test_a_segmentation_fades(window: layout.LayoutManager) -> None:
+    result = ResultNode(segmented(add_volume()))
+    comparison.fade(result, 0.25)
+    assert result.node.GetDisplayNode().GetOpacity() == pytest.approx(0.25)
+
+
+def test_every_view_is_centred(window: layout.LayoutManager) -> None:
+    comparison.centreViews((10.0, -20.0, 30.0))
+    for name in ("Red", "Green", "Yellow"):
+        to_ras = view(name).GetSliceNode().GetSliceToRAS()
+        assert [to_ras.GetElement(row, 3) for row in range(3)] == pytest.approx([10, -20, 30])
+
+
+def test_the_layout_is_watched(window: layout.LayoutManager) -> None:
+    told: list[int] = []
+    watch = comparison.LayoutWatch(lambda: told.append(window.layout))
+    watch.follow(window.layoutLogic().GetLayoutNode())
+    window.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    assert told[-1] == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    count = len(told)
+    watch.follow(None)
+    window.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    assert len(told) == count
