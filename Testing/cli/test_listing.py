@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from MedEnhanceLib import __version__
-from MedEnhanceLib.cli.check import REQUIRED, _order
+from MedEnhanceLib.cli.check import CLI_PACKAGES
+from MedEnhanceLib.diagnosis import REQUIRED, _order
 from Testing.cli.conftest import Run
 from Testing.lib.conftest import denoiser_bundle
 
@@ -70,7 +71,7 @@ def test_check_finds_everything_well(run: Run) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["medenhance"] == __version__
-    assert {p["name"] for p in found["packages"] if p["ok"]} == REQUIRED.keys()
+    assert {p["name"] for p in found["packages"] if p["ok"]} == {*REQUIRED, *CLI_PACKAGES}
     assert next(d for d in found["devices"] if d["name"] == "cpu")["usable"]
     assert sum(d["used"] for d in found["devices"]) == 1
     assert {m["id"] for m in found["models"] if m["ok"]} >= SHIPPED
