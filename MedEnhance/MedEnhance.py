@@ -202,12 +202,13 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         return MedEnhanceParameterNode(super().getParameterNode())
 
-    def choose(self, inputVolume, task, model=AUTOMATIC_MODEL, guided=False):
+    def choose(self, inputVolume, task, model=AUTOMATIC_MODEL, guided=False, region=None):
         """The model that would run, and whether it suits the volume; see `Choice`.
 
         :param guided: whether a guide is given along.
+        :param region: ROI node of the part that is to be worked on, or None for the whole volume.
         """
-        return Choice(self.catalog, inputVolume, Task.named(str(task)), model, guided)
+        return Choice(self.catalog, inputVolume, Task.named(str(task)), model, guided, region)
 
     def process(
         self,
@@ -220,6 +221,7 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
         onEvent=None,
         outputNode=None,
         guideVolume=None,
+        region=None,
     ):
         """Run a model on a volume.
 
@@ -234,19 +236,40 @@ class MedEnhanceLogic(ScriptedLoadableModuleLogic):
         :param outputNode: node to fill instead of making a new one.
         :param guideVolume: for denoising, a volume node with another contrast of the same patient,
             registered to the input; its parent transform is taken into account.
+        :param region: vtkMRMLMarkupsROINode: work only on the smallest box of voxels that holds it.
+            Nothing is resampled; the result covers that box, and noise is judged inside it.
         :return: the new node, or the `Job`.
         :raises MedEnhanceError: says in one sentence what is wrong and what to do.
         """
+        job = self.newJob(
+            inputVolume, task, model, options, outputName, onEvent, outputNode, guideVolume, region
+        )
+        self.runner.start(job)
+        return job.wait() if wait else job
+
+    def newJob(
+        self,
+        inputVolume,
+        task,
+        model=AUTOMATIC_MODEL,
+        options=None,
+        outputName=None,
+        onEvent=None,
+        outputNode=None,
+        guideVolume=None,
+        region=None,
+    ):
+        """The job that `process` starts with the same arguments, checked but not started."""
         task = Task.named(str(task))
         if options is None or isinstance(options, dict):
             options = options_from_json(task, options or {})
-        chosen = self.choose(inputVolume, task, model, guideVolume is not None).require()
+        chosen = self.choose(inputVolume, task, model, guideVolume is not None, region).require()
         dependencies.checkFor(chosen)
         checkOutputNode(outputNode, inputVolume, task)
         name = outputName or defaultOutputName(inputVolume, task, chosen.is_trained)
-        job = jobs.Job(inputVolume, task, chosen, options, name, outputNode, onEvent, guideVolume)
-        self.runner.start(job)
-        return job.wait() if wait else job
+        return jobs.Job(
+            inputVolume, task, chosen, options, name, outputNode, onEvent, guideVolume, region
+        )
 
     def close(self):
         """End the inference process and give back its memory; the next run starts another."""

@@ -7,8 +7,8 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.assessment import Suitability, suitability
 from MedEnhanceLib.errors import MedEnhanceError, UnsuitableError, VolumeError
 
-from .bridge import volumeFromNode
 from .parameters import AUTOMATIC_MODEL
+from .region import volumeInRegion
 
 
 class ModelList:
@@ -57,12 +57,12 @@ class Choice:
         suitability: verdict and reasons.
     """
 
-    def __init__(self, catalog, node, task, modelId, guided=False):
+    def __init__(self, catalog, node, task, modelId, guided=False, region=None):
         self.model = None
         self.best = None
         self.error = None
         try:
-            volume = volumeFromNode(node)
+            volume = volumeInRegion(node, region)
             self.best, refusal = self._best(catalog, task, volume, guided)
             if modelId == AUTOMATIC_MODEL:
                 self.model = self.best

@@ -1,8 +1,8 @@
 """A part of a volume: the smallest box of its own voxels that holds a region of interest.
 
-The region is a box that the user draws (vtkMRMLMarkupsROINode). It may be oblique to the volume, and
-both may be under transforms. Nothing is resampled: the box is cut along the volume's voxels, so an
-oblique region brings some voxels around it along.
+The region is a box that the user draws (vtkMRMLMarkupsROINode). It may be oblique to the volume,
+and both may be under transforms. Nothing is resampled: the box is cut along the volume's voxels, so
+an oblique region brings some voxels around it along.
 """
 
 import numpy as np
