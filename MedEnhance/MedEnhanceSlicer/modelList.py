@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.assessment import Suitability, suitability
 from MedEnhanceLib.errors import MedEnhanceError, UnsuitableError, VolumeError
+from MedEnhanceLib.volume import Volume
 
 from .parameters import AUTOMATIC_MODEL
 from .region import volumeInRegion
@@ -48,7 +49,7 @@ class ModelList:
 
 
 class Choice:
-    """The model that would run on a node, and whether it suits.
+    """The model that would run on a node, or on a Volume of the library, and whether it suits.
 
     Attributes:
         model: MedEnhanceLib Model, or None when no model can be taken.
@@ -62,7 +63,7 @@ class Choice:
         self.best = None
         self.error = None
         try:
-            volume = volumeInRegion(node, region)
+            volume = node if isinstance(node, Volume) else volumeInRegion(node, region)
             self.best, refusal = self._best(catalog, task, volume, guided)
             if modelId == AUTOMATIC_MODEL:
                 self.model = self.best
