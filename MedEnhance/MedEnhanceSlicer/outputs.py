@@ -3,12 +3,14 @@
 import json
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.task import Task
 
 from .bridge import fillVolumeNode, isLabelMap
+from .comparison import setLayers
 from .segments import fillSegmentationNode
 
 VOLUME = "vtkMRMLScalarVolumeNode"
@@ -53,9 +55,7 @@ def storeResult(result, inputNode, name, outputNode=None):
     checkOutputNode(outputNode, inputNode, result.task)
     isNew = outputNode is None
     if isNew:
-        outputNode = scene.AddNewNodeByClass(
-            outputClass(result.task), scene.GenerateUniqueName(name)
-        )
+        outputNode = addResultNode(scene, result.task, scene.GenerateUniqueName(name))
     try:
         outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
         placeInStudy(outputNode, inputNode)
@@ -74,6 +74,15 @@ def storeResult(result, inputNode, name, outputNode=None):
             scene.RemoveNode(outputNode)
         raise
     return outputNode
+
+
+def addResultNode(scene, task, name):
+    """An empty node of the task's class; lists of results look for its attribute as it appears."""
+    node = scene.CreateNodeByClass(outputClass(task))
+    node.UnRegister(None)
+    node.SetName(name)
+    node.SetAttribute("MedEnhance.Task", str(task))
+    return scene.AddNode(node)
 
 
 def storeUncertainty(uncertainty, outputNode):
@@ -125,6 +134,13 @@ def placeInStudy(node, inputNode):
         hierarchy.SetItemParent(item, parent)
     else:
         hierarchy.CreateItem(parent, node)
+
+
+def copyGrid(node, source):
+    """Put a volume node's voxels where those of another one are."""
+    ijkToRas = vtk.vtkMatrix4x4()
+    source.GetIJKToRASMatrix(ijkToRas)
+    node.SetIJKToRASMatrix(ijkToRas)
 
 
 def copyAppearance(node, inputNode):
@@ -179,4 +195,4 @@ def show(node):
     if node.IsA("vtkMRMLSegmentationNode"):
         node.GetDisplayNode().SetVisibility(True)
         return
-    slicer.util.setSliceViewerLayers(background=node, fit=False)
+    setLayers(node)

@@ -12,6 +12,8 @@ from .bridge import fillVolumeNode
 TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 SURFACE_VOXEL_LIMIT = 2_000_000
+SURFACE_SMOOTHING = "0.5"
+"""Slicer's own default: the steps of voxels go, thin structures stay."""
 
 
 def fillSegmentationNode(node, labelMap, referenceNode):
@@ -30,6 +32,9 @@ def fillSegmentationNode(node, labelMap, referenceNode):
         return
     importLabels(node, labelMap)
     describeSegments(node, {label.value: label for label in labelMap.labels})
+    smooth = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule.GetSmoothingFactorParameterName()
+    node.GetSegmentation().SetConversionParameter(smooth, SURFACE_SMOOTHING)
+    node.GetDisplayNode().SetVisibility3D(True)
     if np.count_nonzero(labelMap.voxels) <= SURFACE_VOXEL_LIMIT:
         node.CreateClosedSurfaceRepresentation()
     else:

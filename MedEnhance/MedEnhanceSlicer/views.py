@@ -39,6 +39,25 @@ def targetText(source, target):
     return _("{old} mm becomes {new} mm, {size} voxels.").format(old=old, new=new, size=size)
 
 
+def forecastText(forecast, device):
+    """Time and memory of a run that has not begun; "" when nothing is known."""
+    if forecast is None:
+        return _("How long it takes is known after the first run.")
+    text = _("About {time} on: {device}").format(time=duration(forecast.seconds), device=device)
+    if forecast.memory_mb is not None:
+        text += _(", {memory}").format(memory=memoryText(forecast.memory_mb))
+    if forecast.measured_here:
+        return text + "."
+    return text + _(" (from the model's published cost).")
+
+
+def memoryText(megabytes):
+    """Memory for people, such as "350 MB" or "2.6 GB"."""
+    if megabytes < 1000:
+        return _("{n} MB").format(n=max(1, round(megabytes)))
+    return _("{n:.1f} GB").format(n=megabytes / 1000)
+
+
 def progressText(progress):
     """Phase and time left."""
     phase = progress.phase[:1].upper() + progress.phase[1:]
@@ -78,10 +97,16 @@ def evidenceTip(result):
     )
 
 
+def valueText(value, unit):
+    """A number with its unit, such as "12.3 ml"; nothing for None."""
+    if value is None:
+        return ""
+    return f"{_number(value)} {unit}" if unit else _number(value)
+
+
 def _measureRow(measure, hasBefore):
-    unit = f" {html.escape(measure.unit)}" if measure.unit else ""
     before, after = (
-        "" if value is None else _number(value) + unit for value in (measure.before, measure.after)
+        html.escape(valueText(value, measure.unit)) for value in (measure.before, measure.after)
     )
     name = html.escape(measure.name[:1].upper() + measure.name[1:])
     cells = (name, before, after) if hasBefore else (name, after)

@@ -1,0 +1,99 @@
+"""The evidence as a table in the panel, and as a table node in the scene."""
+
+import math
+
+import qt
+import vtk
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.result import Measure
+
+from .outputs import placeInStudy
+from .segmentTable import segmentsOf
+from .views import valueText
+
+TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
+RIGHT = 0x0002 | 0x0080
+"""Qt.AlignRight with Qt.AlignVCenter, as the number that Qt's items take."""
+
+
+def measuresOf(result):
+    """All that was measured of a result, comparison with a reference last."""
+    return [*result.measures, *result.referenceMeasures]
+
+
+def fillTable(table, measures):
+    """Show measures in a table widget; without the column "before" when nothing has one.
+
+    :param table: QTableWidget of three columns: measure, before, after.
+    :param measures: MedEnhanceLib Measures.
+    """
+    table.setRowCount(len(measures))
+    for row, measure in enumerate(measures):
+        name = measure.name[:1].upper() + measure.name[1:]
+        cells = (name, *(valueText(v, measure.unit) for v in (measure.before, measure.after)))
+        for column, text in enumerate(cells):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(f"{name}: {measure.meaning}" if measure.meaning else name)
+            if column:
+                item.setTextAlignment(RIGHT)
+            table.setItem(row, column, item)
+    table.setColumnHidden(1, all(measure.before is None for measure in measures))
+    table.resizeRowsToContents()
+
+
+def storeTable(result):
+    """Put the measures, and the present volumes of segments, into a table node of the study.
+
+    The node of an earlier call is filled again.
+    """
+    node = result.node.GetNodeReference(TABLE_REFERENCE_ROLE)
+    if node is None:
+        scene = result.node.GetScene()
+        name = _("{name} evidence").format(name=result.node.GetName())
+        node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
+        result.node.SetNodeReferenceID(TABLE_REFERENCE_ROLE, node.GetID())
+    placeInStudy(node, result.node)
+    node.SetAttribute("MedEnhance.Use", "Research use only")
+    table = vtk.vtkTable()
+    for column in columns(_withSegments(result)):
+        table.AddColumn(column)
+    node.SetAndObserveTable(table)
+    return node
+
+
+def columns(measures):
+    """VTK arrays: measure, before, after, unit, meaning; no number is "not a number"."""
+    texts = {
+        _("Measure"): [m.name for m in measures],
+        _("Unit"): [m.unit for m in measures],
+        _("Meaning"): [m.meaning for m in measures],
+    }
+    numbers = {
+        _("Before"): [m.before for m in measures],
+        _("After"): [m.after for m in measures],
+    }
+    first, *rest = [_column(vtk.vtkStringArray(), name, v) for name, v in texts.items()]
+    values = [
+        _column(vtk.vtkDoubleArray(), name, [math.nan if v is None else v for v in column])
+        for name, column in numbers.items()
+    ]
+    return [first, *values, *rest]
+
+
+def _withSegments(result):
+    measures = measuresOf(result)
+    if not result.isSegmentation:
+        return measures
+    segments = [
+        Measure(_("Segment {name}").format(name=segment.name), None, segment.ml, "ml")
+        for segment in segmentsOf(result.node)
+    ]
+    return [*measures, *segments]
+
+
+def _column(array, name, values):
+    array.SetName(name)
+    for value in values:
+        array.InsertNextValue(value)
+    return array

@@ -1,0 +1,114 @@
+"""Strength changed afterwards: exact, in place, and without touching the input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from MedEnhanceSlicer import blending, differenceMap
+from MedEnhanceSlicer.resultNode import ResultNode
+
+from Testing.slicer.grids import add_volume
+from Testing.slicer.results import denoised, super_resolved
+from Testing.slicer.saving import through_bundle
+
+
+def voxels(node: Any) -> Any:
+    return slicer.util.arrayFromVolume(node)
+
+
+def half(node: Any) -> Any:
+    return 0.5 * voxels(node)
+
+
+@pytest.mark.parametrize("made_with", [1.0, 0.4])
+def test_any_strength_is_had_from_any_other(scene: Any, made_with: float) -> None:
+    node = add_volume()
+    before = voxels(node).copy()
+    result = ResultNode(denoised(node, made_with))
+    blend = blending.Blend(result)
+    for strength in (0.0, 0.25, 1.0):
+        blend.apply(strength)
+        assert np.allclose(voxels(result.node), before * (1 - 0.5 * strength), atol=1e-3)
+        assert result.strength == strength
+        assert result.provenance["strength_after_blending"] == strength
+    assert result.provenance["options"]["strength"] == made_with
+    assert np.array_equal(voxels(node), before) and voxels(node).dtype == before.dtype
+
+
+def test_reset_and_keep(scene: Any) -> None:
+    result = ResultNode(denoised(add_volume()))
+    blend = blending.Blend(result)
+    full = voxels(result.node).copy()
+    assert not blend.isChanged
+    blend.apply(0.3)
+    assert blend.isChanged
+    blend.reset()
+    assert np.allclose(voxels(result.node), full, atol=1e-3) and not blend.isChanged
+    blend.apply(0.3)
+    blend.keep()
+    blend.apply(0.9)
+    blend.reset()
+    assert result.strength == 0.3
+
+
+def test_views_hear_of_it_and_the_map_follows(scene: Any) -> None:
+    node = add_volume()
+    result = ResultNode(denoised(node))
+    removed = differenceMap.showRemovedSignal(result)
+    nodes = (result.node, removed)
+    times = [volume.GetImageData().GetPointData().GetScalars().GetMTime() for volume in nodes]
+    blending.Blend(result).apply(0.5)
+    assert np.allclose(voxels(removed), voxels(node) * 0.25, atol=1e-3)
+    for volume, time in zip(nodes, times, strict=True):
+        assert volume.GetImageData().GetPointData().GetScalars().GetMTime() > time
+
+
+def test_the_uncertainty_follows(scene: Any) -> None:
+    node = add_volume()
+    result = ResultNode(denoised(node))
+    unsure = slicer.util.addVolumeFromArray(np.full(voxels(node).shape, 4, np.float32))
+    result.node.SetNodeReferenceID("MedEnhance.Uncertainty", unsure.GetID())
+    blend = blending.Blend(result)
+    for strength in (0.0, 0.5):
+        blend.apply(strength)
+        assert np.allclose(voxels(unsure), 4 * strength)
+
+
+def test_it_works_after_loading_the_scene(scene: Any, tmp_path: Path) -> None:
+    node = add_volume()
+    before = voxels(node).copy()
+    blending.Blend(ResultNode(denoised(node))).apply(0.5)
+    through_bundle(scene, tmp_path)
+    result = ResultNode(scene.GetFirstNodeByName("Head denoised"))
+    assert result.strength == 0.5 and blending.blendable(result)
+    blending.Blend(result).apply(1.0)
+    assert np.allclose(voxels(result.node), before * 0.5, atol=1e-3)
+
+
+def test_what_cannot_be_blended(scene: Any) -> None:
+    node = add_volume()
+    assert not blending.blendable(ResultNode(super_resolved(node)))
+    assert not blending.blendable(ResultNode(denoised(node, strength=0.0)))
+    result = ResultNode(denoised(node))
+    assert blending.blendable(result)
+    scene.RemoveNode(node)
+    assert not blending.blendable(result)
+
+
+def test_a_changed_input_is_noticed(scene: Any) -> None:
+    from MedEnhanceSlicer.bridge import volumeFromNode
+
+    from MedEnhanceLib.provenance import voxel_hash
+
+    node = add_volume()
+    output = denoised(node)
+    text = f'{{"input_sha256": "{voxel_hash(volumeFromNode(node))}"}}'
+    output.SetAttribute("MedEnhance.Provenance", text)
+    blend = blending.Blend(ResultNode(output))
+    assert blend.inputIsAsItWas()
+    voxels(node)[0, 0, 0] += 1
+    assert not blend.inputIsAsItWas()
