@@ -1,0 +1,175 @@
+"""A result against a reference, in steps short enough to keep a window alive in between.
+
+Each comparison is a generator: it yields how far it is (0 to 1) and returns the measures.
+`finished` runs one to its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.quality.ct_metrics import CT_RANGE_HU, ct_foreground
+from MedEnhanceLib.quality.metrics import SSIM_RADIUS, foreground, rmse, ssim_map
+from MedEnhanceLib.quality.segmentation_metrics import Mask, dice, hd95, volume_error_percent
+from MedEnhanceLib.result import Measure
+from MedEnhanceLib.volume import Volume
+
+Steps = Generator[float, None, tuple[Measure, ...]]
+STEP_VOXELS = 400_000
+SAME_PLACE = 1e-3
+"""By which part of a voxel two grids may differ."""
+
+
+def finished(steps: Steps) -> tuple[Measure, ...]:
+    """The measures, after all steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            measures: tuple[Measure, ...] = stop.value
+            return measures
+
+
+def same_grid(first: Geometry, second: Geometry) -> bool:
+    """Whether the voxels of both are in the same places."""
+    tolerance = SAME_PLACE * min(first.spacing)
+    return first.size == second.size and np.allclose(first.matrix, second.matrix, atol=tolerance)
+
+
+def compare_volumes(reference: Volume, before: Volume | None, after: Volume) -> Steps:
+    """PSNR, SSIM and RMSE over the reference's foreground, before and after.
+
+    Definitions as in `MedEnhanceLib.quality.metrics`; for CT the range is 2000 HU and the
+    foreground all but air.
+
+    Args:
+        reference: what the result should look like.
+        before: the input, when it is on the reference's grid.
+        after: the output.
+
+    Raises:
+        VolumeError: when the output is not on the reference's grid, or the reference is empty.
+    """
+    if not same_grid(reference.geometry, after.geometry):
+        raise VolumeError(
+            "The reference is not on the grid of the result; resample it onto the result first "
+            "(module Resample Scalar/Vector/DWI Volume)."
+        )
+    truth = reference.voxels
+    is_ct = modality_of(reference) == "CT"
+    peak = CT_RANGE_HU if is_ct else robust_peak(truth)
+    mask = ct_foreground(truth) if is_ct else foreground(truth, peak)
+    images = [None if before is None else before.voxels, after.voxels]
+    wanted = [image for image in images if image is not None]
+    errors, similarities = [], []
+    for number, image in enumerate(wanted):
+        errors.append(rmse(truth, image, mask))
+        similarity = yield from _ssim(truth, image, peak, mask, (number, len(wanted)))
+        similarities.append(similarity)
+    padding: list[float | None] = [None] * (len(images) - len(wanted))
+    return _image_measures(
+        [*padding, *errors], [*padding, *similarities], peak, reference.units, is_ct
+    )
+
+
+def _ssim(
+    truth: NDArray[Any],
+    image: NDArray[Any],
+    peak: float,
+    mask: NDArray[np.bool_],
+    part: tuple[int, int],
+) -> Generator[float, None, float]:
+    """Mean similarity over the mask, slab by slab; as if done at once, since slabs overlap."""
+    depth = truth.shape[0]
+    thickness = max(1, STEP_VOXELS // int(np.prod(truth.shape[1:])))
+    total = 0.0
+    for start in range(0, depth, thickness):
+        end = min(depth, start + thickness)
+        low, high = max(0, start - SSIM_RADIUS), min(depth, end + SSIM_RADIUS)
+        if mask[start:end].any():
+            similarity = ssim_map(truth[low:high], image[low:high], peak)
+            inner = similarity[start - low : end - low]
+            total += float(inner[mask[start:end]].sum(dtype=np.float64))
+        number, count = part
+        yield (number + end / depth) / count
+    return total / int(np.count_nonzero(mask))
+
+
+def _image_measures(
+    errors: list[float | None],
+    similarities: list[float | None],
+    peak: float,
+    units: str,
+    is_ct: bool,
+) -> tuple[Measure, ...]:
+    where = "everything but air" if is_ct else "the reference's foreground"
+    ratios = [None if e is None else _psnr(e, peak) for e in errors]
+    return (
+        Measure(
+            "PSNR against the reference",
+            *ratios,
+            "dB",
+            f"Peak {peak:.4g} over the error in {where}; more is better.",
+        ),
+        Measure(
+            "SSIM against the reference",
+            *similarities,
+            "",
+            f"Structural similarity in 3D, in {where}; 1 is identical.",
+        ),
+        Measure(
+            "RMSE against the reference",
+            *errors,
+            units,
+            f"Root mean square difference in {where}; less is better.",
+        ),
+    )
+
+
+def _psnr(error: float, peak: float) -> float:
+    return math.inf if error == 0 else 20 * math.log10(peak / error)
+
+
+MaskMaker = Callable[[], Mask]
+
+
+def compare_segments(
+    segments: Mapping[str, tuple[MaskMaker, MaskMaker]], geometry: Geometry
+) -> Steps:
+    """Dice, HD95 and volume error of each segment; one step each.
+
+    Args:
+        segments: by name: what gives the mask of the reference, and that of the result.
+        geometry: the grid of all masks.
+    """
+    measures: list[Measure] = []
+    for number, (name, (reference, found)) in enumerate(segments.items()):
+        truth, mask = reference(), found()
+        measures += [
+            Measure(f"Dice of {name}", None, dice(truth, mask), "", "Overlap; 1 is identical."),
+            Measure(
+                f"HD95 of {name}",
+                None,
+                hd95(truth, mask, geometry),
+                "mm",
+                "Distance of the surfaces, all but the worst 5 %; less is better.",
+            ),
+            Measure(
+                f"Volume error of {name}",
+                None,
+                volume_error_percent(truth, mask),
+                "%",
+                "Above 0 when more was found than is in the reference.",
+            ),
+        ]
+        yield (number + 1) / len(segments)
+    return tuple(measures)
