@@ -21,7 +21,9 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/cli/scoreboard.py
   MedEnhanceLib/cli/stories.py
   MedEnhanceLib/cli/tables.py
+  MedEnhanceLib/costs.py
   MedEnhanceLib/ct_noise.py
+  MedEnhanceLib/diagnosis.py
   MedEnhanceLib/engine/__init__.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py
@@ -38,6 +40,9 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/pilot_filters.py
   MedEnhanceLib/engine/networks/refiner.py
   MedEnhanceLib/engine/networks/super_resolver.py
+  MedEnhanceLib/engine/networks/tissue_net.py
+  MedEnhanceLib/engine/networks/tissue_place.py
+  MedEnhanceLib/engine/networks/tissue_statistics.py
   MedEnhanceLib/engine/networks/tissue_unet.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/engine/scores.py
@@ -45,7 +50,6 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/errors.py
   MedEnhanceLib/evaluation/__init__.py
   MedEnhanceLib/evaluation/acquiring.py
-  MedEnhanceLib/evaluation/costs.py
   MedEnhanceLib/evaluation/denoising.py
   MedEnhanceLib/evaluation/drawing.py
   MedEnhanceLib/evaluation/methods.py
@@ -65,8 +69,13 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/filters/interpolation.py
   MedEnhanceLib/filters/thresholding.py
   MedEnhanceLib/finder.py
+  MedEnhanceLib/forecast.py
   MedEnhanceLib/geometry.py
   MedEnhanceLib/guide.py
+  MedEnhanceLib/importing/__init__.py
+  MedEnhanceLib/importing/bundles.py
+  MedEnhanceLib/importing/copying.py
+  MedEnhanceLib/importing/placing.py
   MedEnhanceLib/intensity.py
   MedEnhanceLib/io/__init__.py
   MedEnhanceLib/io/checks.py
@@ -92,11 +101,21 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/pictures/slices.py
   MedEnhanceLib/provenance.py
   MedEnhanceLib/quality/__init__.py
+  MedEnhanceLib/quality/comparison.py
   MedEnhanceLib/quality/ct_metrics.py
   MedEnhanceLib/quality/evidence.py
+  MedEnhanceLib/quality/hot_spots.py
   MedEnhanceLib/quality/metrics.py
   MedEnhanceLib/quality/segmentation_metrics.py
   MedEnhanceLib/quality/sharpness.py
+  MedEnhanceLib/registration.py
+  MedEnhanceLib/report/__init__.py
+  MedEnhanceLib/report/content.py
+  MedEnhanceLib/report/facts.py
+  MedEnhanceLib/report/html.py
+  MedEnhanceLib/report/pdf.py
+  MedEnhanceLib/report/picture.py
+  MedEnhanceLib/report/writing.py
   MedEnhanceLib/reporting.py
   MedEnhanceLib/resample.py
   MedEnhanceLib/resources.py

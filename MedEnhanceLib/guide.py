@@ -11,12 +11,12 @@ from MedEnhanceLib.assessment import check_volume, modality_of
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.quality.evidence import foreground
-from MedEnhanceLib.resample import resample
+from MedEnhanceLib.registration import Placement, rigidly_placed
+from MedEnhanceLib.resample import resample, resample_averaged
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.volume import Volume
 
 LEAST_COVERAGE_PERCENT = 90.0
-MOST_SAMPLES_PER_AXIS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,22 +27,40 @@ class Guide:
         voxels: (k, j, i) float32, in the guide's own unit; 0 where the guide does not reach.
         reached: (k, j, i), where it does.
         coverage_percent: how much of the guided volume's object the guide shows.
+        placement: how it was moved there from where its header says it is.
     """
 
     voxels: NDArray[np.float32]
     reached: NDArray[np.bool_]
     coverage_percent: float
+    placement: Placement
 
     @property
-    def measure(self) -> Measure:
-        """The line of evidence."""
-        return Measure(
-            "Guide: coverage",
-            None,
-            self.coverage_percent,
-            "% of object",
-            "How much of the object the guide shows; the rest is denoised without it.",
-        )
+    def measures(self) -> list[Measure]:
+        """The lines of evidence."""
+        return [
+            Measure(
+                "Guide: coverage",
+                None,
+                self.coverage_percent,
+                "% of object",
+                "How much of the object the guide shows; the rest is denoised without it.",
+            ),
+            Measure(
+                "Guide: moved by",
+                None,
+                self.placement.moved_mm,
+                "mm",
+                "How far the guide was shifted to lie on the volume; patients move between scans.",
+            ),
+            Measure(
+                "Guide: turned by",
+                None,
+                self.placement.turned_degrees,
+                "degrees",
+                "How far the guide was turned to lie on the volume.",
+            ),
+        ]
 
     @property
     def warnings(self) -> list[str]:
@@ -56,7 +74,10 @@ class Guide:
 
 
 def guide_on_grid(guide: Volume, volume: Volume) -> Guide:
-    """Resample ``guide`` by geometry onto ``volume``'s grid; the two are not registered here.
+    """Register ``guide`` rigidly to ``volume``, and resample it once onto the volume's grid.
+
+    It starts from where the header says that the guide is, and stays there when nothing better
+    is found.
 
     Raises:
         VolumeError: when the guide's voxels cannot be used.
@@ -74,31 +95,21 @@ def guide_on_grid(guide: Volume, volume: Volume) -> Guide:
             "The guide is CT, but guides are MR images; choose another MR contrast of the patient."
         )
     target = volume.geometry
-    inside = np.ones(guide.geometry.shape, np.float32)
-    reached = resample(inside, guide.geometry, target, "nearest", outside=0.0) > 0
-    coverage = 100 * float(reached[foreground(volume.voxels)].mean())
-    if coverage == 0:
+    seen = foreground(volume.voxels)
+    if not _reached(guide.geometry, target)[seen].any():
         raise UnsuitableError(
             "The guide lies beside the volume and shows nothing of its object; choose a scan of "
             "the same region in the same patient coordinates, or register it first."
         )
-    voxels = resampled(guide, target)
-    return Guide(np.where(reached, voxels, np.float32(0)), reached, coverage)
+    placement = rigidly_placed(guide, volume)
+    reached = _reached(placement.geometry, target)
+    voxels = resample_averaged(guide.voxels, placement.geometry, target)
+    coverage = 100 * float(reached[seen].mean())
+    return Guide(np.where(reached, voxels, np.float32(0)), reached, coverage, placement)
 
 
-def resampled(guide: Volume, target: Geometry) -> NDArray[np.float32]:
-    """Linear interpolation, averaged over the target's voxels where the guide's are finer."""
-    passed = _voxels_passed(guide.geometry, target)
-    i, j, k = (int(np.clip(round(n), 1, MOST_SAMPLES_PER_AXIS)) for n in passed)
-    fine = resample(guide.voxels, guide.geometry, target.refined((i, j, k)))
-    depth, rows, columns = target.shape
-    cells = fine.reshape(depth, k, rows, j, columns, i)
-    return cells.mean(axis=(1, 3, 5), dtype=np.float32)
-
-
-def _voxels_passed(source: Geometry, target: Geometry) -> NDArray[np.float64]:
-    """How many of the source's voxels one step along each of the target's axes (i, j, k) passes."""
-    cosines = np.abs(np.array(source.direction).T @ np.array(target.direction))
-    per_mm = cosines / np.array(source.spacing)[:, None]
-    steps: NDArray[np.float64] = per_mm.max(axis=0) * np.array(target.spacing)
-    return steps
+def _reached(source: Geometry, target: Geometry) -> NDArray[np.bool_]:
+    """Which of the target's voxels (k, j, i) lie inside of the source's grid."""
+    inside = np.ones(source.shape, np.float32)
+    reached: NDArray[np.bool_] = resample(inside, source, target, "nearest", outside=0.0) > 0
+    return reached

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.itk import from_itk, to_itk
 
+MOST_SAMPLES_PER_AXIS = 4
 METHODS = {
     "nearest": "sitkNearestNeighbor",
     "linear": "sitkLinear",
@@ -43,3 +44,23 @@ def resample(
     beyond = float(voxels.min()) if outside is None else outside
     moved = sitk.Resample(image, grid, sitk.Transform(), interpolator, beyond, sitk.sitkFloat32)
     return from_itk(moved)
+
+
+def resample_averaged(
+    voxels: NDArray[Any], source: Geometry, target: Geometry
+) -> NDArray[np.float32]:
+    """Linear interpolation, averaged over the target's voxels where the source's are finer."""
+    passed = _voxels_passed(source, target)
+    i, j, k = (int(np.clip(round(n), 1, MOST_SAMPLES_PER_AXIS)) for n in passed)
+    fine = resample(voxels, source, target.refined((i, j, k)))
+    depth, rows, columns = target.shape
+    cells = fine.reshape(depth, k, rows, j, columns, i)
+    return cells.mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _voxels_passed(source: Geometry, target: Geometry) -> NDArray[np.float64]:
+    """How many of the source's voxels one step along each of the target's axes (i, j, k) passes."""
+    cosines = np.abs(np.array(source.direction).T @ np.array(target.direction))
+    per_mm = cosines / np.array(source.spacing)[:, None]
+    steps: NDArray[np.float64] = per_mm.max(axis=0) * np.array(target.spacing)
+    return steps

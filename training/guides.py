@@ -13,8 +13,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from MedEnhanceLib import Volume, read_volume
-from MedEnhanceLib.guide import resampled
 from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.resample import resample_averaged
 from training.data import FloatArray, Part, Reference, quiet_references, read_splits
 
 CONTRAST = re.compile(r"_(T1|T2|FLAIR)W?\.nii")
@@ -59,7 +59,9 @@ def pairs(data: Path, part: Part) -> Iterator[Pair]:
 def pair(name: str, image: Volume, guide: Volume) -> Pair:
     """The guide brought onto the image's grid, both over their peaks."""
     voxels = image.voxels.astype(np.float32) / np.float32(robust_peak(image.voxels))
-    aligned = resampled(guide, image.geometry) / np.float32(robust_peak(guide.voxels))
+    aligned = resample_averaged(guide.voxels, guide.geometry, image.geometry) / np.float32(
+        robust_peak(guide.voxels)
+    )
     return Pair(
         name,
         quiet_references(name, voxels),

@@ -65,7 +65,7 @@ def denoise(
     blended = _blend(volume.voxels, clean, options.strength)
     warnings += _guide_notes(guide, aligned, model)
     if guide is not None and aligned is not None:
-        measures.append(aligned.measure)
+        measures += aligned.measures
         traces = replace(traces, facts={**traces.facts, "guide_sha256": voxel_hash(guide)})
     return volume.with_voxels(blended), measures, warnings, traces
 
