@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import slicer
 import vtk
 
@@ -20,6 +19,7 @@ WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
 NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 NOISE = "noise"
+SAME_PLACE_MM = 0.01
 
 
 class ResultNode:
@@ -121,6 +121,4 @@ def sameGrid(first, second):
     """Whether two volume nodes have their voxels in the same places."""
     if None in (first, second) or None in (first.GetImageData(), second.GetImageData()):
         return False
-    a, b = geometryFromNode(first), geometryFromNode(second)
-    tolerance = 1e-3 * min(a.spacing)
-    return a.size == b.size and bool(np.allclose(a.matrix, b.matrix, atol=tolerance))
+    return geometryFromNode(first).is_close(geometryFromNode(second), SAME_PLACE_MM)

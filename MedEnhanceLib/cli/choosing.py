@@ -76,8 +76,9 @@ Uncertainty = Annotated[
 Report = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE.json",
-        help="Write the evidence and how the result was made.",
+        metavar="FILE.json|.html|.pdf",
+        help="Write the evidence and how the result was made; as HTML or PDF for people, with a "
+        "picture.",
         rich_help_panel=FILES,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -22,6 +22,7 @@ from MedEnhanceLib.cli.outputs import (
 )
 from MedEnhanceLib.cli.parsing import NoiseLevel, parse_labels, parse_noise
 from MedEnhanceLib.cli.progress import shown_progress
+from MedEnhanceLib.cli.reports import report_content
 from MedEnhanceLib.cli.tables import print_evidence
 from MedEnhanceLib.options import (
     DenoiseOptions,
@@ -293,7 +294,7 @@ class _Run:
         if self.uncertainty and result.uncertainty is not None:
             files[self.uncertainty] = result.uncertainty
         if self.report:
-            files[self.report] = _report(result)
+            files[self.report] = report_content(self.report, volume, result)
         return files
 
     def _tell(self, result: Result) -> None:
@@ -303,7 +304,3 @@ class _Run:
             print_evidence(
                 f"{self.output.name}: AI-processed, for research use only", result.evidence
             )
-
-
-def _report(result: Result) -> dict[str, Any]:
-    return result.report()

@@ -20,7 +20,7 @@ from MedEnhanceLib.volume import LabelMap, Volume
 Content = Volume | LabelMap | dict[str, Any] | bytes
 IMAGE, SEGMENTATION, REPORT, PICTURE = "image", "segmentation", "report", "picture"
 MARKDOWN = "table"
-ENDINGS = {REPORT: ".json", PICTURE: ".png", MARKDOWN: ".md"}
+ENDINGS = {REPORT: (".json", ".html", ".pdf"), PICTURE: (".png",), MARKDOWN: (".md",)}
 
 
 def check_outputs(kinds: Mapping[Path, str], inputs: list[Path]) -> None:
@@ -74,8 +74,9 @@ def _check_name(path: Path, kind: str) -> None:
         raise FileError(f"'{path}' is a folder; give the name of a file in it.")
     if kind in ENDINGS:
         wanted = ENDINGS[kind]
-        if path.suffix.lower() != wanted:
-            raise FileError(f"The {kind} '{path.name}' must be named *{wanted}; rename it.")
+        if path.suffix.lower() not in wanted:
+            names = " or ".join(f"*{ending}" for ending in wanted)
+            raise FileError(f"The {kind} '{path.name}' must be named {names}; rename it.")
         return
     form = format_to_write(path)
     if kind == IMAGE and form.extension == ".seg.nrrd":

@@ -25,8 +25,7 @@ from MedEnhanceLib.volume import Volume
 
 Steps = Generator[float, None, tuple[Measure, ...]]
 STEP_VOXELS = 400_000
-SAME_PLACE = 1e-3
-"""By which part of a voxel two grids may differ."""
+SAME_PLACE_MM = 0.01
 
 
 def finished(steps: Steps) -> tuple[Measure, ...]:
@@ -37,12 +36,6 @@ def finished(steps: Steps) -> tuple[Measure, ...]:
         except StopIteration as stop:
             measures: tuple[Measure, ...] = stop.value
             return measures
-
-
-def same_grid(first: Geometry, second: Geometry) -> bool:
-    """Whether the voxels of both are in the same places."""
-    tolerance = SAME_PLACE * min(first.spacing)
-    return first.size == second.size and np.allclose(first.matrix, second.matrix, atol=tolerance)
 
 
 def compare_volumes(reference: Volume, before: Volume | None, after: Volume) -> Steps:
@@ -59,7 +52,7 @@ def compare_volumes(reference: Volume, before: Volume | None, after: Volume) -> 
     Raises:
         VolumeError: when the output is not on the reference's grid, or the reference is empty.
     """
-    if not same_grid(reference.geometry, after.geometry):
+    if not reference.geometry.is_close(after.geometry, SAME_PLACE_MM):
         raise VolumeError(
             "The reference is not on the grid of the result; resample it onto the result first "
             "(module Resample Scalar/Vector/DWI Volume)."
@@ -112,23 +105,27 @@ def _image_measures(
     is_ct: bool,
 ) -> tuple[Measure, ...]:
     where = "everything but air" if is_ct else "the reference's foreground"
-    ratios = [None if e is None else _psnr(e, peak) for e in errors]
+    (error_before, error_after), (ssim_before, ssim_after) = errors, similarities
+    psnr_before, psnr_after = (None if e is None else _psnr(e, peak) for e in errors)
     return (
         Measure(
             "PSNR against the reference",
-            *ratios,
+            psnr_before,
+            psnr_after,
             "dB",
             f"Peak {peak:.4g} over the error in {where}; more is better.",
         ),
         Measure(
             "SSIM against the reference",
-            *similarities,
+            ssim_before,
+            ssim_after,
             "",
             f"Structural similarity in 3D, in {where}; 1 is identical.",
         ),
         Measure(
             "RMSE against the reference",
-            *errors,
+            error_before,
+            error_after,
             units,
             f"Root mean square difference in {where}; less is better.",
         ),

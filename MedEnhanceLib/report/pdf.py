@@ -10,7 +10,6 @@ from MedEnhanceLib.report.facts import value_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 DPI = 150
@@ -47,11 +46,11 @@ def pdf_bytes(report: Report) -> bytes:
 
 def _write_measures(pages: _Pages, report: Report) -> None:
     if report.has_before:
-        pages.row([("", 0.4, False), ("Before", 0.18, True), ("After", 0.18, True)], FAINT)
+        pages.row([("", 0.6, False), ("Before", 0.2, True), ("After", 0.2, True)], FAINT)
     for measure in report.measures:
         values = [measure.before, measure.after] if report.has_before else [measure.after]
-        numbers = [(value_text(value, measure.unit), 0.18, True) for value in values]
-        pages.row([(measure.name, 0.4, False), *numbers])
+        numbers = [(value_text(value, measure.unit), 0.2, True) for value in values]
+        pages.row([(measure.name, 0.6, False), *numbers])
         if measure.meaning:
             pages.write(measure.meaning, TEXT - 4, FAINT)
 
@@ -116,7 +115,7 @@ class _Pages:
         from PIL import Image, ImageDraw
 
         self._images.append(Image.new("RGB", PAGE, (255, 255, 255)))
-        self._draw: ImageDraw = ImageDraw.Draw(self._images[-1])
+        self._draw = ImageDraw.Draw(self._images[-1])
         self._draw.text((MARGIN, PAGE[1] - MARGIN + 20), USE, FAINT, _font(TEXT - 4))
         self._top = MARGIN
 

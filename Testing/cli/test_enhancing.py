@@ -153,3 +153,17 @@ def test_uncertainty_is_written_for_networks_only(run: Run, tmp_path: Path) -> N
     assert "Uncertainty in slice" in done.stdout
     refused = run("segment", sample, out, "--model", "filter-otsu", "--uncertainty", unsure)
     assert refused.exit_code == 1 and "classical filter" in refused.stderr
+
+
+@pytest.mark.parametrize("ending", [".html", ".pdf"])
+def test_reports_for_people(run: Run, volume_file: Path, ending: str) -> None:
+    out, report = volume_file.with_name("out.nrrd"), volume_file.with_name("report" + ending)
+    done = run("denoise", volume_file, out, "--model", "filter-median", "--report", report)
+    assert done.exit_code == 0, done.stderr
+    content = report.read_bytes()
+    if ending == ".pdf":
+        assert content.startswith(b"%PDF")
+        return
+    text = content.decode()
+    assert "data:image/png;base64," in text and "Research use only" in text
+    assert "filter-median" in text and volume_file.name not in text

@@ -1,0 +1,78 @@
+"""A result's node as a report in a file, without anything that tells whose image it is."""
+
+from pathlib import Path
+
+import numpy as np
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import FileError, VolumeError
+from MedEnhanceLib.report import ENDINGS, report_bytes, report_of
+from MedEnhanceLib.volume import Label, LabelMap
+
+from .bridge import volumeFromNode
+from .evidenceTable import measuresOf
+from .segmentTable import segmentsOf
+
+DEFAULT_NAME = "medenhance_report.html"
+
+
+def askForFile(parent=None):
+    """The file that the user chooses, or ""."""
+    kinds = _("Web page (*.html);;PDF (*.pdf)")
+    return qt.QFileDialog.getSaveFileName(parent, _("Save report"), DEFAULT_NAME, kinds)
+
+
+def saveReport(result, fileName, note=""):
+    """Write the report; a name without an ending becomes *.html.
+
+    :raises FileError: when the file cannot be written.
+    :return: the file's path.
+    """
+    path = Path(fileName)
+    if path.suffix.lower() not in ENDINGS:
+        path = path.with_name(path.name + ENDINGS[0])
+    content = report_bytes(reportOf(result, note), path.suffix)
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise FileError(
+            f"'{path}' cannot be written ({error.strerror}); choose another folder."
+        ) from error
+    return path
+
+
+def reportOf(result, note=""):
+    """The report of a result's node."""
+    before = None if result.inputNode is None else volumeFromNode(result.inputNode)
+    after = labelMapOf(result) if result.isSegmentation else volumeFromNode(result.node)
+    unsure = result.uncertaintyNode
+    return report_of(
+        result.task,
+        before,
+        after,
+        measuresOf(result),
+        result.provenance,
+        result.warnings,
+        None if unsure is None else volumeFromNode(unsure),
+        note,
+    )
+
+
+def labelMapOf(result):
+    """The segments as they are now, as a label map on the input's grid."""
+    grid = result.inputNode
+    if grid is None:
+        raise VolumeError(
+            "The input volume is no longer in the scene, and without it there is no picture of "
+            "the segments; load it, or run again."
+        )
+    image = volumeFromNode(grid)
+    voxels = np.zeros(image.voxels.shape, np.uint8)
+    labels = []
+    for value, segment in enumerate(segmentsOf(result.node), start=1):
+        inside = slicer.util.arrayFromSegmentBinaryLabelmap(result.node, segment.id, grid)
+        voxels[inside > 0] = value
+        labels.append(Label(value, segment.name, segment.color))
+    return LabelMap(voxels, image.geometry, tuple(labels))
