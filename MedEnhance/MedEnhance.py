@@ -16,6 +16,7 @@ import slicer
 import vtk
 from MedEnhanceSlicer import dependencies, jobs, sampleData
 from MedEnhanceSlicer.modelList import Choice
+from MedEnhanceSlicer.moreThanOne import MoreThanOne
 from MedEnhanceSlicer.outputs import checkOutputNode
 from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
@@ -181,7 +182,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         super().onReload()
 
 
-class MedEnhanceLogic(ScriptedLoadableModuleLogic):
+class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
     """Runs models on volume nodes, from the panel and from Python.
 
     :param runner: a JobRunner; by default the one shared by this Slicer.

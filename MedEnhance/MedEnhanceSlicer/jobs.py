@@ -141,7 +141,7 @@ class JobRunner:
 
         :raises WorkerError: when something is running.
         """
-        self._checkFree()
+        self.checkFree()
         self._chain = chain
 
     def release(self, chain):
@@ -155,7 +155,7 @@ class JobRunner:
         :raises MedEnhanceError: when another job is running or the input cannot be used.
         """
         if self._job is not None or chain is not self._chain:
-            self._checkFree()
+            self.checkFree()
         volume, guide = job.read()
         if self._worker is None:
             self._worker = newWorker()
@@ -205,7 +205,8 @@ class JobRunner:
         if job is not None:
             self._finish(job, CANCELLED, CancelledError(_("MedEnhance was closed during the run.")))
 
-    def _checkFree(self):
+    def checkFree(self):
+        """Raise WorkerError when something is running."""
         running = self._chain or self._job
         if running is not None:
             raise WorkerError(

@@ -1,0 +1,185 @@
+"""A queue: the same steps on several volumes, one after another; what fails does not stop the rest.
+
+The cases and how far they are live in the module's parameter node, so that they survive saving the
+scene and can be resumed: statuses as JSON, volumes and results as node references.
+"""
+
+import json
+from dataclasses import dataclass
+
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import MedEnhanceError, OptionsError, VolumeError
+
+from .bridge import checkVolumeNode
+from .chain import Chain
+from .jobs import CANCELLED, DONE, FAILED, RUNNING
+from .recipe import runSteps, stepsOf
+
+WAITING = "waiting"
+PARAMETER = "queue"
+CASE_ROLE = "MedEnhance.Case"
+RESULT_ROLE = "MedEnhance.CaseResult"
+REGION_ROLE = "MedEnhance.QueueRegion"
+
+
+@dataclass
+class Case:
+    """One volume of a queue.
+
+    Attributes:
+        name: the volume's name.
+        status: WAITING, RUNNING, DONE, FAILED or CANCELLED.
+        message: why it failed, or the warnings of its result.
+    """
+
+    name: str
+    status: str = WAITING
+    message: str = ""
+
+
+class QueueState:
+    """The cases of a queue and what is done with them, kept in a node of the scene.
+
+    :param node: vtkMRMLScriptedModuleNode, the module's parameter node.
+
+    Attributes:
+        cases: list of Case.
+        steps: list of Step, see `recipe`.
+        keep: whether the results of steps before the last are kept.
+    """
+
+    def __init__(self, node):
+        self._node = node
+        self._text = node.GetParameter(PARAMETER)
+        self.cases, self.steps, self.keep = [], [], False
+        try:
+            self._read(json.loads(self._text or "{}"))
+        except (ValueError, TypeError, KeyError, AttributeError, MedEnhanceError):
+            # Written by another version of MedEnhance: there is nothing to resume.
+            self.cases, self.steps = [], []
+
+    def begin(self, volumes, steps, keep=False, region=None):
+        """Replace the queue by a new one, in which all cases wait.
+
+        :raises MedEnhanceError: when there are no volumes, or the steps make no sense.
+        """
+        steps = stepsOf(steps)
+        if not volumes:
+            raise OptionsError("No volume is chosen for the queue; tick at least one.")
+        for volume in volumes:
+            checkVolumeNode(volume)
+        for index in range(len(self.cases)):
+            self._refer(CASE_ROLE, index, None)
+            self._refer(RESULT_ROLE, index, None)
+        self.cases = [Case(volume.GetName()) for volume in volumes]
+        self.steps, self.keep = steps, keep
+        for index, volume in enumerate(volumes):
+            self._refer(CASE_ROLE, index, volume)
+        self._refer(REGION_ROLE, "", region)
+        self._write()
+
+    def set(self, index, status, message="", result=None):
+        """Note how far a case is; nothing when the scene has another queue by now."""
+        case = self.cases[index]
+        case.status, case.message = status, message
+        if self._node.GetParameter(PARAMETER) == self._text:
+            self._refer(RESULT_ROLE, index, result)
+            self._write()
+
+    def volume(self, index):
+        """The volume of a case, or None when it was removed from the scene."""
+        return self._node.GetNodeReference(f"{CASE_ROLE}{index}")
+
+    def result(self, index):
+        """The result of a case, or None while there is none."""
+        return self._node.GetNodeReference(f"{RESULT_ROLE}{index}")
+
+    @property
+    def region(self):
+        """Where the volumes are worked on; None for everywhere."""
+        return self._node.GetNodeReference(REGION_ROLE)
+
+    @property
+    def open(self):
+        """Indices of the cases that are not done."""
+        return [index for index, case in enumerate(self.cases) if case.status != DONE]
+
+    def indexOf(self, volume):
+        """The case of a volume node, or None."""
+        indices = range(len(self.cases))
+        return next((index for index in indices if self.volume(index) is volume), None)
+
+    def _read(self, data):
+        self.cases = [Case(**case) for case in data.get("cases", ())]
+        self.steps = stepsOf(data["steps"]) if self.cases else []
+        self.keep = bool(data.get("keep"))
+        for case in self.cases:
+            # The run did not outlive the scene it was saved with.
+            case.status = WAITING if case.status == RUNNING else case.status
+
+    def _write(self):
+        data = {
+            "cases": [vars(case) for case in self.cases],
+            "steps": [step.toJson() for step in self.steps],
+            "keep": self.keep,
+        }
+        self._text = json.dumps(data)
+        self._node.SetParameter(PARAMETER, self._text)
+
+    def _refer(self, role, index, node):
+        self._node.SetNodeReferenceID(f"{role}{index}", node.GetID() if node is not None else None)
+
+
+class QueueChain(Chain):
+    """Runs the cases of a queue that are not done; in the end `node` is the QueueState.
+
+    :param logic: MedEnhanceLogic.
+    :param queue: QueueState.
+    :raises OptionsError: when nothing is left to be done.
+    """
+
+    def __init__(self, logic, queue, onEvent=None):
+        self.logic = logic
+        self.queue = queue
+        self.todo = queue.open
+        if not self.todo:
+            raise OptionsError("Nothing is left to be done in the queue; tick volumes, run them.")
+        super().__init__(logic.runner, len(self.todo) * len(queue.steps), _("the queue"), onEvent)
+
+    def story(self):
+        queue = self.queue
+        for index in self.todo:
+            queue.set(index, WAITING)
+        for position, index in enumerate(self.todo):
+            self.partsDone = position * len(queue.steps)
+            told = len(self.warnings)
+            queue.set(index, RUNNING)
+            try:
+                node = yield from self._case(position, index)
+            except MedEnhanceError as error:
+                if self.cancelling:
+                    queue.set(index, CANCELLED, str(error))
+                    raise
+                queue.set(index, FAILED, str(error))
+            else:
+                queue.set(index, DONE, " ".join(self.warnings[told:]), node)
+        return queue
+
+    def summary(self):
+        statuses = [case.status for case in self.queue.cases]
+        done, failed = statuses.count(DONE), statuses.count(FAILED)
+        text = _("Queue: {done} done").format(done=done)
+        if failed:
+            text += _(", {failed} failed; the list tells why").format(failed=failed)
+        return text + ".", "warning" if failed else "good"
+
+    def _case(self, position, index):
+        volume, name = self.queue.volume(index), self.queue.cases[index].name
+        if volume is None:
+            raise VolumeError(_("The volume was removed from the scene."))
+        where = _("Case {number} of {count} ({name})").format(
+            number=position + 1, count=len(self.todo), name=name
+        )
+        queue = self.queue
+        return (yield from runSteps(self, volume, queue.steps, queue.keep, queue.region, where))

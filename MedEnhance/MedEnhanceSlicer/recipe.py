@@ -1,0 +1,188 @@
+"""A recipe: several steps on one volume, each on what the one before has made.
+
+As JSON, for the scene, the clipboard and scripts:
+
+    [{"task": "denoise", "model": "auto", "options": {"strength": 0.8}},
+     {"task": "super-resolution", "model": "auto", "options": {}}]
+"""
+
+import json
+from dataclasses import dataclass, field
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import MedEnhanceError, OptionsError
+from MedEnhanceLib.options import options_from_json
+from MedEnhanceLib.task import Task
+
+from .chain import Chain, checkThere
+from .outputs import INPUT_REFERENCE_ROLE, UNCERTAINTY_REFERENCE_ROLE, doneName, markedName
+from .parameters import AUTOMATIC_MODEL
+
+STEPS_ATTRIBUTE = "MedEnhance.Steps"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a recipe.
+
+    Attributes:
+        task: MedEnhanceLib Task.
+        model: its id, or "auto".
+        options: the library's options as a dictionary; those left out have their defaults.
+    """
+
+    task: Task
+    model: str = AUTOMATIC_MODEL
+    options: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data):
+        """From a Step or a dictionary with "task" and perhaps "model" and "options".
+
+        :raises OptionsError: when the task or an option is unknown, or a value makes no sense.
+        """
+        if isinstance(data, cls):
+            return data
+        if not isinstance(data, dict) or not isinstance(data.get("task"), str):
+            raise OptionsError(f'A step needs a "task", e.g. {{"task": "denoise"}}; got {data!r}.')
+        unknown = sorted(set(data) - {"task", "model", "options"})
+        if unknown:
+            raise OptionsError(f'A step has "task", "model" and "options", not "{unknown[0]}".')
+        model, options = data.get("model", AUTOMATIC_MODEL), data.get("options") or {}
+        if not isinstance(model, str) or not isinstance(options, dict):
+            raise OptionsError("A step's model is a text, and its options are a dictionary.")
+        step = cls(Task.named(data["task"]), model, options)
+        options_from_json(step.task, step.options)
+        return step
+
+    def toJson(self):
+        return {"task": self.task.value, "model": self.model, "options": self.options}
+
+
+def stepsOf(steps):
+    """A recipe from JSON text or a list of steps or dictionaries.
+
+    :raises OptionsError: when it cannot be read, is empty or goes on after a segmentation.
+    """
+    if isinstance(steps, str):
+        try:
+            steps = json.loads(steps)
+        except ValueError as error:
+            raise OptionsError(
+                f"The recipe is no JSON ({error}); paste one that was copied."
+            ) from None
+    if not isinstance(steps, (list, tuple)) or not steps:
+        raise OptionsError("The recipe has no steps; add one first.")
+    steps = [Step.of(step) for step in steps]
+    for number, step in enumerate(steps[:-1], start=1):
+        if step.task is Task.SEGMENT:
+            raise OptionsError(
+                f"Step {number} is a segmentation, which gives no image to go on with; move it to "
+                "the end."
+            )
+    return steps
+
+
+def textOf(steps):
+    """A recipe as JSON text; the inverse of :func:`stepsOf`."""
+    return json.dumps([step.toJson() for step in steps])
+
+
+class RecipeChain(Chain):
+    """Runs a recipe on a volume; in the end `node` is the last step's node.
+
+    :param others: as for `MedEnhanceLogic.runRecipe`.
+    """
+
+    def __init__(self, logic, inputNode, steps, keep=False, region=None, name=None, onEvent=None):
+        self.logic = logic
+        self.inputNode = inputNode
+        self.steps = stepsOf(steps)
+        self.keep = keep
+        self.region = region
+        self.name = name
+        super().__init__(logic.runner, len(self.steps), inputNode.GetName(), onEvent)
+
+    def story(self):
+        return (
+            yield from runSteps(
+                self, self.inputNode, self.steps, self.keep, self.region, name=self.name
+            )
+        )
+
+
+def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None):
+    """Generator for a chain's story: the steps on one volume; gives the last step's node.
+
+    When a step fails nothing of the earlier ones is left, unless all are kept.
+
+    :param prefix: what the user is told before the number of the step.
+    """
+    made, trained, base = [], False, inputNode.GetName()
+    current = inputNode
+    try:
+        for number, step in enumerate(steps, start=1):
+            where = stepText(number, steps)
+            chain.where = ", ".join(part for part in (prefix, where) if part)
+            base = doneName(base, step.task)
+            job = newStepJob(chain.logic, current, step, region if number == 1 else None)
+            trained = trained or job.model.is_trained
+            isNamed = name is not None and number == len(steps)
+            job.outputName = name if isNamed else markedName(base, trained)
+            current = yield job
+            tellSteps(current, made)
+            made.append(current)
+    except Exception as error:
+        if not keep:
+            removeNodes(made)
+        if len(steps) > 1 and isinstance(error, MedEnhanceError) and not chain.cancelling:
+            raise type(error)(f"{where}: {error}") from error
+        raise
+    if not keep:
+        removeIntermediate(made, inputNode)
+    return current
+
+
+def newStepJob(logic, node, step, region):
+    """The job of a step."""
+    checkThere(node)
+    return logic.newJob(node, step.task.value, step.model, dict(step.options), region=region)
+
+
+def stepText(number, steps):
+    """Which step, for the user; nothing when there is only one."""
+    if len(steps) == 1:
+        return ""
+    return _("Step {number} of {count} ({task})").format(
+        number=number, count=len(steps), task=str(steps[number - 1].task)
+    )
+
+
+def tellSteps(node, earlier):
+    """Write on a step's node how the nodes before it were made."""
+    if earlier:
+        steps = [json.loads(n.GetAttribute("MedEnhance.Provenance") or "{}") for n in earlier]
+        node.SetAttribute(STEPS_ATTRIBUTE, json.dumps(steps))
+
+
+def removeIntermediate(made, inputNode):
+    """Keep only the last volume and the last segmentation, and let them point to the input."""
+    volumes = [node for node in made if not node.IsA("vtkMRMLSegmentationNode")]
+    removeNodes(volumes[:-1])
+    for node in made:
+        if slicer.mrmlScene.IsNodePresent(node) and len(made) > 1:
+            source = volumes[-1] if node not in volumes else inputNode
+            node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, source.GetID())
+
+
+def removeNodes(nodes):
+    """Take results, and the uncertainty beside them, out of the scene."""
+    scene = slicer.mrmlScene
+    for node in nodes:
+        if scene.IsNodePresent(node):
+            uncertainty = node.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
+            scene.RemoveNode(node)
+            if uncertainty is not None:
+                scene.RemoveNode(uncertainty)

@@ -1,0 +1,201 @@
+"""Volumes over time (4D): every frame of a sequence is worked on, and a new sequence comes out.
+
+All frames take the model that suits the first one. Frames are read where the sequence keeps them,
+so the browser may be played meanwhile. The result is added to the scene when it is complete.
+"""
+
+import json
+
+import slicer
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import MedEnhanceError, VolumeError
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import Volume
+
+from . import dependencies
+from .bridge import checkVolumeNode, fillVolumeNode, geometryFromNode, modalityOfNode
+from .chain import Chain
+from .jobs import Job
+from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, outputName, placeInStudy
+from .segments import fillSegmentationNode
+
+BROWSER, SEQUENCE = "vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"
+
+
+class FrameJob(Job):
+    """One run on one frame, which lives in its sequence rather than in the scene."""
+
+    def __init__(self, sequence, index, task, model, options):
+        super().__init__(sequence, task, model, options, "")
+        self.index = index
+        self.frame = None
+
+    def read(self):
+        return frameVolume(self.inputNode, self.index), None
+
+    def store(self, result):
+        """Keep the result's frame for the new sequence; the scene stays as it is."""
+        frame = self.inputNode.GetNthDataNode(self.index)
+        make = segmentationFrame if self.task is Task.SEGMENT else volumeFrame
+        self.frame = make(result.output, frame)
+        annotate(self.frame, result)
+        return self.frame
+
+
+class SequenceChain(Chain):
+    """Works on every frame of a sequence.
+
+    :param logic: MedEnhanceLogic.
+    :param source: vtkMRMLSequenceNode, or a browser, whose master sequence is taken.
+    :param others: as for `MedEnhanceLogic.processSequence`.
+    """
+
+    def __init__(self, logic, source, task, modelId, options, name=None, onEvent=None):
+        self.sequence, self.browser = sequenceAndBrowser(source)
+        self.logic = logic
+        self.task = task
+        self.options = options
+        first = frameVolume(self.sequence, 0)
+        self.model = logic.choose(first, task, modelId).require()
+        dependencies.checkFor(self.model)
+        self.name = name or outputName(self.sequence, task, self.model.is_trained)
+        count = self.sequence.GetNumberOfDataNodes()
+        super().__init__(logic.runner, count, self.sequence.GetName(), onEvent)
+
+    def story(self):
+        made = slicer.vtkMRMLSequenceNode()
+        notes = []
+        for index in range(self.parts):
+            self.where = _("Frame {number} of {count}").format(number=index + 1, count=self.parts)
+            value = self.sequence.GetNthIndexValue(index)
+            try:
+                frame = yield FrameJob(self.sequence, index, self.task, self.model, self.options)
+            except MedEnhanceError as error:
+                if self.cancelling:
+                    raise
+                raise type(error)(f"{self.where}: {error}") from error
+            made.SetDataNodeAtValue(frame, value)
+            notes.append({"index": value, "provenance": provenanceOf(frame)})
+        return self._publish(made, notes)
+
+    def _publish(self, made, notes):
+        """Put the finished sequence into the scene, and into the browser of the input."""
+        scene = self.sequence.GetScene()
+        made.SetName(scene.GenerateUniqueName(self.name))
+        made.SetIndexName(self.sequence.GetIndexName())
+        made.SetIndexUnit(self.sequence.GetIndexUnit())
+        made.SetIndexType(self.sequence.GetIndexType())
+        made.SetNumericIndexValueTolerance(self.sequence.GetNumericIndexValueTolerance())
+        scene.AddNode(made)
+        placeInStudy(made, self.sequence)
+        # Files of volume sequences keep no attributes of frames, those of the scene do.
+        made.SetAttribute("MedEnhance.Task", str(self.task))
+        made.SetAttribute("MedEnhance.Frames", json.dumps(notes))
+        made.SetAttribute("MedEnhance.Use", "Research use only")
+        made.SetNodeReferenceID(INPUT_REFERENCE_ROLE, self.sequence.GetID())
+        if self.browser is not None and scene.IsNodePresent(self.browser):
+            joinBrowser(self.browser, made, self.sequence)
+        return made
+
+
+def sequenceAndBrowser(source):
+    """The sequence to work on and the first browser that plays it, or None.
+
+    :raises VolumeError: when the node is no sequence, or an empty one.
+    """
+    if source is None:
+        raise VolumeError("No sequence is chosen; load or select one.")
+    if source.IsA(BROWSER):
+        sequence, browser = source.GetMasterSequenceNode(), source
+    elif source.IsA(SEQUENCE):
+        sequence, browser = source, browserOf(source)
+    else:
+        raise VolumeError(
+            f"'{source.GetName()}' is a {source.GetClassName()}, not a sequence; choose a volume "
+            "sequence."
+        )
+    if sequence is None or sequence.GetNumberOfDataNodes() == 0:
+        raise VolumeError(f"The sequence '{source.GetName()}' holds no frames; load them first.")
+    return sequence, browser
+
+
+def browserOf(sequence):
+    """The first browser that plays a sequence, or None."""
+    scene = sequence.GetScene()
+    for index in range(scene.GetNumberOfNodesByClass(BROWSER)):
+        browser = scene.GetNthNodeByClass(index, BROWSER)
+        if browser.IsSynchronizedSequenceNodeID(sequence.GetID(), True):
+            return browser
+    return None
+
+
+def proxyOf(sequence):
+    """The scene's node that shows the current frame, or None."""
+    browser = browserOf(sequence)
+    return browser.GetProxyNode(sequence) if browser is not None else None
+
+
+def frameVolume(sequence, index):
+    """The voxels of a frame as the library's Volume; modality and units as the scene shows it.
+
+    :raises VolumeError: when the frame is no scalar image.
+    """
+    frame = sequence.GetNthDataNode(index)
+    if frame is None:
+        raise VolumeError(f"The sequence '{sequence.GetName()}' has lost frame {index + 1}.")
+    checkVolumeNode(frame)
+    proxy = proxyOf(sequence)
+    isKnown = proxy is not None and proxy.IsA("vtkMRMLScalarVolumeNode")
+    modality, units = modalityOfNode(proxy) if isKnown else ("", "")
+    voxels = slicer.util.arrayFromVolume(frame)
+    return Volume(voxels, geometryFromNode(frame), modality=modality, units=units)
+
+
+def volumeFrame(volume, source):
+    """A volume node outside the scene."""
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(source.GetName())
+    fillVolumeNode(node, volume)
+    node.SetVoxelValueUnits(source.GetVoxelValueUnits())
+    node.SetVoxelValueQuantity(source.GetVoxelValueQuantity())
+    return node
+
+
+def segmentationFrame(labelMap, source):
+    """A segmentation node outside the scene; it is filled inside, hidden, and taken out again."""
+    scene = slicer.mrmlScene
+    hidden = []
+    for nodeClass in ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode"):
+        node = scene.CreateNodeByClass(nodeClass)
+        node.UnRegister(None)
+        node.SetName(source.GetName())
+        node.SetHideFromEditors(True)
+        scene.AddNode(node)
+        hidden.append(node)
+    reference, node = hidden
+    try:
+        reference.CopyContent(source, False)
+        fillSegmentationNode(node, labelMap, reference)
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), None)
+    finally:
+        for each in hidden:
+            scene.RemoveNode(each)
+    return node
+
+
+def joinBrowser(browser, made, sequence):
+    """Play the new sequence together with the input's, in the same place and with its look."""
+    browser.AddSynchronizedSequenceNodeID(made.GetID())
+    browser.SetOverwriteProxyName(made, browser.GetOverwriteProxyName(sequence))
+    shown, original = browser.GetProxyNode(made), browser.GetProxyNode(sequence)
+    if shown is None or original is None:
+        return
+    shown.SetAndObserveTransformNodeID(original.GetTransformNodeID())
+    placeInStudy(shown, original)
+    if shown.IsA("vtkMRMLScalarVolumeNode") and shown.GetScalarVolumeDisplayNode() is not None:
+        copyAppearance(shown, original)
+
+
+def provenanceOf(node):
+    return json.loads(node.GetAttribute("MedEnhance.Provenance") or "{}")

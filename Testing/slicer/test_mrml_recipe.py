@@ -1,0 +1,155 @@
+"""Several steps on one volume: what is kept, how it is named, and what a failure leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from MedEnhanceSlicer import recipe
+
+from MedEnhanceLib.errors import CancelledError, OptionsError, UnsuitableError, VolumeError
+from Testing.slicer.chains import MEDIAN, SHAPE_KJI, add_noise, pump, volume_names
+
+DENOISE = {"task": "denoise", "model": MEDIAN, "options": {"strength": 0.5}}
+SHARPEN = {"task": "super-resolution", "model": "filter-bspline", "options": {"factor": [1, 1, 2]}}
+SEGMENT = {"task": "segment", "model": "filter-otsu"}
+
+
+@pytest.fixture(scope="module")
+def logic() -> Iterator[Any]:
+    """One inference process for the module's tests."""
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    made = MedEnhance.MedEnhanceLogic(JobRunner())
+    yield made
+    made.close()
+
+
+def test_each_step_works_on_what_the_one_before_has_made(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    before = slicer.util.arrayFromVolume(node).copy()
+    heard: list[str] = []
+    output = logic.runRecipe(
+        node,
+        [DENOISE, SHARPEN, SEGMENT],
+        onEvent=lambda chain: heard.append(chain.progress.phase if chain.progress else ""),
+    )
+    assert output.GetName() == "Head denoised super-resolved segmentation (filtered)"
+    assert volume_names() == ["Head", "Head denoised super-resolved (filtered)"]
+    sharp = slicer.util.getNode("Head denoised super-resolved (filtered)")
+    k, j, i = SHAPE_KJI
+    assert slicer.util.arrayFromVolume(sharp).shape == (2 * k, j, i)
+    assert sharp.GetNodeReference("MedEnhance.Input") is node
+    assert output.GetNodeReference("MedEnhance.Input") is sharp
+    earlier = json.loads(output.GetAttribute("MedEnhance.Steps"))
+    assert [step["model"] for step in earlier] == [MEDIAN, "filter-bspline"]
+    assert earlier[0]["options"]["strength"] == 0.5
+    assert json.loads(output.GetAttribute("MedEnhance.Provenance"))["model"] == "filter-otsu"
+    assert np.array_equal(slicer.util.arrayFromVolume(node), before)
+    assert any(phase.startswith("Step 2 of 3 (super-resolution)") for phase in heard)
+
+
+def test_intermediate_results_are_kept_on_request(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    output = logic.runRecipe(
+        node, json.dumps([DENOISE, SHARPEN]), keepIntermediate=True, outputName="Fine"
+    )
+    assert volume_names() == ["Head", "Head denoised (filtered)", "Fine"]
+    between = slicer.util.getNode("Head denoised (filtered)")
+    assert output.GetNodeReference("MedEnhance.Input") is between
+    assert between.GetAttribute("MedEnhance.Steps") is None
+
+
+def test_a_failing_step_is_named_and_leaves_nothing(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    with pytest.raises(UnsuitableError, match=r"^Step 2 of 2 \(segment\): .* is for denoise"):
+        logic.runRecipe(node, [DENOISE, {"task": "segment", "model": MEDIAN}])
+    assert volume_names() == ["Head"]
+    assert not logic.runner.busy
+
+
+def test_cancelling_leaves_nothing(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    chain = logic.runRecipe(node, [DENOISE, DENOISE, DENOISE], wait=False)
+    pump(logic, lambda: chain.partsDone == 2)
+    chain.cancel()
+    with pytest.raises(CancelledError, match="cancelled"):
+        chain.wait()
+    assert chain.state == "cancelled" and volume_names() == ["Head"]
+
+
+def test_an_intermediate_result_deleted_during_the_run(scene: Any, logic: Any) -> None:
+    chain = logic.runRecipe(add_noise(), [DENOISE, SHARPEN], wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    scene.RemoveNode(slicer.util.getNode("Head denoised (filtered)"))
+    with pytest.raises(VolumeError, match="removed from the scene"):
+        chain.wait()
+    assert volume_names() == ["Head"]
+
+
+def test_only_the_first_step_cuts_the_region_out(scene: Any, logic: Any) -> None:
+    node = add_noise(shape=(12, 40, 40))
+    region = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    region.SetCenter(20, 20, 12)
+    region.SetSize(20, 18, 8)
+    output = logic.runRecipe(node, [DENOISE, SHARPEN], region=region)
+    size = slicer.util.arrayFromVolume(output).shape
+    assert size[1:] == (19, 21) and size[0] in (8, 10)
+
+
+def test_a_run_keeps_others_out_until_its_end(scene: Any, logic: Any) -> None:
+    from MedEnhanceLib.errors import WorkerError
+
+    node = add_noise()
+    chain = logic.runRecipe(node, [DENOISE, DENOISE], wait=False)
+    for start in (lambda: logic.process(node, "denoise"), lambda: logic.runRecipe(node, [DENOISE])):
+        with pytest.raises(WorkerError, match="still working on 'Head'"):
+            start()
+    chain.wait()
+    assert logic.process(node, "denoise", model=MEDIAN) is not None
+
+
+def test_the_process_closed_during_a_run(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    chain = logic.runRecipe(node, [DENOISE] * 4, wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    logic.close()
+    assert chain.state == "cancelled" and "closed" in str(chain.error)
+    assert volume_names() == ["Head"] and not logic.runner.busy
+
+
+def test_the_scene_closed_during_a_run(scene: Any, logic: Any) -> None:
+    chain = logic.runRecipe(add_noise(), [DENOISE] * 3, wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    scene.Clear(0)
+    with pytest.raises(CancelledError, match="scene was closed"):
+        chain.wait()
+    assert volume_names() == []
+
+
+def test_recipes_that_make_no_sense_are_refused_in_words() -> None:
+    for steps, sentence in (
+        ([], "has no steps"),
+        ("[", "is no JSON"),
+        ('"denoise"', "has no steps"),
+        ([{"model": MEDIAN}], 'needs a "task"'),
+        ([{"task": "sharpen"}], "no task 'sharpen'"),
+        ([{"task": "denoise", "colour": 1}], 'not "colour"'),
+        ([{"task": "denoise", "options": {"sigma": 1}}], "'sigma' does not belong"),
+        ([{"task": "denoise", "options": {"strength": 3}}], "must be between 0 and 1"),
+        ([{"task": "denoise", "model": 5}], "model is a text"),
+        ([SEGMENT, DENOISE], "Step 1 is a segmentation"),
+    ):
+        with pytest.raises(OptionsError, match=sentence):
+            recipe.stepsOf(steps)
+
+
+def test_a_recipe_survives_as_text() -> None:
+    steps = recipe.stepsOf([DENOISE, SEGMENT])
+    assert recipe.stepsOf(recipe.textOf(steps)) == steps

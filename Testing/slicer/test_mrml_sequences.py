@@ -1,0 +1,177 @@
+"""Volumes over time: every frame is worked on, in place, and the scene hears of it at the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+from MedEnhanceSlicer import bridge
+
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, VolumeError
+from Testing.slicer.chains import MEDIAN, noise, pump, volume_names
+from Testing.slicer.grids import GRIDS, matrix
+
+TIMES = ("0", "12.5", "40")
+
+
+@pytest.fixture(scope="module")
+def logic() -> Iterator[Any]:
+    """One inference process for the module's tests."""
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    made = MedEnhance.MedEnhanceLogic(JobRunner())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sequences_logic(scene: Any) -> Any:
+    """What shows the frames of sequences, as in the application."""
+    logic = slicer.vtkSlicerSequencesLogic()
+    logic.SetMRMLScene(scene)
+    return logic
+
+
+def frame(seed: int, shape: tuple[int, int, int] = (8, 24, 24)) -> Any:
+    node = slicer.vtkMRMLScalarVolumeNode()
+    slicer.util.updateVolumeFromArray(node, noise(shape, seed))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(GRIDS["oblique"]))
+    return node
+
+
+def add_sequence(frames: list[Any] | None = None, name: str = "Perfusion") -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
+    node.SetIndexName("time")
+    node.SetIndexUnit("s")
+    made = [frame(seed) for seed in range(len(TIMES))] if frames is None else frames
+    for value, each in zip(TIMES, made, strict=False):
+        node.SetDataNodeAtValue(each, value)
+    return node
+
+
+def add_browser(sequence: Any) -> Any:
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    return browser
+
+
+def voxels_of(sequence: Any, index: int) -> Any:
+    return slicer.util.arrayFromVolume(sequence.GetNthDataNode(index))
+
+
+def test_every_frame_is_worked_on_in_place(scene: Any, logic: Any) -> None:
+    sequence = add_sequence()
+    before = [voxels_of(sequence, index).copy() for index in range(3)]
+    heard: list[float] = []
+    made = logic.processSequence(
+        sequence,
+        "denoise",
+        model=MEDIAN,
+        onEvent=lambda chain: heard.append(chain.progress.fraction if chain.progress else 0.0),
+    )
+    assert made.GetName() == "Perfusion denoised (filtered)"
+    assert [made.GetNthIndexValue(index) for index in range(3)] == list(TIMES)
+    assert (made.GetIndexName(), made.GetIndexUnit()) == ("time", "s")
+    assert made.GetNodeReference("MedEnhance.Input") is sequence
+    geometry = bridge.geometryFromNode(sequence.GetNthDataNode(0))
+    for index in range(3):
+        assert np.array_equal(voxels_of(sequence, index), before[index])
+        assert voxels_of(made, index)[:, :5, :5].std() < 0.6 * before[index][:, :5, :5].std()
+        assert bridge.geometryFromNode(made.GetNthDataNode(index)).is_close(geometry)
+    provenance = json.loads(made.GetNthDataNode(1).GetAttribute("MedEnhance.Provenance"))
+    assert provenance["model"] == MEDIAN
+    frames = json.loads(made.GetAttribute("MedEnhance.Frames"))
+    assert [entry["index"] for entry in frames] == list(TIMES)
+    assert frames[0]["provenance"]["model"] == MEDIAN
+    assert heard == sorted(heard) and heard[-1] == 1.0
+    assert volume_names() == []
+
+
+def test_the_result_is_played_with_the_input(scene: Any, logic: Any, sequences_logic: Any) -> None:
+    sequence = add_sequence()
+    browser = add_browser(sequence)
+    shown = browser.GetProxyNode(sequence)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
+    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix(np.eye(3))))
+    shown.SetAndObserveTransformNodeID(parent.GetID())
+    made = logic.processSequence(browser, "denoise", model=MEDIAN)
+    assert browser.IsSynchronizedSequenceNodeID(made.GetID())
+    assert browser.GetMasterSequenceNode() is sequence
+    denoised = browser.GetProxyNode(made)
+    assert denoised.GetParentTransformNode() is parent
+    for index in (0, 2):
+        browser.SetSelectedItemNumber(index)
+        sequences_logic.UpdateProxyNodesFromSequences(browser)
+        assert np.array_equal(slicer.util.arrayFromVolume(denoised), voxels_of(made, index))
+
+
+def test_segmentations_over_time(scene: Any, logic: Any, sequences_logic: Any) -> None:
+    sequence = add_sequence()
+    browser = add_browser(sequence)
+    before = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLDisplayableNode")]
+    made = logic.processSequence(sequence, "segment", model="filter-otsu")
+    assert made.GetDataNodeClassName() == "vtkMRMLSegmentationNode"
+    for index in range(3):
+        segmentation = made.GetNthDataNode(index)
+        assert segmentation.GetSegmentation().GetNumberOfSegments() >= 1
+        assert segmentation.GetAttribute("MedEnhance.Task") == "segment"
+    shown = browser.GetProxyNode(made)
+    assert shown.GetSegmentation().GetNumberOfSegments() >= 1
+    names = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLDisplayableNode")]
+    assert set(names) - set(before) == {shown.GetName()}
+
+
+def test_cancelling_leaves_nothing(scene: Any, logic: Any, sequences_logic: Any) -> None:
+    sequence = add_sequence()
+    browser = add_browser(sequence)
+    count = scene.GetNumberOfNodes()
+    chain = logic.processSequence(sequence, "denoise", model=MEDIAN, wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    chain.cancel()
+    with pytest.raises(CancelledError):
+        chain.wait()
+    assert scene.GetNumberOfNodes() == count
+    assert browser.GetNumberOfSynchronizedSequenceNodes(True) == 1
+    assert not logic.runner.busy
+
+
+def test_a_bad_frame_is_named(scene: Any, logic: Any) -> None:
+    flat = frame(0)
+    slicer.util.arrayFromVolume(flat)[:] = 7
+    sequence = add_sequence([frame(0), flat, frame(1)])
+    with pytest.raises(VolumeError, match="Frame 2 of 3: All voxels have the value 7"):
+        logic.processSequence(sequence, "denoise", model=MEDIAN)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 1
+
+
+def test_the_sequence_deleted_during_the_run(scene: Any, logic: Any) -> None:
+    sequence = add_sequence()
+    chain = logic.processSequence(sequence, "denoise", model=MEDIAN, wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    scene.RemoveNode(sequence)
+    with pytest.raises(MedEnhanceError, match="removed from the scene"):
+        chain.wait()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 0
+
+
+def test_what_is_no_volume_sequence_is_refused(scene: Any, logic: Any) -> None:
+    empty = add_sequence([], "Empty")
+    transforms = add_sequence([slicer.vtkMRMLLinearTransformNode()], "Moves")
+    volume = slicer.util.addVolumeFromArray(noise(), name="Head")
+    for node, sentence in (
+        (None, "No sequence is chosen"),
+        (empty, "'Empty' holds no frames"),
+        (transforms, "not a scalar image"),
+        (volume, "is a vtkMRMLScalarVolumeNode, not a sequence"),
+    ):
+        with pytest.raises(VolumeError, match=sentence):
+            logic.processSequence(node, "denoise")
+    with pytest.raises(OptionsError):
+        logic.processSequence(add_sequence(), "denoise", options={"sigma": 1})
+    assert not logic.runner.busy
