@@ -14,7 +14,7 @@ from typing import Annotated
 
 import slicer
 import vtk
-from MedEnhanceSlicer import dependencies, jobs, sampleData
+from MedEnhanceSlicer import dependencies, jobs, modelFolders, sampleData
 from MedEnhanceSlicer.modelList import Choice
 from MedEnhanceSlicer.moreThanOne import MoreThanOne
 from MedEnhanceSlicer.outputs import checkOutputNode
@@ -24,6 +24,7 @@ from MedEnhanceSlicer.parameters import (
     AUTOMATIC_MODEL,
     DeviceChoice,
     NoiseChoice,
+    PrecisionChoice,
     ResolutionChoice,
     TaskChoice,
 )
@@ -38,11 +39,10 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.options import options_from_json
 from MedEnhanceLib.task import Task
 
-UI_FILES = ("MedEnhance", "MedEnhanceResults", "MedEnhanceBatch")
+UI_FILES = ("MedEnhance", "MedEnhanceResults", "MedEnhanceBatch", "MedEnhanceSetup")
 
 
 class MedEnhance(ScriptedLoadableModule):
@@ -75,6 +75,10 @@ class MedEnhanceParameterNode:
     task: TaskChoice = TaskChoice.DENOISE
     model: str = AUTOMATIC_MODEL
     device: DeviceChoice = DeviceChoice.AUTOMATIC
+    precision: PrecisionChoice = PrecisionChoice.AUTOMATIC
+    tile: Annotated[float, WithinRange(0, 1024)] = 0.0
+    uncertainty: bool = False
+    previewFollow: bool = False
     strength: Annotated[float, WithinRange(0, 1)] = 1.0
     noise: NoiseChoice = NoiseChoice.ESTIMATED
     noiseLevel: Annotated[float, WithinRange(0.01, 100000)] = 10.0
@@ -131,6 +135,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         self.setParameterNode(None)
         self.removeObservers()
+        self.panel.close()
         self.logic.close()
 
     def enter(self):
@@ -197,8 +202,17 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
     @property
     def catalog(self):
         if self._catalog is None:
-            self._catalog = Catalog.default()
+            self._catalog = modelFolders.readCatalog()
         return self._catalog
+
+    def forgetModels(self):
+        """Look for models anew when they are needed next."""
+        self._catalog = None
+
+    def trust(self, model):
+        """Let a model run code of its own, now and in later sessions."""
+        modelFolders.trust(model)
+        self.forgetModels()
 
     def getParameterNode(self):
         return MedEnhanceParameterNode(super().getParameterNode())

@@ -166,6 +166,7 @@ class JobRunner:
             model=job.model.id,
             options=job.options,
             model_folders=folders,
+            trusted=(job.model.id,) if getattr(job.model, "trusted", False) else (),
             guide=guide,
         )
         job.runner = self

@@ -2,10 +2,12 @@
 
 import logging
 
+import qt
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.assessment import Suitability, suitability
-from MedEnhanceLib.errors import MedEnhanceError, UnsuitableError, VolumeError
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.errors import MedEnhanceError, TrustError, UnsuitableError, VolumeError
 from MedEnhanceLib.volume import Volume
 
 from .parameters import AUTOMATIC_MODEL
@@ -13,39 +15,69 @@ from .region import volumeInRegion
 
 
 class ModelList:
-    """Keeps a combo box filled with the models of a task.
+    """Keeps a list filled with the models of a task that match what is searched for.
 
-    :param comboBox: QComboBox; the id of each model is its entry's data.
-    :param catalog: MedEnhanceLib Catalog.
+    :param listWidget: QListWidget; the id of each model is its entry's user data.
+    :param searchEdit: QLineEdit.
     """
 
-    def __init__(self, comboBox, catalog):
-        self._comboBox = comboBox
-        self._catalog = catalog
+    def __init__(self, listWidget, searchEdit):
+        self._list = listWidget
+        self._search = searchEdit
         self._shown = None
+        searchEdit.connect("textChanged(QString)", self.search)
 
     @property
     def selected(self):
         """Id of the chosen model, or "auto"."""
-        return self._comboBox.currentData or AUTOMATIC_MODEL
+        item = self._list.currentItem()
+        return item.data(qt.Qt.UserRole) if item is not None else AUTOMATIC_MODEL
 
-    def show(self, task, modelId, best):
-        """List the models of the task, with the best one named, and choose one."""
-        entries = [(self._automaticText(best), AUTOMATIC_MODEL)]
-        entries += [(model.title, model.id) for model in self._catalog.models(task)]
-        wasBlocked = self._comboBox.blockSignals(True)
+    def show(self, models, modelId, best):
+        """List the models, with the best one named first, and choose one."""
+        entries = [(self._automaticText(best), AUTOMATIC_MODEL, "")]
+        entries += [(self._text(model), model.id, searchedText(model)) for model in models]
+        wasBlocked = self._list.blockSignals(True)
         if entries != self._shown:
-            self._comboBox.clear()
-            for text, identity in entries:
-                self._comboBox.addItem(text, identity)
-            self._shown = entries
-        ids = [identity for _text, identity in entries]
-        self._comboBox.currentIndex = ids.index(modelId) if modelId in ids else 0
-        self._comboBox.blockSignals(wasBlocked)
+            self._fill(entries)
+        ids = [entry[1] for entry in entries]
+        self._list.setCurrentRow(ids.index(modelId) if modelId in ids else 0)
+        self._list.blockSignals(wasBlocked)
+
+    def search(self, text=None):
+        """Hide the models that do not hold every word of the search; never the chosen one."""
+        words = self._search.text.lower().split()
+        for row, (_text, _identity, searched) in enumerate(self._shown or ()):
+            isHit = row == 0 or all(word in searched for word in words)
+            isChosen = row == self._list.currentRow
+            self._list.item(row).setHidden(not (isHit or isChosen))
+
+    def _fill(self, entries):
+        self._shown = entries
+        self._list.clear()
+        for row, (text, identity, _searched) in enumerate(entries):
+            self._list.addItem(text)
+            item = self._list.item(row)
+            item.setData(qt.Qt.UserRole, identity)
+            item.setToolTip(text)
+        self.search()
+
+    @staticmethod
+    def _text(model):
+        pattern = "{title}" if model.is_trained else _("{title} (filter)")
+        return pattern.format(title=model.title)
 
     @staticmethod
     def _automaticText(best):
-        return _("Automatic: {model}").format(model=best.title) if best else _("Automatic")
+        return _("Best fit: {model}").format(model=best.title) if best else _("Best fit")
+
+
+def searchedText(model):
+    """What a search looks through."""
+    facts = (model.title, model.id, model.method, model.modality, model.body_part)
+    contrasts = " ".join(model.contrasts)
+    labels = " ".join(label.name for label in model.labels)
+    return " ".join((*facts, contrasts, labels, model.description)).lower()
 
 
 class Choice:
@@ -71,6 +103,8 @@ class Choice:
                     raise refusal
             else:
                 self.model = self._named(catalog, task, modelId)
+                if isinstance(self.model, Bundle):
+                    self.model.require_trust()
             self.suitability = suitability(volume, self.model)
         except MedEnhanceError as error:
             self._refuse(error)
@@ -102,6 +136,11 @@ class Choice:
             return catalog.best(task, volume, guided), None
         except MedEnhanceError as error:
             return None, error
+
+    @property
+    def needsTrust(self):
+        """Whether nothing but the user's trust is missing."""
+        return isinstance(self.error, TrustError)
 
     @property
     def mayRun(self):

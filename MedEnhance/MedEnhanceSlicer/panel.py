@@ -1,63 +1,65 @@
-"""The panel: shows the settings that matter for the task, runs, and tells what came out."""
+"""The panel: puts its sections together, runs, and tells what came out."""
 
 import logging
 import traceback
 
+import qt
+import slicer
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
-from MedEnhanceLib.tasks.super_resolution import target_geometry
 
-from . import dependencies, views
+from . import dependencies, forecasts, views
 from .batchSection import BatchSection
-from .bridge import geometryFromNode
+from .choosingSection import ChoosingSection
 from .jobs import DONE
-from .labelList import LabelList
-from .modelList import Choice, ModelList
 from .outputs import show
-from .parameters import (
-    AUTOMATIC_MODEL,
-    NoiseChoice,
-    ResolutionChoice,
-    TaskChoice,
-    optionsFromParameters,
-)
+from .parameters import TaskChoice, optionsFromParameters
+from .previewSection import PreviewSection
 from .resultsSection import ResultsSection
+from .runLog import RunLog, report
+from .setupSection import SetupSection
 
 
 class Panel:
-    """Everything between the widgets of MedEnhance.ui and the logic.
+    """Everything between the widgets of the .ui files and the logic.
 
     :param ui: child widgets by name, see slicer.util.childWidgetVariables.
     :param logic: MedEnhanceLogic.
+
+    Attributes:
+        job: the run that goes on, or None.
     """
 
     def __init__(self, ui, logic):
         self.ui = ui
         self.logic = logic
         self.job = None
+        self._lastJob = None
         self._parameters = None
-        self._choice = None
-        self._choiceKey = None
         self._updating = False
-        self._models = ModelList(ui.modelComboBox, logic.catalog)
-        self._labels = LabelList(ui.labelsListWidget)
-        ui.applyButton.connect("clicked(bool)", self.onApply)
-        ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChosen)
-        ui.labelsListWidget.connect("itemChanged(QListWidgetItem*)", self.onLabelsChosen)
-        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self.showPackages)
+        self._log = RunLog(ui.logTextEdit)
+        self._choosing = ChoosingSection(ui, logic)
+        self._preview = PreviewSection(ui, logic, self._chosenModel)
         self._results = ResultsSection(ui, logic)
         self._batch = BatchSection(ui, logic)
-        for problem in logic.catalog.problems:
-            logging.warning("MedEnhance: %s", problem)
+        self._setup = SetupSection(ui, logic, self.onModelsChanged)
+        ui.statusLabel.visible = False
+        ui.applyButton.connect("clicked(bool)", self.onApply)
+        ui.copyReportButton.connect("clicked(bool)", self.onCopyReport)
+        self._logProblems()
 
     def setParameters(self, parameters):
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
         self._parameters = parameters
-        self._choiceKey = None
-        self._results.setParameters(parameters)
-        self._batch.setParameters(parameters)
+        for section in (self._choosing, self._preview, self._results, self._batch):
+            section.setParameters(parameters)
         self.update()
+
+    def close(self):
+        """The application closes the panel."""
+        self._preview.hide()
+        self._setup.close()
 
     def update(self):
         """Show what belongs to the chosen task, model and volume."""
@@ -65,21 +67,17 @@ class Panel:
             return
         self._updating = True
         try:
-            if self._parameters is not None:
-                self._showTask()
-                self._showModel()
-                self._showTarget()
+            self._choosing.update()
             self._showState()
+            self._preview.settingsChanged()
         finally:
             self._updating = False
 
-    def onModelChosen(self, index=None):
-        if self._parameters is not None:
-            self._parameters.model = self._models.selected
-
-    def onLabelsChosen(self, item=None):
-        if self._parameters is not None:
-            self._parameters.labels = self._labels.chosenText
+    def onModelsChanged(self):
+        """There are other models than before."""
+        self._choosing.forget()
+        self._logProblems()
+        self.update()
 
     def onApply(self, checked=None):
         """Start a run; during a run, cancel it."""
@@ -87,6 +85,10 @@ class Panel:
             self.job.cancel()
             self._showState()
             return
+        self._preview.hideThen(self._run)
+
+    def _run(self):
+        """Begin the run; what speaks against it is said."""
         self._clearResult()
         try:
             self._start()
@@ -100,24 +102,54 @@ class Panel:
             logging.error("MedEnhance could not start: %s", traceback.format_exc())
         self._showState()
 
-    def showPackages(self, collapsed=False):
-        if not collapsed:
-            self.ui.packagesLabel.text = dependencies.summary()
+    def onCopyReport(self, checked=None):
+        """Put what is needed to report a fault on the clipboard."""
+        qt.QApplication.clipboard().setText(report(self._lastJob, self._log.text))
+        self._say(_("The report was copied; paste it into your message."), None)
+
+    def onJobEvent(self, job):
+        """News of the run."""
+        if not job.finished:
+            self._showState()
+            return
+        self.job, self._lastJob = None, job
+        if job.state == DONE:
+            forecasts.remember(job)
+            self._showResult(job)
+        elif isinstance(job.error, CancelledError):
+            self._say(str(job.error), None)
+        else:
+            self._say(str(job.error), "refused")
+            self.ui.logCollapsibleButton.collapsed = False
+        self._choosing.forget()
+        self.update()
+
+    def _chosenModel(self):
+        """The model to run; asks for trust where it is needed. Raises MedEnhanceError."""
+        parameters = self._parameters
+        model = self._choosing.modelNamed()
+        if model is not None and needsTrust(model):
+            if not slicer.util.confirmYesNoDisplay(trustQuestion(model), _("MedEnhance")):
+                model.require_trust()
+            self.logic.trust(model)
+            self._choosing.forget()
+        task = parameters.task.task
+        return self.logic.choose(parameters.inputVolume, task, self._choosing.modelId()).require()
 
     def _start(self):
         parameters = self._parameters
-        task = parameters.task.task
         options = optionsFromParameters(parameters)
-        model = self.logic.choose(parameters.inputVolume, task, self._modelId()).require()
+        model = self._chosenModel()
         advice = dependencies.ensureFor(model)
         if advice:
             self._say(advice, "warning")
             return
         isSegment = parameters.task is TaskChoice.SEGMENT
         output = parameters.outputSegmentation if isSegment else parameters.outputVolume
+        self._log.add(_("{model} begins.").format(model=model.title))
         self.job = self.logic.process(
             parameters.inputVolume,
-            task,
+            parameters.task.task,
             model=model.id,
             options=options,
             wait=False,
@@ -125,110 +157,19 @@ class Panel:
             outputNode=output,
         )
 
-    def onJobEvent(self, job):
-        """News of the run."""
-        if not job.finished:
-            self._showState()
-            return
-        self.job = None
-        if job.state == DONE:
-            self._showResult(job)
-        elif isinstance(job.error, CancelledError):
-            self._say(str(job.error), None)
-        else:
-            self._say(str(job.error), "refused")
-        self._choiceKey = None
-        self.update()
-
-    def _showTask(self):
-        ui, parameters = self.ui, self._parameters
-        task = parameters.task
-        isSegment = task is TaskChoice.SEGMENT
-        ui.denoiseWidget.visible = task is TaskChoice.DENOISE
-        ui.superResolutionWidget.visible = task is TaskChoice.SUPER_RESOLUTION
-        ui.segmentWidget.visible = isSegment
-        ui.noiseLevelSpinBox.visible = parameters.noise is NoiseChoice.BY_HAND
-        for name, choice in (
-            ("spacing", ResolutionChoice.SPACING),
-            ("factor", ResolutionChoice.FACTOR),
-        ):
-            isChosen = parameters.resolution is choice
-            getattr(ui, name + "Widget").visible = isChosen
-            getattr(ui, name + "Label").visible = isChosen
-        for name, isUsed in (("Volume", not isSegment), ("Segmentation", isSegment)):
-            getattr(ui, f"output{name}Selector").visible = isUsed
-            getattr(ui, f"output{name}Label").visible = isUsed
-
-    def _showModel(self):
-        ui, parameters = self.ui, self._parameters
-        task = parameters.task.task
-        choice = self._currentChoice()
-        self._models.show(task, self._modelId(), choice.best)
-        model = choice.model
-        labels = model.labels if model is not None else ()
-        self._labels.show(labels, parameters.labels)
-        ui.labelsListWidget.visible = bool(labels)
-        ui.labelsLabel.visible = bool(labels)
-        ui.modelTextLabel.text = views.modelText(model) if model is not None else ""
-        ui.modelTextLabel.visible = model is not None
-        fit = choice.suitability
-        ui.suitabilityLabel.visible = parameters.inputVolume is not None
-        ui.suitabilityLabel.text = views.bannerText(
-            fit.verdict, model.title if model is not None else "", fit.reasons
-        )
-        ui.suitabilityLabel.styleSheet = views.bannerStyle(fit.verdict)
-
-    def _modelId(self):
-        """The chosen model; "auto" when it was chosen for another task."""
-        task = self._parameters.task.task
-        ids = [model.id for model in self.logic.catalog.models(task)]
-        chosen = self._parameters.model
-        return chosen if chosen in ids else AUTOMATIC_MODEL
-
-    def _showTarget(self):
-        """Which grid super-resolution would make of this volume, or why it cannot."""
-        ui, parameters = self.ui, self._parameters
-        isUsed = parameters.task is TaskChoice.SUPER_RESOLUTION and self._choice.model is not None
-        ui.targetLabel.visible = isUsed
-        if not isUsed:
-            return
-        try:
-            source = geometryFromNode(parameters.inputVolume)
-            target = target_geometry(source, optionsFromParameters(parameters))
-        except MedEnhanceError as error:
-            ui.targetLabel.text = str(error)
-            ui.targetLabel.styleSheet = views.bannerStyle("warning")
-            return
-        ui.targetLabel.text = views.targetText(source, target)
-        ui.targetLabel.styleSheet = ""
-
-    def _currentChoice(self):
-        """The model and its suitability; worked out anew only when volume, task or model change."""
-        node, task = self._parameters.inputVolume, self._parameters.task.task
-        image = node.GetImageData() if node is not None else None
-        key = (
-            node.GetID() if node is not None else None,
-            image.GetMTime() if image is not None else None,
-            node.GetTransformNodeID() if node is not None else None,
-            task,
-            self._modelId(),
-        )
-        if key != self._choiceKey:
-            self._choiceKey = key
-            self._choice = Choice(self.logic.catalog, node, task, self._modelId())
-        return self._choice
-
     def _showState(self):
         """The Apply button, the progress bar and what can be changed now."""
         ui, job = self.ui, self.job
-        for name in ("input", "settings", "output", "advanced"):
+        for name in ("input", "settings", "output", "setup"):
             getattr(ui, name + "CollapsibleButton").enabled = job is None
         ui.progressBar.visible = job is not None
+        ui.copyReportButton.enabled = self._lastJob is not None or bool(self._log.text)
+        self._preview.update()
         if job is None:
             hasInput = self._parameters is not None and self._parameters.inputVolume is not None
             ui.applyButton.text = _("Apply")
-            ui.applyButton.enabled = hasInput and self._choice.mayRun
-            ui.applyButton.toolTip = self._applyTip(hasInput)
+            ui.applyButton.enabled = hasInput and self._choosing.mayRun
+            ui.applyButton.toolTip = self._choosing.applyTip()
             return
         ui.applyButton.enabled = not job.cancelling
         ui.applyButton.text = _("Cancelling...") if job.cancelling else _("Cancel")
@@ -239,14 +180,13 @@ class Panel:
         else:
             ui.progressBar.maximum = 1000
             ui.progressBar.value = round(1000 * job.progress.fraction)
-            self._say(views.progressText(job.progress), None)
+            self._showProgress(job.progress)
 
-    def _applyTip(self, hasInput):
-        if not hasInput:
-            return _("Load or select a volume first.")
-        if not self._choice.mayRun:
-            return " ".join(self._choice.suitability.reasons)
-        return _("Run {model} on this volume.").format(model=self._choice.model.title)
+    def _showProgress(self, progress):
+        self.ui.statusLabel.text = views.progressText(progress)
+        self.ui.statusLabel.visible = True
+        self.ui.statusLabel.styleSheet = ""
+        self._log.add(progress.phase)
 
     def _showResult(self, job):
         self._results.show(job)
@@ -261,4 +201,25 @@ class Panel:
     def _say(self, text, verdict):
         label = self.ui.statusLabel
         label.text = text
+        label.visible = bool(text)
         label.styleSheet = views.bannerStyle(verdict) if verdict else ""
+        self._log.add(text)
+
+    def _logProblems(self):
+        for problem in self.logic.catalog.problems:
+            logging.warning("MedEnhance: %s", problem)
+            self._log.add(problem)
+
+
+def needsTrust(model):
+    """Whether a model would run code that the user has not allowed yet."""
+    return bool(getattr(model, "foreign", "")) and not (model.shipped or model.trusted)
+
+
+def trustQuestion(model):
+    """What the user is asked before a model may run code of its own."""
+    return _(
+        "The model '{title}' did not come with MedEnhance and {reason}.\n\nCode in a model can do "
+        "anything that you can do on this computer. Allow it only if you trust its author.\n\n"
+        "Trust this model from now on?"
+    ).format(title=model.title, reason=model.foreign)

@@ -74,35 +74,62 @@ class DeviceChoice(Enum):
         }[self]
 
 
+class PrecisionChoice(Enum):
+    """The number format networks are computed in."""
+
+    AUTOMATIC = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+    def label(self):
+        return {
+            PrecisionChoice.AUTOMATIC: _("Automatic"),
+            PrecisionChoice.FLOAT32: _("32 bits (exact)"),
+            PrecisionChoice.BFLOAT16: _("bfloat16"),
+            PrecisionChoice.FLOAT16: _("16 bits"),
+        }[self]
+
+
 def optionsFromParameters(parameters):
     """The library's options for the chosen task.
 
     :raises OptionsError: when a value makes no sense.
     """
-    device = parameters.device.value
+    run = runOptions(parameters)
     if parameters.task is TaskChoice.DENOISE:
         byHand = parameters.noise is NoiseChoice.BY_HAND
         noise = parameters.noiseLevel if byHand else None
-        return DenoiseOptions(device=device, strength=parameters.strength, noise=noise)
+        return DenoiseOptions(strength=parameters.strength, noise=noise, **run)
     if parameters.task is TaskChoice.SUPER_RESOLUTION:
-        return superResolutionOptions(parameters, device)
+        return superResolutionOptions(parameters, run)
     return SegmentOptions(
-        device=device,
         labels=labelsFromText(parameters.labels),
         keep_largest=parameters.keepLargest,
         fill_holes=parameters.fillHoles,
+        **run,
     )
 
 
-def superResolutionOptions(parameters, device):
+def runOptions(parameters):
+    """What holds for all tasks, by the names of the library's options."""
+    return {
+        "device": parameters.device.value,
+        "precision": parameters.precision.value,
+        "tile": round(parameters.tile) or None,
+        "uncertainty": parameters.uncertainty,
+    }
+
+
+def superResolutionOptions(parameters, run):
     """Spacing or factor as chosen; neither for an isotropic result."""
     if parameters.resolution is ResolutionChoice.SPACING:
         spacing = (parameters.spacingI, parameters.spacingJ, parameters.spacingK)
-        return SuperResolutionOptions(device=device, spacing=spacing)
+        return SuperResolutionOptions(spacing=spacing, **run)
     if parameters.resolution is ResolutionChoice.FACTOR:
         factor = (parameters.factorI, parameters.factorJ, parameters.factorK)
-        return SuperResolutionOptions(device=device, factor=factor)
-    return SuperResolutionOptions(device=device)
+        return SuperResolutionOptions(factor=factor, **run)
+    return SuperResolutionOptions(**run)
 
 
 def labelsFromText(text):

@@ -89,6 +89,36 @@ class PanelDriver:
             widget.choose(matches[0])
         self.breathe()
 
+    def choose_task(self, text: str) -> None:
+        """Click one of the three large buttons, by the task's name."""
+        names = {
+            "Denoise": "denoiseButton",
+            "Super-resolution": "superResolutionButton",
+            "Segment": "segmentButton",
+        }
+        self.click(names[text])
+
+    def choose_model(self, text: str) -> None:
+        """Click the model in the list that starts with the text."""
+        models = unwrap(self.ui.modelListWidget)
+        entries = [models.item(row).text() for row in range(models.count())]
+        row = next((n for n, entry in enumerate(entries) if entry.startswith(text)), None)
+        assert row is not None, f"the models are {entries}, not '{text}'"
+        assert models.isVisible() and models.isEnabled()
+        assert not models.item(row).isHidden(), f"{entries[row]} is not shown"
+        models.setCurrentRow(row)
+        self.breathe()
+
+    @property
+    def model(self) -> str:
+        """The chosen entry of the list of models."""
+        return str(unwrap(self.ui.modelListWidget).currentItem().text())
+
+    def type(self, name: str, text: str) -> None:
+        """Type into a line of text."""
+        getattr(self.ui, name).text = text
+        self.breathe()
+
     def set_number(self, name: str, value: float) -> None:
         """Type a number."""
         getattr(self.ui, name).value = value

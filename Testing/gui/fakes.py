@@ -76,6 +76,7 @@ class FakeWorker:
         model: str = "auto",
         options: Any = None,
         model_folders: Any = (),
+        trusted: Any = (),
         guide: Volume | None = None,
     ) -> str:
         assert not self.busy
@@ -110,8 +111,11 @@ class FakeWorker:
         """The run has failed."""
         self.events.append(Event("error", self.job, message=sentence, error=error, details="trace"))
 
-    def succeed(self, warnings: tuple[str, ...] = ()) -> None:
-        """The run is over: the voxels come back as they went, or the bright ones as labels."""
+    def succeed(self, warnings: tuple[str, ...] = (), **made: Any) -> None:
+        """The run is over: the voxels come back as they went, or the bright ones as labels.
+
+        ``made`` is added to the provenance.
+        """
         volume, task, model, _options = self.jobs[-1]
         output: Volume | LabelMap = volume.with_voxels(volume.voxels.copy())
         if task is Task.SEGMENT:
@@ -126,5 +130,5 @@ class FakeWorker:
         if isinstance(output, LabelMap):
             volumes = output.volumes_ml().items()
             evidence = tuple(Measure(f"volume of {name}", None, ml, "ml") for name, ml in volumes)
-        result = Result(task, output, evidence, {"model": model}, warnings)
+        result = Result(task, output, evidence, {"model": model, **made}, warnings)
         self.events.append(Event("result", self.job, result=result))

@@ -83,11 +83,11 @@ def test_settings_of_each_task(panel: PanelDriver) -> None:
     panel.breathe()
     panel.choose("noiseComboBox", "By hand")
     assert_picture(panel, "5-denoise-by-hand", 300)
-    panel.choose("taskComboBox", "Super-resolution")
+    panel.choose_task("Super-resolution")
     panel.choose("resolutionComboBox", "Spacing")
     assert_picture(panel, "6-super-resolution", 300)
-    panel.choose("taskComboBox", "Segment")
-    panel.ui.advancedCollapsibleButton.collapsed = False
+    panel.choose_task("Segment")
+    panel.ui.setupCollapsibleButton.collapsed = False
     panel.breathe()
     assert_picture(panel, "7-segment-advanced", 300)
 
@@ -116,7 +116,7 @@ def test_done(panel: PanelDriver, worker: FakeWorker) -> None:
     worker.succeed(("Structure was removed along edges; lower the strength.",))
     panel.wait_for_end()
     assert_picture(panel, "11-done-denoise")
-    panel.choose("taskComboBox", "Segment")
+    panel.choose_task("Segment")
     panel.apply()
     worker.succeed()
     panel.wait_for_end()

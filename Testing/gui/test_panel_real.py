@@ -40,14 +40,14 @@ def start_long_run(panel: PanelDriver) -> Any:
     """A filter on a large volume, seen to be under way."""
     add_noise()
     panel.choose("inputSelector", "Noise")
-    panel.choose("modelComboBox", "Non-local means")
+    panel.choose_model("Non-local means")
     job = panel.apply()
     panel.wait_until(lambda: job.progress is not None)
     return job
 
 
 def test_filter_runs_twice_in_one_process(panel: PanelDriver) -> None:
-    panel.choose("modelComboBox", "Median")
+    panel.choose_model("Median")
     panel.apply()
     panel.wait_for_end()
     assert panel.status.startswith("Done: Head denoised (filtered)"), panel.status
@@ -73,9 +73,9 @@ def test_shipped_network_through_the_panel(open_panel: OpenPanel, task: Task) ->
     }
     node = selfTest.loadSample(*samples[task])
     panel = open_panel()
-    panel.choose("taskComboBox", TaskChoice(task.value).label())
+    panel.choose_task(TaskChoice(task.value).label())
     model = next(m for m in Catalog.default().models(task) if m.is_trained and m.modality == "MR")
-    panel.choose("modelComboBox", model.title)
+    panel.choose_model(model.title)
     panel.apply()
     panel.wait_for_end()
     assert panel.status.startswith("Done"), panel.status
@@ -132,7 +132,7 @@ def test_a_killed_process_costs_only_the_run(panel: PanelDriver) -> None:
 
 
 def test_the_process_ends_with_the_module(panel: PanelDriver) -> None:
-    panel.choose("modelComboBox", "Median")
+    panel.choose_model("Median")
     panel.apply()
     panel.wait_for_end()
     worker = panel.widget.logic.runner._worker

@@ -59,7 +59,7 @@ def test_apply_becomes_cancel_with_progress_and_back(
 
 
 def test_filters_are_not_called_ai(panel: PanelDriver, worker: FakeWorker) -> None:
-    panel.choose("modelComboBox", "Median")
+    panel.choose_model("Median")
     panel.apply()
     worker.succeed()
     panel.wait_for_end()
@@ -122,7 +122,7 @@ def test_the_input_is_never_the_output(panel: PanelDriver, worker: FakeWorker) -
 
 
 def test_segments_are_measured(panel: PanelDriver, worker: FakeWorker) -> None:
-    panel.choose("taskComboBox", "Segment")
+    panel.choose_task("Segment")
     panel.apply()
     worker.succeed()
     panel.wait_for_end()
@@ -208,3 +208,94 @@ def test_closing_the_module_ends_the_process(panel: PanelDriver, worker: FakeWor
     panel.widget.logic.close()
     assert worker.closed and job.state == "cancelled"
     assert "closed" in panel.status
+
+
+def test_the_log_and_the_report_hold_no_name(panel: PanelDriver, worker: FakeWorker) -> None:
+    from PySide6 import QtWidgets
+
+    slicer.util.getNode("Head").SetName("Doe^Jane")
+    panel.apply()
+    worker.report(0.4, "Removing noise")
+    panel.breathe()
+    worker.fail("'Doe^Jane' made the GPU stop; use the CPU.")
+    panel.wait_for_end()
+    assert not panel.ui.logCollapsibleButton.collapsed
+    assert "Removing noise" in panel.ui.logTextEdit.plainText
+    panel.click("copyReportButton")
+    copied = QtWidgets.QApplication.clipboard().text()
+    assert "fake-denoise" in copied and "trace" in copied and "made the GPU stop" in copied
+    assert "Doe" not in copied
+
+
+def test_a_preview_lies_over_the_slice_and_goes_again(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    composite, view = slice_view()
+    composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
+    panel.click("previewButton")
+    assert not panel.ui.previewButton.enabled
+    sent, _task, _model, options = worker.jobs[-1]
+    assert sent.voxels.shape[0] <= 2 * 7 + 1
+    assert options.noise > 0
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    assert panel.ui.previewLabel.text.startswith("Preview of slice")
+    shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
+    assert shown.GetHideFromEditors() and not shown.GetSaveWithScene()
+    assert panel.widget.panel.job is None and panel.ui.applyButton.enabled
+    panel.click("hidePreviewButton")
+    assert composite.GetForegroundVolumeID() is None
+    assert volumes() == ["Head"]
+    assert view is not None
+
+
+def test_the_preview_follows_the_slice_when_asked(panel: PanelDriver, worker: FakeWorker) -> None:
+    _composite, view = slice_view()
+    panel.click("previewFollowCheckBox")
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.previewLabel.text.startswith("Preview of slice"))
+    view.SetSliceOffset(view.GetSliceOffset() + 2)
+    panel.wait_until(lambda: len(worker.jobs) == 2)
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.previewButton.enabled)
+    panel.click("previewFollowCheckBox")
+    view.SetSliceOffset(view.GetSliceOffset() + 2)
+    panel.breathe()
+    assert len(worker.jobs) == 2
+
+
+def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWorker) -> None:
+    slice_view()
+    panel.click("previewButton")
+    panel.apply()
+    panel.wait_until(lambda: len(worker.jobs) == 2)
+    worker.succeed()
+    panel.wait_for_end()
+    assert panel.status.startswith("Done")
+
+
+def test_a_preview_without_slices_says_so(panel: PanelDriver) -> None:
+    panel.click("previewButton")
+    assert "No slice view" in panel.ui.previewLabel.text
+
+
+def test_leaving_during_a_preview_leaves_nothing(panel: PanelDriver, worker: FakeWorker) -> None:
+    composite, _view = slice_view()
+    panel.click("previewButton")
+    panel.leave()
+    panel.wait_until(lambda: not worker.busy)
+    assert composite.GetForegroundVolumeID() is None
+    assert volumes() == ["Head"]
+
+
+def slice_view() -> tuple[Any, Any]:
+    """A red slice view through the middle of the head: its layers and its plane."""
+    bounds = np.zeros(6)
+    slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[0].GetRASBounds(bounds)
+    scene = slicer.mrmlScene
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    view.SetLayoutName("Red")
+    view.SetOrientation("Axial")
+    view.SetSliceOffset((bounds[4] + bounds[5]) / 2)
+    return scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red"), view

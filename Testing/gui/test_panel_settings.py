@@ -63,7 +63,7 @@ def test_only_scalar_volumes_are_offered(panel: PanelDriver) -> None:
     ("task", "visible"), [("Denoise", 0), ("Super-resolution", 1), ("Segment", 2)]
 )
 def test_settings_follow_the_task(panel: PanelDriver, task: str, visible: int) -> None:
-    panel.choose("taskComboBox", task)
+    panel.choose_task(task)
     expected = [index == visible for index in range(3)]
     assert shown(panel, "denoiseWidget", "superResolutionWidget", "segmentWidget") == expected
     is_segment = visible == 2
@@ -79,7 +79,7 @@ def test_denoise_options_reach_the_process(panel: PanelDriver, worker: FakeWorke
     assert panel.ui.noiseLevelSpinBox.visible
     panel.set_number("noiseLevelSpinBox", 12.5)
     panel.set_number("strengthSlider", 0.4)
-    panel.ui.advancedCollapsibleButton.collapsed = False
+    panel.ui.setupCollapsibleButton.collapsed = False
     panel.choose("deviceComboBox", "CPU")
     panel.apply()
     assert worker.jobs[-1][3] == DenoiseOptions(device="cpu", strength=0.4, noise=12.5)
@@ -96,7 +96,7 @@ def test_denoise_options_reach_the_process(panel: PanelDriver, worker: FakeWorke
 def test_super_resolution_options_reach_the_process(
     panel: PanelDriver, worker: FakeWorker, choice: str, expected: SuperResolutionOptions
 ) -> None:
-    panel.choose("taskComboBox", "Super-resolution")
+    panel.choose_task("Super-resolution")
     panel.choose("resolutionComboBox", choice)
     assert panel.ui.targetLabel.visible
     assert shown(panel, "spacingWidget", "factorWidget") == [
@@ -114,7 +114,7 @@ def test_super_resolution_options_reach_the_process(
 
 def test_the_wanted_grid_is_told_before_apply(panel: PanelDriver) -> None:
     assert not panel.ui.targetLabel.visible
-    panel.choose("taskComboBox", "Super-resolution")
+    panel.choose_task("Super-resolution")
     panel.choose("resolutionComboBox", "Factor")
     panel.set_number("factorKSpinBox", 3)
     expected = "1 x 1 x 1 mm becomes 1 x 1 x 0.333 mm, 24 x 24 x 36 voxels."
@@ -124,7 +124,7 @@ def test_the_wanted_grid_is_told_before_apply(panel: PanelDriver) -> None:
 
 
 def test_segment_options_reach_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
-    panel.choose("taskComboBox", "Segment")
+    panel.choose_task("Segment")
     panel.tick(0, False)
     panel.click("fillHolesCheckBox")
     panel.apply()
@@ -132,7 +132,7 @@ def test_segment_options_reach_the_process(panel: PanelDriver, worker: FakeWorke
 
 
 def test_all_structures_are_wanted_by_default(panel: PanelDriver, worker: FakeWorker) -> None:
-    panel.choose("taskComboBox", "Segment")
+    panel.choose_task("Segment")
     names = [panel.ui.labelsListWidget.item(row).text() for row in range(2)]
     assert names == ["Anterior hippocampus", "Posterior hippocampus"]
     panel.tick(0, False)
@@ -144,9 +144,8 @@ def test_all_structures_are_wanted_by_default(panel: PanelDriver, worker: FakeWo
 def test_the_best_model_is_preselected_and_can_be_changed(
     panel: PanelDriver, worker: FakeWorker
 ) -> None:
-    combo = panel.ui.modelComboBox
-    assert combo.currentText == "Automatic: MR denoiser (residual CNN)"
-    panel.choose("modelComboBox", "Median")
+    assert panel.model == "Best fit: MR denoiser (residual CNN)"
+    panel.choose_model("Median")
     assert panel.parameters.model == "filter-median"
     assert "median" in panel.ui.modelTextLabel.text.lower()
     panel.apply()
@@ -154,12 +153,53 @@ def test_the_best_model_is_preselected_and_can_be_changed(
 
 
 def test_a_model_of_another_task_falls_back_to_automatic(panel: PanelDriver) -> None:
-    panel.choose("modelComboBox", "Median")
-    panel.choose("taskComboBox", "Segment")
-    assert panel.ui.modelComboBox.currentIndex == 0
+    panel.choose_model("Median")
+    panel.choose_task("Segment")
+    assert panel.model.startswith("Best fit")
     assert panel.ui.applyButton.enabled
-    panel.choose("taskComboBox", "Denoise")
-    assert panel.ui.modelComboBox.currentText == "Median 3x3x3"
+    panel.choose_task("Denoise")
+    assert panel.model == "Median 3x3x3 (filter)"
+
+
+def test_models_are_found_by_any_of_their_words(panel: PanelDriver) -> None:
+    panel.type("modelSearchLineEdit", "diffusion")
+    panel.choose_model("Anisotropic diffusion")
+    assert panel.parameters.model == "filter-anisotropic-diffusion"
+    with pytest.raises(AssertionError, match="not shown"):
+        panel.choose_model("Median")
+    panel.type("modelSearchLineEdit", "")
+    panel.choose_model("Median")
+
+
+def test_the_card_tells_what_a_model_is_for(panel: PanelDriver) -> None:
+    panel.ui.modelCardCollapsibleButton.collapsed = False
+    card = panel.ui.modelCardLabel.text
+    assert "brain" in card and "voxels 0.5 to 1.5 mm" in card
+
+
+def test_the_time_is_told_once_a_run_has_been_timed(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    assert "after the first run" in panel.ui.forecastLabel.text
+    job = panel.apply()
+    worker.succeed(seconds=30.0, peak_memory_mb=1200)
+    panel.wait_for_end()
+    assert job.state == "done"
+    assert "About 30 s on: Automatic, 1.2 GB." in panel.ui.forecastLabel.text
+    panel.ui.setupCollapsibleButton.collapsed = False
+    panel.click("uncertaintyCheckBox")
+    assert "About 2 min 0 s" in panel.ui.forecastLabel.text
+    panel.apply()
+    assert worker.jobs[-1][3].uncertainty
+
+
+def test_what_is_computed_how_is_in_the_options(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.ui.setupCollapsibleButton.collapsed = False
+    panel.choose("precisionComboBox", "32 bits")
+    panel.set_number("tileSpinBox", 64)
+    panel.apply()
+    options = worker.jobs[-1][3]
+    assert (options.precision, options.tile) == ("float32", 64)
 
 
 def test_the_banner_warns_with_reasons(open_panel: OpenPanel, worker: FakeWorker) -> None:
@@ -187,7 +227,7 @@ def test_what_cannot_run_is_refused_before_apply(panel: PanelDriver) -> None:
 def test_settings_live_in_the_scene(panel: PanelDriver, open_panel: OpenPanel) -> None:
     panel.set_number("strengthSlider", 0.25)
     panel.choose("noiseComboBox", "By hand")
-    panel.choose("modelComboBox", "Median")
+    panel.choose_model("Median")
     node = panel.widget.logic.getParameterNode().parameterNode
     assert node.GetParameter("strength") == "0.25"
     assert node.GetParameter("noise") == "BY_HAND"
@@ -195,11 +235,11 @@ def test_settings_live_in_the_scene(panel: PanelDriver, open_panel: OpenPanel) -
     node.SetParameter("strength", "0.5")
     panel.enter()
     assert panel.ui.strengthSlider.value == 0.5
-    assert panel.ui.modelComboBox.currentText == "Median 3x3x3"
+    assert panel.model == "Median 3x3x3 (filter)"
 
 
 def test_settings_survive_saving_the_scene(panel: PanelDriver, tmp_path: Any) -> None:
-    panel.choose("taskComboBox", "Segment")
+    panel.choose_task("Segment")
     panel.tick(1, False)
     scene = slicer.mrmlScene
     scene.GetFirstNodeByName("Head").AddDefaultStorageNode()
@@ -211,7 +251,7 @@ def test_settings_survive_saving_the_scene(panel: PanelDriver, tmp_path: Any) ->
     assert scene.ReadFromMRB(bundle)
     panel.leave()
     panel.enter()
-    assert panel.ui.taskComboBox.currentText == "Segment"
+    assert panel.ui.segmentButton.checked and not panel.ui.denoiseButton.checked
     assert panel.parameters.labels == "1"
     assert panel.ui.inputSelector.currentNode().GetName() == "Head"
 

@@ -19,7 +19,7 @@ from Testing.gui.volumes import add_head
 
 def run():
     panel = PanelDriver()
-    panel.choose("modelComboBox", "Median")
+    panel.choose_model("Median")
     panel.apply()
     panel.wait_for_end()
     return panel

@@ -19,7 +19,10 @@ INTERACTIVE = (
     "QComboBox",
     "QDoubleSpinBox",
     "QListWidget",
+    "QLineEdit",
+    "QPlainTextEdit",
     "QPushButton",
+    "QToolButton",
     "ctkSliderWidget",
     "qMRMLNodeComboBox",
 )
@@ -68,7 +71,7 @@ def test_every_connected_parameter_exists_and_is_connected_once() -> None:
 
 
 def test_parameters_without_a_widget_are_those_kept_in_step_by_code() -> None:
-    assert parameter_names() - set(connected_parameters()) == {"model", "labels"}
+    assert parameter_names() - set(connected_parameters()) == {"task", "model", "labels"}
 
 
 def test_every_widget_used_in_code_exists() -> None:

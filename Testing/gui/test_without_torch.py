@@ -34,18 +34,18 @@ import sys, slicer
 
 add_head()
 panel = PanelDriver()
-panel.ui.advancedCollapsibleButton.collapsed = False
+panel.ui.setupCollapsibleButton.collapsed = False
 panel.breathe()
 print("packages:", panel.ui.packagesLabel.text)
 models = panel.widget.logic.catalog.models("denoise")
 model = next((m for m in models if m.is_trained and m.modality == "MR"), None)
 print("trained:", model is not None)
 if model is not None:
-    panel.choose("modelComboBox", model.title)
+    panel.choose_model(model.title)
     slicer.util.confirmOkCancelDisplay = lambda *args, **kwargs: False
     panel.click("applyButton")
     print("declined:", panel.status)
-panel.choose("modelComboBox", "Median")
+panel.choose_model("Median")
 panel.apply()
 panel.wait_for_end()
 print("filter:", panel.status)

@@ -27,6 +27,7 @@ class Application:
         self.testing = True
         self.manager = ModuleManager()
         self.overrideCursors = 0
+        self.stored = Settings()
         self.views: Any = None
 
     def connect(self, signature: str, slot: Callable[..., Any]) -> bool:
@@ -50,10 +51,10 @@ class Application:
         return self.views
 
     def settings(self) -> Settings:
-        return Settings()
+        return self.stored
 
     def userSettings(self) -> Settings:
-        return Settings()
+        return self.stored
 
     def commandOptions(self) -> Any:
         return types.SimpleNamespace(noMainWindow=True, testingEnabled=self.testing)
@@ -87,13 +88,22 @@ class ModuleManager:
 
 
 class Settings:
-    """Empty settings."""
+    """Settings that last as long as the application object."""
 
-    def value(self, _key: str, default: Any = None) -> Any:
-        return default
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
 
-    def contains(self, _key: str) -> bool:
-        return False
+    def value(self, key: str, default: Any = None) -> Any:
+        return self._values.get(key, default)
+
+    def setValue(self, key: str, value: Any) -> None:
+        self._values[key] = value
+
+    def contains(self, key: str) -> bool:
+        return key in self._values
+
+    def remove(self, key: str) -> None:
+        self._values.pop(key, None)
 
 
 def install(slicer: Any) -> None:

@@ -1,0 +1,207 @@
+"""The part of the panel where volume, task, model and settings are chosen."""
+
+from pathlib import Path
+
+import qt
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import MedEnhanceError
+from MedEnhanceLib.tasks.super_resolution import target_geometry
+
+from . import modelCard, views
+from .bridge import geometryFromNode
+from .forecasts import forecastRun
+from .labelList import LabelList
+from .modelList import ModelList
+from .parameters import (
+    AUTOMATIC_MODEL,
+    NoiseChoice,
+    ResolutionChoice,
+    TaskChoice,
+    optionsFromParameters,
+)
+
+ICONS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"
+TASK_BUTTONS = {
+    TaskChoice.DENOISE: ("denoiseButton", "Denoise.png"),
+    TaskChoice.SUPER_RESOLUTION: ("superResolutionButton", "SuperResolution.png"),
+    TaskChoice.SEGMENT: ("segmentButton", "Segment.png"),
+}
+
+
+class ChoosingSection:
+    """Keeps the upper half of the panel equal to the parameters, and says what would run.
+
+    :param ui: child widgets by name, see slicer.util.childWidgetVariables.
+    :param logic: MedEnhanceLogic.
+
+    Attributes:
+        choice: `Choice` of the model and its suitability, None without parameters.
+    """
+
+    def __init__(self, ui, logic):
+        self.ui = ui
+        self.logic = logic
+        self.choice = None
+        self._parameters = None
+        self._choiceKey = None
+        self._models = ModelList(ui.modelListWidget, ui.modelSearchLineEdit)
+        self._labels = LabelList(ui.labelsListWidget)
+        for task, (name, icon) in TASK_BUTTONS.items():
+            button = getattr(ui, name)
+            button.icon = qt.QIcon(str(ICONS / icon))
+            button.connect("clicked(bool)", self._choosesTask(task))
+        ui.modelListWidget.connect("currentRowChanged(int)", self.onModelChosen)
+        ui.labelsListWidget.connect("itemChanged(QListWidgetItem*)", self.onLabelsChosen)
+
+    def setParameters(self, parameters):
+        """Follow another parameter node, or none while the scene is closed or the panel hidden."""
+        self._parameters = parameters
+        self.forget()
+
+    def forget(self):
+        """Judge the models anew at the next update: models or the volume have changed."""
+        self._choiceKey = None
+
+    def update(self):
+        """Show what belongs to the chosen task, model and volume."""
+        if self._parameters is None:
+            return
+        self._showTask()
+        self._showModel()
+        self._showTarget()
+        self._showForecast()
+
+    def modelId(self):
+        """The chosen model; "auto" when it was chosen for another task."""
+        task = self._parameters.task.task
+        ids = [model.id for model in self.logic.catalog.models(task)]
+        chosen = self._parameters.model
+        return chosen if chosen in ids else AUTOMATIC_MODEL
+
+    def modelNamed(self):
+        """The model the user has named, None for the one that suits best."""
+        chosen = self.modelId()
+        return None if chosen == AUTOMATIC_MODEL else self.logic.catalog.find(chosen)
+
+    @property
+    def mayRun(self):
+        """Whether Apply makes sense: the model suits, or only the user's trust is missing."""
+        return self.choice is not None and (self.choice.mayRun or self.choice.needsTrust)
+
+    def onModelChosen(self, row=None):
+        if self._parameters is not None:
+            self._parameters.model = self._models.selected
+
+    def onLabelsChosen(self, item=None):
+        if self._parameters is not None:
+            self._parameters.labels = self._labels.chosenText
+
+    def _choosesTask(self, task):
+        def choose(checked=None):
+            if self._parameters is not None:
+                self._parameters.task = task
+
+        return choose
+
+    def _showTask(self):
+        ui, parameters = self.ui, self._parameters
+        task = parameters.task
+        isSegment = task is TaskChoice.SEGMENT
+        getattr(ui, TASK_BUTTONS[task][0]).checked = True
+        ui.denoiseWidget.visible = task is TaskChoice.DENOISE
+        ui.superResolutionWidget.visible = task is TaskChoice.SUPER_RESOLUTION
+        ui.segmentWidget.visible = isSegment
+        ui.noiseLevelSpinBox.visible = parameters.noise is NoiseChoice.BY_HAND
+        for name, choice in (
+            ("spacing", ResolutionChoice.SPACING),
+            ("factor", ResolutionChoice.FACTOR),
+        ):
+            isChosen = parameters.resolution is choice
+            getattr(ui, name + "Widget").visible = isChosen
+            getattr(ui, name + "Label").visible = isChosen
+        for name, isUsed in (("Volume", not isSegment), ("Segmentation", isSegment)):
+            getattr(ui, f"output{name}Selector").visible = isUsed
+            getattr(ui, f"output{name}Label").visible = isUsed
+
+    def _showModel(self):
+        ui, parameters = self.ui, self._parameters
+        choice = self._judged()
+        self._models.show(
+            self.logic.catalog.models(parameters.task.task), self.modelId(), choice.best
+        )
+        model = choice.model
+        labels = model.labels if model is not None else ()
+        self._labels.show(labels, parameters.labels)
+        ui.labelsListWidget.visible = bool(labels)
+        ui.labelsLabel.visible = bool(labels)
+        ui.modelTextLabel.text = views.modelText(model) if model is not None else ""
+        ui.modelTextLabel.visible = model is not None
+        ui.modelCardCollapsibleButton.visible = model is not None
+        ui.modelCardLabel.text = modelCard.text(model) if model is not None else ""
+        fit = choice.suitability
+        ui.suitabilityLabel.visible = parameters.inputVolume is not None
+        ui.suitabilityLabel.text = views.bannerText(
+            fit.verdict, model.title if model is not None else "", fit.reasons
+        )
+        ui.suitabilityLabel.styleSheet = views.bannerStyle(fit.verdict)
+
+    def _showTarget(self):
+        """Which grid super-resolution would make of this volume, or why it cannot."""
+        ui = self.ui
+        isUsed = self._parameters.task is TaskChoice.SUPER_RESOLUTION
+        isUsed = isUsed and self.choice.model is not None
+        ui.targetLabel.visible = isUsed
+        if not isUsed:
+            return
+        try:
+            ui.targetLabel.text = views.targetText(*self._grids())
+            ui.targetLabel.styleSheet = ""
+        except MedEnhanceError as error:
+            ui.targetLabel.text = str(error)
+            ui.targetLabel.styleSheet = views.bannerStyle("warning")
+
+    def _showForecast(self):
+        """How long it would take and how much memory, before Apply."""
+        text = ""
+        if self.choice.mayRun:
+            try:
+                target = self._grids()[1]
+                forecast = forecastRun(self.choice.model, target, self._parameters)
+                text = views.forecastText(forecast, self._parameters.device.label())
+            except MedEnhanceError:
+                # What is wrong stands in the target's label.
+                text = ""
+        self.ui.forecastLabel.text = text
+        self.ui.forecastLabel.visible = bool(text)
+
+    def _grids(self):
+        """The grid of the input and that of the output."""
+        source = geometryFromNode(self._parameters.inputVolume)
+        if self._parameters.task is not TaskChoice.SUPER_RESOLUTION:
+            return source, source
+        return source, target_geometry(source, optionsFromParameters(self._parameters))
+
+    def _judged(self):
+        """The model and its suitability; worked out anew only when volume, task or model change."""
+        node, task = self._parameters.inputVolume, self._parameters.task.task
+        image = node.GetImageData() if node is not None else None
+        key = (
+            node.GetID() if node is not None else None,
+            image.GetMTime() if image is not None else None,
+            node.GetTransformNodeID() if node is not None else None,
+            task,
+            self.modelId(),
+        )
+        if key != self._choiceKey:
+            self._choiceKey = key
+            self.choice = self.logic.choose(node, task, self.modelId())
+        return self.choice
+
+    def applyTip(self):
+        """What Apply would do, or why it cannot."""
+        if self._parameters is None or self._parameters.inputVolume is None:
+            return _("Load or select a volume first.")
+        if not self.choice.mayRun:
+            return " ".join(self.choice.suitability.reasons)
+        return _("Run {model} on this volume.").format(model=self.choice.model.title)

@@ -1,0 +1,81 @@
+"""Models of the user's own: where they are, and which may run code.
+
+Both are remembered in the application's settings and never in a scene: a scene that was made
+elsewhere must not be able to name folders, or to trust models, on this computer.
+"""
+
+import json
+
+import slicer
+
+from MedEnhanceLib.catalog import Catalog
+
+FOLDERS, TRUSTED = "MedEnhance/ModelFolders", "MedEnhance/TrustedModels"
+
+
+def folders():
+    """Folders that are looked into, besides the user's own."""
+    return _list(FOLDERS)
+
+
+def add(folder):
+    """Look into a folder, too."""
+    if folder not in folders():
+        _store(FOLDERS, [*folders(), folder])
+
+
+def remove(folder):
+    """Look no longer into a folder; nothing is deleted."""
+    _store(FOLDERS, [known for known in folders() if known != folder])
+
+
+def trusted():
+    """Ids of the models that the user lets run code of their own, each with its weights' hash."""
+    return [entry.split("@")[0] for entry in _list(TRUSTED)]
+
+
+def trust(model):
+    """Let a model run code of its own; other weights under its name need to be trusted anew."""
+    _store(TRUSTED, [*(e for e in _list(TRUSTED) if e != _entry(model)), _entry(model)])
+
+
+def readCatalog():
+    """The models there are now."""
+    catalog = Catalog.default(folders(), trusted())
+    known = _list(TRUSTED)
+    changed = [
+        m.id for m in catalog.models() if getattr(m, "trusted", False) and _entry(m) not in known
+    ]
+    return Catalog.default(folders(), [t for t in trusted() if t not in changed])
+
+
+def importModel(path, task):
+    """Add a file or a bundle to the user's models; its facts.
+
+    :param path: .zip or metadata.json of a MONAI bundle, TorchScript or ONNX file.
+    :param task: what a file without a description is for.
+    :raises MedEnhanceError: says why it cannot be used; nothing is kept then.
+    """
+    from MedEnhanceLib import importing
+
+    if path.name == "metadata.json":
+        return importing.import_bundle(path.parent.parent)
+    if path.suffix == ".zip":
+        return importing.import_bundle(path)
+    return importing.import_network(path, importing.NetworkForm(title=path.stem, task=task))
+
+
+def _entry(model):
+    return f"{model.id}@{model.verify_weights()}"
+
+
+def _list(key):
+    try:
+        values = json.loads(slicer.app.userSettings().value(key, "[]") or "[]")
+    except ValueError:
+        return []
+    return [str(value) for value in values] if isinstance(values, list) else []
+
+
+def _store(key, values):
+    slicer.app.userSettings().setValue(key, json.dumps(values))

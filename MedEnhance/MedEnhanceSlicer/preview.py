@@ -1,0 +1,215 @@
+"""A quick look: the model on a few slices around the one that is shown, over the image, unsaved.
+
+The slab that is worked on reaches beyond the slice by some voxels on both sides, so that a network
+sees the slice's neighbours; the outermost are cut off again. What is shown is close to the run's
+result but need not equal it where a network looks further than that.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.errors import UnsuitableError, VolumeError
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.volume import LabelMap
+
+from .bridge import RAS_TO_LPS, fillVolumeNode, geometryFromNode, volumeFromNode
+from .jobs import Job
+
+NAME = "MedEnhance preview"
+ROLE = "MedEnhance.Preview"
+CONTEXT = 6
+"""Slices on each side that a network sees, and as many that it sees for super-resolution."""
+SHOWN = 1
+"""Slices on each side that are shown, so that a small step of the view still finds some."""
+LABEL_OPACITY = 0.6
+
+
+class PreviewJob(Job):
+    """Runs a model on a slab and puts the outcome over the slice views.
+
+    :param sliceNode: vtkMRMLSliceNode whose plane is looked at.
+    :param others: as for `Job`.
+    :raises MedEnhanceError: when the plane misses the volume or the model needs all of it.
+    """
+
+    def __init__(self, inputNode, task, model, options, sliceNode, onEvent=None):
+        checkModel(model)
+        super().__init__(inputNode, task, model, options, NAME, onEvent=onEvent)
+        self.axis, self.index = crossing(inputNode, sliceNode)
+
+    def read(self):
+        """The slab; the noise is that of the whole volume, as it will be in the run."""
+        volume = volumeFromNode(self.inputNode)
+        if self.task is Task.DENOISE and self.options.noise is None:
+            sigma = estimate_noise(volume.voxels, modality_of(volume) != "CT")
+            if sigma > 0:
+                self.options = replace(self.options, noise=sigma)
+        reach = CONTEXT + SHOWN
+        return cutSlab(volume, self.axis, self.index - reach, self.index + reach), None
+
+    def store(self, result):
+        """Show the middle of the outcome over the input; no node that is saved is made."""
+        output = result.output
+        factor = output.geometry.size[2 - self.axis] / self.slabSize()
+        middle = (self.index - self.firstSlice() + 0.5) * factor - 0.5
+        reach = (SHOWN + 0.5) * factor
+        shown = cutSlab(output, self.axis, round(middle - reach), round(middle + reach))
+        return showPreview(shown, self.inputNode)
+
+    def firstSlice(self):
+        return max(0, self.index - CONTEXT - SHOWN)
+
+    def slabSize(self):
+        count = geometryFromNode(self.inputNode).size[2 - self.axis]
+        return min(count - 1, self.index + CONTEXT + SHOWN) - self.firstSlice() + 1
+
+
+def checkModel(model):
+    """Raise UnsuitableError when a model cannot work on a few slices."""
+    if model.task is Task.SEGMENT and model.is_trained:
+        raise UnsuitableError(
+            _(
+                "'{model}' needs to see the whole volume, so there is no preview; press Apply, and "
+                "cancel at any time."
+            ).format(model=model.title)
+        )
+
+
+def crossing(inputNode, sliceNode):
+    """Array axis (0 for k) of the volume that is most across a slice view, and the slice shown.
+
+    :raises VolumeError: when the plane lies beside the volume.
+    """
+    geometry = geometryFromNode(inputNode)
+    toWorld = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
+        inputNode.GetParentTransformNode(), None, toWorld
+    )
+    volumeToRas = slicer.util.arrayFromVTKMatrix(toWorld) @ RAS_TO_LPS @ geometry.matrix
+    sliceToRas = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS())
+    normal = sliceToRas[:3, 2]
+    axes = volumeToRas[:3, :3] / np.linalg.norm(volumeToRas[:3, :3], axis=0)
+    across = int(np.argmax(np.abs(normal @ axes)))
+    # Where the plane crosses the line through the volume's middle along that axis.
+    middle = np.append((np.array(geometry.size) - 1) / 2, 1.0)
+    middle[across] = 0
+    start, step = (volumeToRas @ middle)[:3], volumeToRas[:3, across]
+    index = round(float(normal @ (sliceToRas[:3, 3] - start) / (normal @ step)))
+    if not 0 <= index < geometry.size[across]:
+        raise VolumeError(
+            _(
+                "The slice shown in the {view} view lies beside '{name}'; scroll to the image."
+            ).format(view=sliceNode.GetName(), name=inputNode.GetName())
+        )
+    return 2 - across, index
+
+
+def cutSlab(volume, axis, first, last):
+    """Slices ``first`` to ``last`` along an array axis, as far as there are any."""
+    count = volume.voxels.shape[-3:][axis]
+    first, last = max(0, first), min(count - 1, last)
+    start = [0, 0, 0]
+    size = list(volume.geometry.size)
+    start[2 - axis], size[2 - axis] = first, last - first + 1
+    cut = [slice(None)] * 3
+    cut[axis] = slice(first, last + 1)
+    voxels = np.ascontiguousarray(volume.voxels[(..., *cut)])
+    geometry = volume.geometry.cropped(tuple(start), tuple(size))
+    if isinstance(volume, LabelMap):
+        return replace(volume, voxels=voxels, geometry=geometry)
+    return volume.with_voxels(voxels, geometry)
+
+
+def showPreview(image, inputNode):
+    """Fill the preview node of the image's kind and lay it over the input in all slice views."""
+    isLabels = isinstance(image, LabelMap)
+    node = previewNode("vtkMRMLLabelMapVolumeNode" if isLabels else "vtkMRMLScalarVolumeNode")
+    node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
+    fillVolumeNode(node, image)
+    if isLabels:
+        slicer.util.setSliceViewerLayers(label=node, labelOpacity=LABEL_OPACITY)
+        return node
+    source, display = inputNode.GetScalarVolumeDisplayNode(), node.GetScalarVolumeDisplayNode()
+    if source is not None:
+        display.SetAutoWindowLevel(False)
+        display.SetWindowLevelMinMax(source.GetWindowLevelMin(), source.GetWindowLevelMax())
+        display.SetAndObserveColorNodeID(source.GetColorNodeID())
+    slicer.util.setSliceViewerLayers(
+        background=inputNode, foreground=node, foregroundOpacity=1.0, fit=False
+    )
+    return node
+
+
+def previewNode(nodeClass):
+    """The one preview node of a class: hidden from lists, never saved with the scene."""
+    scene = slicer.mrmlScene
+    node = scene.GetSingletonNode(ROLE, nodeClass)
+    if node is None:
+        node = scene.CreateNodeByClass(nodeClass)
+        node.UnRegister(None)
+        node.SetSingletonTag(ROLE)
+        node.SetName(NAME)
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        node = scene.AddNode(node)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetSaveWithScene(False)
+    return node
+
+
+class Layers:
+    """What the slice views showed before the preview, to be shown again after it."""
+
+    def __init__(self):
+        self._before = {}
+
+    def remember(self):
+        """Note what is shown now, unless a preview is."""
+        if self._before:
+            return
+        for view in nodesOfClass("vtkMRMLSliceCompositeNode"):
+            self._before[view.GetID()] = (
+                view.GetBackgroundVolumeID(),
+                view.GetForegroundVolumeID(),
+                view.GetForegroundOpacity(),
+                view.GetLabelVolumeID(),
+                view.GetLabelOpacity(),
+            )
+
+    def restore(self):
+        """Take the preview off the slice views and out of the scene."""
+        scene = slicer.mrmlScene
+        for nodeClass in ("vtkMRMLScalarVolumeNode", "vtkMRMLLabelMapVolumeNode"):
+            node = scene.GetSingletonNode(ROLE, nodeClass)
+            if node is not None:
+                display = node.GetDisplayNode()
+                scene.RemoveNode(node)
+                scene.RemoveNode(display)
+        for viewID, shown in self._before.items():
+            view = scene.GetNodeByID(viewID)
+            if view is not None:
+                view.SetBackgroundVolumeID(shown[0])
+                view.SetForegroundVolumeID(shown[1])
+                view.SetForegroundOpacity(shown[2])
+                view.SetLabelVolumeID(shown[3])
+                view.SetLabelOpacity(shown[4])
+        self._before = {}
+
+
+def shownSlice():
+    """The slice view to look at: the red one, else the first there is, else None."""
+    views = nodesOfClass("vtkMRMLSliceNode")
+    return next((v for v in views if v.GetLayoutName() == "Red"), views[0] if views else None)
+
+
+def nodesOfClass(nodeClass):
+    """All nodes of a class in the scene."""
+    scene = slicer.mrmlScene
+    count = scene.GetNumberOfNodesByClass(nodeClass)
+    return [scene.GetNthNodeByClass(n, nodeClass) for n in range(count)]

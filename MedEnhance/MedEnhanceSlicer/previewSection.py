@@ -1,0 +1,167 @@
+"""The part of the panel that shows what a model would make of the slice in view."""
+
+import logging
+
+import qt
+import vtk
+from slicer.i18n import tr as _
+
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError
+
+from . import dependencies, views
+from .jobs import DONE
+from .parameters import optionsFromParameters
+from .preview import Layers, PreviewJob, shownSlice
+
+SETTLE_MS = 300
+"""The view must rest this long before the preview follows it."""
+
+
+class PreviewSection:
+    """Previews on request, and on further slices when asked.
+
+    :param ui: child widgets by name, see slicer.util.childWidgetVariables.
+    :param logic: MedEnhanceLogic.
+    :param chosenModel: called for the model that would run; raises MedEnhanceError.
+    """
+
+    def __init__(self, ui, logic, chosenModel):
+        self.ui = ui
+        self.logic = logic
+        self.job = None
+        self._chosenModel = chosenModel
+        self._parameters = None
+        self._layers = Layers()
+        self._isShown = False
+        self._isStale = False
+        self._afterwards = None
+        self._view = None
+        self._viewTag = None
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLE_MS)
+        self._timer.connect("timeout()", self.onRest)
+        ui.previewLabel.visible = False
+        ui.previewButton.connect("clicked(bool)", self.onPreview)
+        ui.hidePreviewButton.connect("clicked(bool)", self.hide)
+
+    def setParameters(self, parameters):
+        """Follow another parameter node, or none while the scene is closed or the panel hidden."""
+        if parameters is None:
+            self.hide()
+        self._parameters = parameters
+
+    def onPreview(self, checked=None):
+        """Begin a preview of the slice in view."""
+        self._isStale = False
+        try:
+            self._start()
+        except MedEnhanceError as error:
+            self._say(str(error), "warning")
+        except Exception as error:
+            logging.exception("MedEnhance: the preview could not start")
+            told = _("No preview ({reason}); see the error log.").format(reason=error)
+            self._say(told, "refused")
+        self.update()
+
+    def hide(self, checked=None):
+        """Take the preview away, and stop one that is being made."""
+        self._timer.stop()
+        self._watch(None)
+        self.stop()
+        if self._isShown:
+            self._layers.restore()
+        self._isShown = False
+        self._say("", None)
+        self.update()
+
+    def stop(self):
+        """Stop a preview that is being made; one that is shown stays."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def hideThen(self, action):
+        """Take the preview away, and do something as soon as the inference process is free."""
+        self.hide()
+        if self.job is None:
+            action()
+        else:
+            self._afterwards = action
+
+    def update(self):
+        """What can be clicked now."""
+        isReady = self._parameters is not None and self._parameters.inputVolume is not None
+        self.ui.previewButton.enabled = isReady and not self.logic.runner.busy
+        self.ui.hidePreviewButton.enabled = self._isShown or self.job is not None
+
+    def settingsChanged(self):
+        """The preview that is shown is that of other settings; follow if asked."""
+        if self._isShown and self._parameters is not None and self._parameters.previewFollow:
+            self._timer.start()
+
+    def onRest(self):
+        """The view has come to rest on another slice, or a setting has another value."""
+        if self._parameters is None or not self._isShown or not self._parameters.previewFollow:
+            return
+        if self.logic.runner.busy:
+            self._isStale = True
+            return
+        self.onPreview()
+
+    def _start(self):
+        parameters = self._parameters
+        view = shownSlice()
+        if view is None:
+            self._say(_("No slice view is shown; choose a layout with slices."), "warning")
+            return
+        model = self._chosenModel()
+        dependencies.checkFor(model)
+        job = PreviewJob(
+            parameters.inputVolume,
+            parameters.task.task,
+            model,
+            optionsFromParameters(parameters),
+            view,
+            onEvent=self.onJobEvent,
+        )
+        self._layers.remember()
+        self.logic.runner.start(job)
+        self.job = job
+        self._watch(view)
+        self._say(_("Looking..."), None)
+
+    def onJobEvent(self, job):
+        """News of the preview."""
+        if not job.finished:
+            return
+        self.job = None
+        if job.state == DONE:
+            self._isShown = True
+            self._say(_("Preview of slice {number}.").format(number=job.index + 1), "good")
+        elif not isinstance(job.error, CancelledError):
+            self._say(str(job.error), "refused")
+        self.update()
+        afterwards, self._afterwards = self._afterwards, None
+        if afterwards is not None:
+            afterwards()
+        elif self._isStale and self._isShown:
+            self._isStale = False
+            self._timer.start()
+
+    def _watch(self, view):
+        """Hear when another slice is shown."""
+        if self._viewTag is not None:
+            self._view.RemoveObserver(self._viewTag)
+        self._view, self._viewTag = view, None
+        if view is not None:
+            self._viewTag = view.AddObserver(vtk.vtkCommand.ModifiedEvent, self.onViewMoved)
+
+    def onViewMoved(self, caller=None, event=None):
+        if self._parameters is not None and self._parameters.previewFollow:
+            self._timer.start()
+
+    def _say(self, text, verdict):
+        label = self.ui.previewLabel
+        label.text = text
+        label.visible = bool(text)
+        label.styleSheet = views.bannerStyle(verdict) if verdict else ""
