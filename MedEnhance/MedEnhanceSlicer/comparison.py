@@ -151,6 +151,26 @@ def fade(result, share):
         setLayers(result.inputNode, result.node, share)
 
 
+def fadeMap(result, mapNode, share):
+    """Lay a map over the result (over the input, under segments), in all views but the left one."""
+    below = result.inputNode if result.isSegmentation else result.node
+    if below is None:
+        below = mapNode
+    setLayers(below, mapNode, share)
+    composite = compositeOf(AFTER)
+    if composite is not None:
+        composite.SetForegroundVolumeID(mapNode.GetID())
+        composite.SetForegroundOpacity(share)
+
+
+def compositeOf(viewName):
+    """The composite node of a slice view, or None."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetLayoutName() == viewName:
+            return composite
+    return None
+
+
 def centreViews(point):
     """Let every slice view show a point in its middle.
 

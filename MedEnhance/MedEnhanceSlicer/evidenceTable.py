@@ -13,8 +13,6 @@ from .segmentTable import segmentsOf
 from .views import valueText
 
 TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
-RIGHT = 0x0002 | 0x0080
-"""Qt.AlignRight with Qt.AlignVCenter, as the number that Qt's items take."""
 
 
 def measuresOf(result):
@@ -36,10 +34,10 @@ def fillTable(table, measures):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(f"{name}: {measure.meaning}" if measure.meaning else name)
             if column:
-                item.setTextAlignment(RIGHT)
+                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             table.setItem(row, column, item)
     table.setColumnHidden(1, all(measure.before is None for measure in measures))
-    table.resizeRowsToContents()
+    table.updateGeometry()
 
 
 def storeTable(result):

@@ -1,10 +1,20 @@
-"""The part of the panel that tells what a run changed."""
+"""The part of the panel that shows what a run changed, of this run or of an earlier one."""
 
-from . import views
+import slicer
+from slicer.i18n import tr as _
+
+from .differencePart import DifferencePart
+from .evidencePart import EvidencePart
+from .reportPart import ReportPart
+from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, resultNodes
+from .segmentsPart import SegmentsPart
+from .strengthPart import StrengthPart
+
+SECTIONS = ("results", "evidence", "report")
 
 
 class ResultsSection:
-    """Shows the evidence of a result.
+    """Lets the user choose a result, and hands it to the parts that show it.
 
     :param ui: child widgets by name, see slicer.util.childWidgetVariables.
     :param logic: MedEnhanceLogic.
@@ -13,19 +23,110 @@ class ResultsSection:
     def __init__(self, ui, logic):
         self.ui = ui
         self.logic = logic
-        self.clear()
+        self._result = None
+        self._isActive = False
+        self._observed = None
+        self._difference = DifferencePart(ui)
+        self._report = ReportPart(ui)
+        self._evidence = EvidencePart(ui)
+        self._strength = StrengthPart(ui, self.onStrengthChanged)
+        self._segments = SegmentsPart(ui)
+        self._parts = (
+            self._difference,
+            self._strength,
+            self._segments,
+            self._evidence,
+            self._report,
+        )
+        self._filterNodes()
+        ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onResultChosen)
+        self._choose(None)
 
     def setParameters(self, parameters):
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
+        self.clear()
+        self._isActive = parameters is not None
+        self._observe(slicer.mrmlScene if self._isActive else None)
+        for part in self._parts:
+            part.setActive(self._isActive)
+        if self._isActive:
+            self.refresh()
+        else:
+            self._choose(None)
 
     def show(self, job):
         """Show what a job that is done has made."""
-        text = views.evidenceText(job.result)
-        self.ui.evidenceLabel.text = text
-        self.ui.evidenceLabel.toolTip = views.evidenceTip(job.result)
-        self.ui.resultsCollapsibleButton.visible = bool(text)
+        if not self._isActive:
+            return
+        # A node that was there before has its attribute only now, which filters do not notice.
+        self._filterNodes()
+        self._choose(job.node)
 
     def clear(self):
-        """Show nothing."""
-        self.ui.evidenceLabel.text = ""
-        self.ui.resultsCollapsibleButton.visible = False
+        """A run begins: nothing moves any more."""
+        for part in self._parts:
+            part.stop()
+
+    def refresh(self):
+        """Look again which results there are; the newest is shown when none is yet."""
+        nodes = resultNodes(slicer.mrmlScene)
+        current = self._result.node if self._result is not None else None
+        if current not in nodes:
+            current = nodes[-1] if nodes else None
+        self._choose(current)
+
+    def onResultChosen(self, node=None):
+        if self._isActive:
+            self.clear()
+            self._choose(self.ui.resultSelector.currentNode())
+
+    def onStrengthChanged(self):
+        """The voxels of the result are others now."""
+        self._difference.strengthChanged()
+        self._evidence.update()
+        self._report.update()
+
+    def onSceneChanged(self, caller=None, event=None):
+        """Nodes came or went: the result's input may be among them."""
+        if not caller.IsClosing() and not caller.IsImporting():
+            self.refresh()
+
+    def _choose(self, node):
+        self._result = None if node is None else ResultNode(node)
+        for name in SECTIONS:
+            getattr(self.ui, name + "CollapsibleButton").visible = node is not None
+        selector = self.ui.resultSelector
+        if selector.currentNode() is not node:
+            wasBlocked = selector.blockSignals(True)
+            selector.setCurrentNode(node)
+            selector.blockSignals(wasBlocked)
+        for part in self._parts:
+            part.show(self._result)
+        self._showNote()
+
+    def _showNote(self):
+        """What is missing, in words."""
+        result, label = self._result, self.ui.resultNoteLabel
+        isWithoutInput = result is not None and result.inputNode is None
+        label.visible = isWithoutInput
+        label.text = (
+            _("The input volume is no longer in the scene, so there is nothing to compare with.")
+            if isWithoutInput
+            else ""
+        )
+
+    def _filterNodes(self):
+        """Only nodes that MedEnhance made are offered."""
+        for name in NODE_CLASSES:
+            self.ui.resultSelector.addAttribute(name, TASK_ATTRIBUTE)
+
+    def _observe(self, scene):
+        if self._observed is not None:
+            observed, tags = self._observed
+            for tag in tags:
+                observed.RemoveObserver(tag)
+        self._observed = None
+        if scene is not None:
+            events = (scene.NodeRemovedEvent, scene.EndImportEvent)
+            tags = [scene.AddObserver(event, self.onSceneChanged) for event in events]
+            self._observed = (scene, tags)

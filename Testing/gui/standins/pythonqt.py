@@ -18,7 +18,7 @@ import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 SOURCES = (QtCore, QtGui, QtWidgets, QtUiTools)
-PLAIN = (QtWidgets.QListWidgetItem,)
+PLAIN = (QtWidgets.QListWidgetItem, QtWidgets.QTableWidgetItem)
 
 slot_errors: list[str] = []
 """Tracebacks of exceptions that escaped from slots; a test with any of them has failed."""
@@ -37,6 +37,12 @@ class Enumerator(int):
         self = super().__new__(cls, native.value)
         self.native = native
         return self
+
+    def __or__(self, other: Any) -> Any:
+        """Flags add up to flags."""
+        if isinstance(other, Enumerator):
+            return Enumerator(self.native | other.native)
+        return super().__or__(other)
 
 
 class WrapperMeta(type):
@@ -193,10 +199,19 @@ class QtModule(types.ModuleType):
         for source in SOURCES:
             native = getattr(source, name, None)
             if isinstance(native, type):
-                value = wrapper_class(native) if issubclass(native, QtCore.QObject) else native
+                value = _shown_class(native)
                 setattr(self, name, value)
                 return value
         raise AttributeError(f"module 'qt' has no attribute '{name}'")
+
+
+def _shown_class(native: type) -> Any:
+    """What stands for a class of Qt: its wrapper, or itself for a mere value such as a colour."""
+    if issubclass(native, QtCore.QObject):
+        return wrapper_class(native)
+    if native in PLAIN:
+        return lambda *args: PlainWrapper(native(*[unwrap(a) for a in args]))
+    return native
 
 
 class _Namespace:

@@ -95,6 +95,16 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._current: Any = None
         self._scene: Any = None
         self._tags: list[int] = []
+        self._attributes: dict[str, dict[str, str | None]] = {}
+
+    def addAttribute(self, node_type: str, name: str, value: str | None = None) -> None:
+        """Of this type only nodes with the attribute are shown; of this value, if one is given."""
+        self._attributes.setdefault(node_type, {})[name] = value
+        self._refresh()
+
+    def removeAttribute(self, node_type: str, name: str) -> None:
+        self._attributes[node_type].pop(name)
+        self._refresh()
 
     def setMRMLScene(self, scene: Any) -> None:
         for tag in self._tags:
@@ -168,9 +178,19 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
     def _shown(self, node: Any) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
             return False
+        for node_type, wanted in self._attributes.items():
+            if node.IsA(node_type) and not all(
+                self._has(node, *attribute) for attribute in wanted.items()
+            ):
+                return False
         if self.showChildNodeTypes:
             return any(node.IsA(kind) for kind in self.nodeTypes)
         return node.GetClassName() in list(self.nodeTypes)
+
+    @staticmethod
+    def _has(node: Any, name: str, value: str | None) -> bool:
+        found = node.GetAttribute(name)
+        return found is not None and value in (None, found)
 
 
 class ctkCollapsibleButton(QWidget):  # noqa: N801

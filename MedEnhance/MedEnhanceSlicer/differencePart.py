@@ -1,0 +1,199 @@
+"""Widgets to see what a run changed: side by side, faded, flickering, and as maps."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from .comparison import Flicker, LayoutWatch, SideBySide, centreViews, fade, fadeMap
+from .differenceMap import (
+    hasRemovedSignal,
+    showRemovedSignal,
+    showUncertainty,
+    spotsOf,
+)
+from .resultNode import worldPoint
+from .views import valueText
+
+BEFORE_AFTER, REMOVED, UNCERTAINTY = "before and after", "removed signal", "uncertainty"
+
+
+class DifferencePart:
+    """Shows one result against its input.
+
+    :param ui: child widgets by name.
+    """
+
+    def __init__(self, ui):
+        self.ui = ui
+        self._result = None
+        self._offered = None
+        self._mapNode = None
+        self._spots = []
+        self._spotsStrength = 1.0
+        self._sideBySide = SideBySide()
+        self._flicker = Flicker(self._showShare)
+        self._watch = LayoutWatch(self._showLayout)
+        ui.compareButton.connect("clicked(bool)", self.onCompare)
+        ui.fadeComboBox.connect("currentIndexChanged(int)", self.onFadeChosen)
+        ui.fadeSlider.connect("valueChanged(double)", self.onFaded)
+        ui.flickerCheckBox.connect("toggled(bool)", self.onFlicker)
+        ui.spotsListWidget.connect("itemClicked(QListWidgetItem*)", self.onSpotChosen)
+        ui.spotsListWidget.connect("itemActivated(QListWidgetItem*)", self.onSpotChosen)
+
+    def setActive(self, isActive):
+        """Follow the layout while the panel is open."""
+        self._watch.follow(self._sideBySide.layoutNode if isActive else None)
+
+    def show(self, result):
+        """Show another result, or none."""
+        isOther = (result and result.node) is not (self._result and self._result.node)
+        self._result = result
+        if result is None:
+            self.stop()
+            self._mapNode = None
+            return
+        self._offerFades(self._fades(), isOther)
+        canFade = bool(self._offered)
+        for widget in (self.ui.fadeComboBox, self.ui.fadeSlider, self.ui.flickerCheckBox):
+            widget.enabled = canFade
+        if not canFade:
+            self.stop()
+        if isOther:
+            self._setSlider(1.0)
+            if self._sideBySide.isShown and result.inputNode is not None:
+                self._sideBySide.show(result)
+        self._showLayout()
+        self._showSpots()
+
+    def stop(self):
+        """End the flickering."""
+        self.ui.flickerCheckBox.checked = False
+
+    def strengthChanged(self):
+        """The map was scaled with the strength."""
+        self._showSpots()
+
+    def onCompare(self, checked=None):
+        if self._sideBySide.isShown:
+            self._sideBySide.leave()
+        else:
+            self._sideBySide.show(self._result)
+        self._showLayout()
+
+    def onFadeChosen(self, index=None):
+        """Make the chosen map if there is none yet, and show it."""
+        if self._result is None:
+            return
+        self._makeMap()
+        self._setSlider(1.0)
+        self._showShare(1.0)
+        self._showSpots()
+
+    def onFaded(self, value=None):
+        self.stop()
+        self._showShare(self.ui.fadeSlider.value)
+
+    def onFlicker(self, checked=None):
+        if self.ui.flickerCheckBox.checked:
+            self._flicker.start()
+        else:
+            wasOn = self._flicker.isOn
+            self._flicker.stop()
+            if wasOn:
+                self._showShare(self.ui.fadeSlider.value)
+
+    def onSpotChosen(self, item=None):
+        row = self.ui.spotsListWidget.currentRow
+        if self._mapIsThere() and 0 <= row < len(self._spots):
+            centreViews(worldPoint(self._mapNode, self._spots[row].index))
+
+    @property
+    def _fade(self):
+        return self.ui.fadeComboBox.currentData
+
+    def _fades(self):
+        """What can be faded between, as entries of the list."""
+        result, fades = self._result, []
+        if result.inputNode is not None:
+            fades.append((_("Before and after"), BEFORE_AFTER))
+        if hasRemovedSignal(result):
+            fades.append((_("Removed signal"), REMOVED))
+        if result.uncertaintyNode is not None:
+            fades.append((_("Uncertainty"), UNCERTAINTY))
+        return fades
+
+    def _offerFades(self, fades, isOther):
+        combo = self.ui.fadeComboBox
+        if fades == self._offered and not isOther:
+            return
+        wasBlocked = combo.blockSignals(True)
+        combo.clear()
+        for text, key in fades:
+            combo.addItem(text, key)
+        combo.currentIndex = 0 if fades else -1
+        combo.blockSignals(wasBlocked)
+        self._offered = fades
+        self._mapNode, self._spots = None, []
+
+    def _makeMap(self):
+        """Takes a second or two on a large volume, under a wait cursor."""
+        self._mapNode, self._spots = None, []
+        make = {REMOVED: showRemovedSignal, UNCERTAINTY: showUncertainty}.get(self._fade)
+        if make is None:
+            return
+        with slicer.util.WaitCursor():
+            self._mapNode = make(self._result)
+            self._spots = spotsOf(self._mapNode)
+        self._spotsStrength = self._strength
+
+    @property
+    def _strength(self):
+        """By what the map scales."""
+        return self._result.strength if str(self._result.task) == "denoise" else 1.0
+
+    def _showShare(self, share):
+        """Show this much of what is on the right of the slider."""
+        result = self._result
+        if result is None or not slicer.mrmlScene.IsNodePresent(result.node):
+            self.stop()
+        elif self._mapIsThere():
+            fadeMap(result, self._mapNode, float(share))
+        elif result.inputNode is not None and self._fade == BEFORE_AFTER:
+            fade(result, float(share))
+        else:
+            self.stop()
+
+    def _mapIsThere(self):
+        return self._mapNode is not None and slicer.mrmlScene.IsNodePresent(self._mapNode)
+
+    def _setSlider(self, value):
+        slider = self.ui.fadeSlider
+        wasBlocked = slider.blockSignals(True)
+        slider.value = value
+        slider.blockSignals(wasBlocked)
+
+    def _showLayout(self):
+        """Whether the views are side by side, also when Slicer's own buttons changed that."""
+        button, result = self.ui.compareButton, self._result
+        isShown = self._sideBySide.isShown
+        if result is not None and not isShown:
+            self._sideBySide.forget(result)
+        hasInput = result is not None and result.inputNode is not None
+        button.enabled = isShown or (self._sideBySide.isPossible and hasInput)
+        button.checked = isShown
+        button.text = _("Back to the usual views") if isShown else _("Compare side by side")
+
+    def _showSpots(self):
+        """The slices where the map is largest."""
+        ui, isShown = self.ui, self._mapIsThere() and bool(self._spots)
+        ui.spotsLabel.visible = isShown
+        ui.spotsListWidget.visible = isShown
+        if not isShown:
+            return
+        row = ui.spotsListWidget.currentRow
+        ui.spotsListWidget.clear()
+        scale = self._strength / self._spotsStrength if self._spotsStrength else 1.0
+        for spot in self._spots:
+            value = valueText(scale * spot.value, "")
+            text = _("Slice {number}: {value}").format(number=spot.index[2], value=value)
+            ui.spotsListWidget.addItem(text)
+        ui.spotsListWidget.currentRow = row

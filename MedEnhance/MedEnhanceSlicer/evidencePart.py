@@ -1,0 +1,110 @@
+"""The table of what was measured, and the comparison with a reference."""
+
+import qt
+from slicer.i18n import tr as _
+
+from .evidenceTable import fillTable, measuresOf, storeTable
+from .referenceComparison import ReferenceComparison, referenceClasses
+
+
+class EvidencePart:
+    """Shows the measures of a result.
+
+    :param ui: child widgets by name.
+    """
+
+    def __init__(self, ui):
+        self.ui = ui
+        self._result = None
+        self._comparison = ReferenceComparison(self.onComparison)
+        header = ui.evidenceTable.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        rows = ui.evidenceTable.verticalHeader()
+        rows.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        ui.measureButton.connect("clicked(bool)", self.onMeasure)
+        ui.storeTableButton.connect("clicked(bool)", self.onStoreTable)
+        ui.referenceSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onReferenceChosen)
+
+    def setActive(self, isActive):
+        """Nothing to follow."""
+
+    def show(self, result):
+        """Show another result, or none."""
+        isOther = (result and result.node) is not (self._result and self._result.node)
+        self._result = result
+        if result is None:
+            self.stop()
+            return
+        if isOther:
+            self.stop()
+            self.ui.referenceSelector.nodeTypes = list(referenceClasses(result))
+            self._say("")
+        self.update()
+
+    def stop(self):
+        """Give up a comparison with a reference."""
+        if self._comparison.isRunning:
+            self._comparison.stop()
+            self._say(_("The comparison was stopped."))
+            self._showButtons()
+
+    def update(self):
+        """Show the measures as they are now."""
+        result, ui = self._result, self.ui
+        fillTable(ui.evidenceTable, measuresOf(result))
+        isBlended = str(result.task) == "denoise" and result.strength != 1
+        ui.evidenceNoteLabel.visible = isBlended
+        ui.evidenceNoteLabel.text = strengthNote(result)
+        self._showButtons()
+
+    def onReferenceChosen(self, node=None):
+        self.stop()
+        self._say("")
+        self._showButtons()
+
+    def onMeasure(self, checked=None):
+        """Compare with the reference; while that goes on, stop."""
+        if self._comparison.isRunning:
+            self.stop()
+        else:
+            self._comparison.start(self._result, self.ui.referenceSelector.currentNode())
+
+    def onComparison(self):
+        """News of the comparison."""
+        comparison = self._comparison
+        if comparison.isRunning:
+            percent = round(100 * comparison.fraction)
+            self._say(_("Measuring, {percent} %").format(percent=percent))
+        elif comparison.problem:
+            self._say(comparison.problem)
+        else:
+            self._result.referenceMeasures = comparison.measures
+            self._say(_("Measured; see the end of the table."))
+            self.update()
+        self._showButtons()
+
+    def onStoreTable(self, checked=None):
+        node = storeTable(self._result)
+        self._say(_("The table is '{name}'.").format(name=node.GetName()))
+
+    def _showButtons(self):
+        isRunning = self._comparison.isRunning
+        button = self.ui.measureButton
+        button.text = _("Stop") if isRunning else _("Measure")
+        button.enabled = isRunning or self.ui.referenceSelector.currentNode() is not None
+
+    def _say(self, text):
+        label = self.ui.referenceNoteLabel
+        label.text = text
+        label.visible = bool(text)
+
+
+def strengthNote(result):
+    """One sentence when the strength that is shown is not that of the measures, else ""."""
+    if str(result.task) != "denoise" or result.strength == 1:
+        return ""
+    return _("Measured at full strength; shown at strength {strength:g}.").format(
+        strength=result.strength
+    )

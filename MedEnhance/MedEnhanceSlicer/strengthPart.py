@@ -1,0 +1,89 @@
+"""The slider that changes the strength of a denoised result at once."""
+
+import qt
+from slicer.i18n import tr as _
+
+from .blending import Blend, blendable
+
+PAUSE_MS = 30
+"""The slider moves faster than a large volume can be blended; only where it rests is shown."""
+
+
+class StrengthPart:
+    """Blends the result with its input.
+
+    :param ui: child widgets by name.
+    :param told: called without arguments after the voxels were changed.
+    """
+
+    def __init__(self, ui, told):
+        self.ui = ui
+        self._told = told
+        self._blend = None
+        self._isChecked = False
+        self._timer = qt.QTimer()
+        self._timer.singleShot = True
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.connect("timeout()", self._apply)
+        ui.blendSlider.connect("valueChanged(double)", self.onMoved)
+        ui.keepButton.connect("clicked(bool)", self.onKeep)
+        ui.resetButton.connect("clicked(bool)", self.onReset)
+
+    def setActive(self, isActive):
+        """Nothing to follow."""
+
+    def show(self, result):
+        """Show another result, or none."""
+        if self._shows(result):
+            return
+        self.stop()
+        self._isChecked = False
+        self._blend = Blend(result) if result is not None and blendable(result) else None
+        self.ui.blendWidget.visible = self._blend is not None
+        if self._blend is not None:
+            self._showState()
+
+    def stop(self):
+        self._timer.stop()
+
+    def onMoved(self, value=None):
+        self._timer.start()
+
+    def onKeep(self, checked=None):
+        self._blend.keep()
+        self._showState()
+
+    def onReset(self, checked=None):
+        self.stop()
+        self._blend.reset()
+        self._showState()
+        self._told()
+
+    def _shows(self, result):
+        """Whether this is the result that the slider is for, with its input still there."""
+        if self._blend is None or result is None or result.inputNode is None:
+            return False
+        return self._blend.result.node is result.node
+
+    def _apply(self):
+        blend = self._blend
+        if blend is None or blend.result.inputNode is None:
+            return
+        if not self._isChecked and not blend.inputIsAsItWas():
+            self.ui.blendLabel.text = _("Input changed")
+            self.ui.blendSlider.enabled = False
+            return
+        self._isChecked = True
+        blend.apply(round(self.ui.blendSlider.value, 2))
+        self._showState()
+        self._told()
+
+    def _showState(self):
+        ui, blend = self.ui, self._blend
+        wasBlocked = ui.blendSlider.blockSignals(True)
+        ui.blendSlider.value = blend.result.strength
+        ui.blendSlider.blockSignals(wasBlocked)
+        ui.blendSlider.enabled = True
+        ui.blendLabel.text = _("Strength")
+        ui.keepButton.enabled = blend.isChanged
+        ui.resetButton.enabled = blend.isChanged
