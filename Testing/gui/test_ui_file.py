@@ -22,6 +22,7 @@ INTERACTIVE = (
     "QLineEdit",
     "QPlainTextEdit",
     "QPushButton",
+    "QTableWidget",
     "QToolButton",
     "ctkSliderWidget",
     "qMRMLNodeComboBox",
