@@ -114,7 +114,7 @@ class _Reader:
         self.problems: list[str] = []
 
     def read_all(self, folder: Path, shipped: bool) -> None:
-        for candidate in _bundle_folders(folder):
+        for candidate in bundle_folders(folder):
             try:
                 bundle = read_bundle(candidate, shipped)
                 if bundle.id in self.trusted or candidate.name in self.trusted:
@@ -137,7 +137,7 @@ def user_folder() -> Path:
     return Path(named) if named else Path.home() / ".medenhance" / "models"
 
 
-def _bundle_folders(folder: Path) -> Sequence[Path]:
+def bundle_folders(folder: Path) -> Sequence[Path]:
     if (folder / METADATA).is_file():
         return [folder]
     try:

@@ -1,0 +1,119 @@
+"""Puts a new model into the user's folder: checked, under a free name, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from MedEnhanceLib.bundle import Bundle, read_bundle
+from MedEnhanceLib.catalog import Catalog, bundle_folders, user_folder
+from MedEnhanceLib.errors import BundleError, FileError, MedEnhanceError
+from MedEnhanceLib.importing.copying import safe_name
+
+LONGEST_ID = 80
+
+
+@contextmanager
+def staging(into: Path | None) -> Iterator[Path]:
+    """A hidden folder beside the models, in which a new one is prepared; gone afterwards.
+
+    Being on the same disk, what is in it becomes a model by being renamed.
+    """
+    into = user_folder() if into is None else into
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".importing-", dir=into))
+    except OSError as error:
+        raise FileError(
+            f"Models cannot be kept in '{into}' ({error.strerror}); choose a folder that you may "
+            "write to."
+        ) from error
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def place(folder: Path, replace: bool) -> Bundle:
+    """Move a prepared bundle out of its stage, to stand among the models.
+
+    Args:
+        folder: the bundle, in a stage.
+        replace: whether a model of the same name, if the user brought it, makes way.
+
+    Raises:
+        BundleError: when the bundle cannot be used as it is, or its name is taken.
+    """
+    into = folder.parent.parent
+    bundle = _checked(folder)
+    # The folder is called like the model, since trust is given by either name.
+    final = into / safe_name(bundle.id)
+    names = {bundle.id, final.name}
+    _check_not_ours(names)
+    taken = _called(names, into)
+    if taken and not replace:
+        raise BundleError(
+            f"There is a model '{bundle.id}' already, in {taken[0]}; remove it first, or import "
+            "with replacing allowed (--replace)."
+        )
+    try:
+        _exchange(folder, final, taken)
+    except OSError as error:
+        raise FileError(
+            f"'{bundle.id}' cannot be put into {into} ({error.strerror}); close programs that use "
+            "the models there, and try again."
+        ) from error
+    return read_bundle(final)
+
+
+def _checked(folder: Path) -> Bundle:
+    """The bundle's facts, when its weights are what it says and its id is a name."""
+    bundle = read_bundle(folder)
+    if not bundle.id.isprintable() or not 0 < len(bundle.id.strip()) <= LONGEST_ID:
+        raise BundleError(
+            f"The bundle '{folder.name}' calls itself {bundle.id[:LONGEST_ID]!r}, which is no "
+            f"name; give it an id of 1 to {LONGEST_ID} letters."
+        )
+    bundle.verify_weights()
+    if bundle.finder_model is not None:
+        bundle.finder_model.verify_weights()
+    return bundle
+
+
+def _check_not_ours(names: set[str]) -> None:
+    for model in Catalog.default().entries:
+        came_along = not isinstance(model, Bundle) or model.shipped
+        if came_along and model.id in names:
+            raise BundleError(
+                f"'{model.id}' is the name of a model that came with MedEnhance; give yours "
+                "another title or id."
+            )
+
+
+def _called(names: set[str], into: Path) -> list[Path]:
+    """Folders among the models that have one of these names, or hold a model that has."""
+    found = {into / name for name in names if os.path.lexists(into / name)}
+    for folder in bundle_folders(into):
+        with suppress(MedEnhanceError):  # what cannot be read has no id
+            if read_bundle(folder).id in names:
+                found.add(folder)
+    return sorted(found)
+
+
+def _exchange(folder: Path, final: Path, taken: list[Path]) -> None:
+    """Rename ``folder`` to ``final``; those taken away come back when that fails."""
+    aside = {old: folder.parent / f".replaced-{number}" for number, old in enumerate(taken)}
+    moved: list[Path] = []
+    try:
+        for old, kept in aside.items():
+            os.replace(old, kept)
+            moved.append(old)
+        os.replace(folder, final)
+    except OSError:
+        for old in moved:
+            os.replace(aside[old], old)
+        raise
