@@ -48,8 +48,8 @@ def enhance(
         task: a `Task` or its name.
         model: id of a model, or "auto" for the one that suits the volume.
         options: of the task's type, or a dictionary of its fields.
-        guide: for denoising, a second contrast of the same patient in the same coordinates; it
-            is resampled onto the volume's grid, and only a model that takes a guide uses it.
+        guide: for denoising, a second contrast of the same patient whose header says about
+            where it lies; it is registered, and only a model that takes a guide uses it.
         catalog: where models are looked up; by default `Catalog.default()`.
         progress: called with `Progress` as the run goes on.
         cancel: asked often; the run ends with `CancelledError` when it says yes.

@@ -73,11 +73,11 @@ class Guide:
         ]
 
 
-def guide_on_grid(guide: Volume, volume: Volume) -> Guide:
-    """Register ``guide`` rigidly to ``volume``, and resample it once onto the volume's grid.
+def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide:
+    """Register ``guide`` rigidly to ``volume``, if asked to, and resample it onto its grid.
 
-    It starts from where the header says that the guide is, and stays there when nothing better
-    is found.
+    Registration starts from where the header says that the guide is, and leaves it there when
+    it finds nothing better.
 
     Raises:
         VolumeError: when the guide's voxels cannot be used.
@@ -101,7 +101,7 @@ def guide_on_grid(guide: Volume, volume: Volume) -> Guide:
             "The guide lies beside the volume and shows nothing of its object; choose a scan of "
             "the same region in the same patient coordinates, or register it first."
         )
-    placement = rigidly_placed(guide, volume)
+    placement = rigidly_placed(guide, volume) if register else Placement(guide.geometry)
     reached = _reached(placement.geometry, target)
     voxels = resample_averaged(guide.voxels, placement.geometry, target)
     coverage = 100 * float(reached[seen].mean())

@@ -53,10 +53,13 @@ class DenoiseOptions(RunOptions):
         strength: 0 gives the input back, 1 the network's output, between them a blend.
         noise: standard deviation of the noise in the volume's own intensity unit (HU for CT),
             or None to estimate it from the volume.
+        register_guide: move a guide rigidly to where it fits best; False leaves it where its
+            header, or a registration made before, put it.
     """
 
     strength: float = 1.0
     noise: float | None = None
+    register_guide: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -62,10 +62,14 @@ def denoise(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Another MR contrast of the same patient, in the same coordinates (a volume, or "
-            "a folder of one DICOM series); models that take a guide see the anatomy in it.",
+            help="Another MR contrast of the same patient (a volume, or a folder of one DICOM "
+            "series); it is registered, and models that take a guide see the anatomy in it.",
         ),
     ] = None,
+    register_guide: Annotated[
+        bool,
+        typer.Option(help="Move the guide to where it fits best, or leave it where it is."),
+    ] = True,
     removed: Annotated[
         Path | None,
         typer.Option(
@@ -102,6 +106,7 @@ def denoise(
         uncertainty=uncertainty is not None,
         strength=strength,
         noise=level.absolute,
+        register_guide=register_guide,
     )
     run = _Run(Task.DENOISE, source, output, removed, report, series, quiet, uncertainty, guide)
     run(options, model, models, trust, level)

@@ -49,7 +49,10 @@ def denoise(
     if sigma == 0:
         unchanged = volume.with_voxels(volume.voxels.astype(np.float32))
         return unchanged, [], ["No noise was found, so nothing was changed."], FILTER_TRACES
-    aligned = guide_on_grid(guide, volume) if guide is not None and model.takes_guide else None
+    aligned = None
+    if guide is not None and model.takes_guide:
+        reporter.phase("Registering the guide", 0.1)
+        aligned = guide_on_grid(guide, volume, options.register_guide)
     reporter.phase("Removing noise", 0.9)
     clean, traces = _clean(volume, aligned, model, sigma, is_mr, options, reporter)
     clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
