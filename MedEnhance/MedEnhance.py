@@ -28,7 +28,12 @@ from MedEnhanceSlicer.parameters import (
     ResolutionChoice,
     TaskChoice,
 )
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLSequenceNode,
+)
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
@@ -94,6 +99,13 @@ class MedEnhanceParameterNode:
     fillHoles: bool = True
     outputVolume: vtkMRMLScalarVolumeNode
     outputSegmentation: vtkMRMLSegmentationNode
+    region: vtkMRMLMarkupsROINode
+    guideVolume: vtkMRMLScalarVolumeNode
+    sequence: vtkMRMLSequenceNode
+    recipe: str = ""
+    keepIntermediate: bool = False
+    queue: str = ""
+    queueRecipe: bool = False
 
 
 class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

@@ -1,16 +1,191 @@
-"""The part of the panel for more than one volume."""
+"""The part of the panel for more than one: sequences, recipes, queues."""
+
+import slicer
+from slicer.util import VTKObservationMixin
+
+from . import dependencies, views
+from .caseQueue import QueueChain, QueueState
+from .chain import Chain
+from .parameters import AUTOMATIC_MODEL, optionsFromParameters
+from .queueTable import QueueTable
+from .recipe import Step
+from .recipeEditor import RecipeEditor
 
 
-class BatchSection:
-    """Work on several volumes.
+class BatchSection(VTKObservationMixin):
+    """Starts runs of several jobs; the panel shows their progress as that of any run.
 
     :param ui: child widgets by name, see slicer.util.childWidgetVariables.
     :param logic: MedEnhanceLogic.
+    :param begin: called with a function that starts a run and returns it, see `Panel.begin`.
+    :param onEvent: the panel's listener for the run.
     """
 
-    def __init__(self, ui, logic):
+    def __init__(self, ui, logic, begin, onEvent):
+        VTKObservationMixin.__init__(self)
         self.ui = ui
         self.logic = logic
+        self._begin = begin
+        self._onEvent = onEvent
+        self._parameters = None
+        self._job = None
+        self._recipe = RecipeEditor(ui, logic, self._currentStep, self._say)
+        self._table = QueueTable(ui.queueTableWidget)
+        self._say("")
+        for name, slot in (
+            ("runSequence", self.onRunSequence),
+            ("runRecipe", self.onRunRecipe),
+            ("tickAll", self.onTickAll),
+            ("tickNone", self.onTickNone),
+            ("runQueue", self.onRunQueue),
+            ("resumeQueue", self.onResumeQueue),
+            ("cancelQueue", self.onCancelQueue),
+        ):
+            getattr(ui, name + "Button").connect("clicked(bool)", slot)
+        ui.queueTableWidget.connect("itemChanged(QTableWidgetItem*)", self.onTicked)
 
     def setParameters(self, parameters):
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
+        self._parameters = parameters
+        self._recipe.setParameters(parameters)
+        self.removeObservers()
+        if parameters is not None:
+            scene = slicer.mrmlScene
+            ended = scene.EndBatchProcessEvent
+            for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, ended):
+                self.addObserver(scene, event, self.onNodesChanged)
+
+    def update(self):
+        """Show the recipe and the queue of the scene."""
+        if self._parameters is not None:
+            self._recipe.update()
+            self._table.show(self._queue())
+
+    def showState(self, job):
+        """What can be clicked now.
+
+        :param job: the run that goes on, or None.
+        """
+        self._job = job
+        ui, parameters = self.ui, self._parameters
+        isFree = job is None and parameters is not None
+        hasSteps = isFree and bool(self._recipe.steps)
+        hasInput = isFree and parameters.inputVolume is not None
+        ui.addStepButton.enabled = ui.pasteRecipeButton.enabled = isFree
+        ui.runSequenceButton.enabled = isFree and parameters.sequence is not None
+        ui.runRecipeButton.enabled = hasSteps and hasInput
+        ui.queueRecipeCheckBox.enabled = isFree
+        isUsable = isFree and (hasSteps or not parameters.queueRecipe)
+        ui.runQueueButton.enabled = isUsable and bool(self._table.tickedIds())
+        ui.resumeQueueButton.enabled = isFree and bool(self._queue().open)
+        ui.cancelQueueButton.enabled = isinstance(job, QueueChain) and not job.cancelling
+        for name in ("sequenceSelector", "keepIntermediateCheckBox"):
+            getattr(ui, name).enabled = isFree
+        self._recipe.showState()
+
+    def onNodesChanged(self, caller, event):
+        """Volumes came or went."""
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self.update()
+            self.showState(self._job)
+
+    def onTicked(self, item=None):
+        self.showState(self._job)
+
+    def onTickAll(self, checked=None):
+        self._table.tickAll()
+
+    def onTickNone(self, checked=None):
+        self._table.tickNone()
+
+    def onRunSequence(self, checked=None):
+        def start():
+            step = self._currentStep()
+            if not self._isInstalled([step]):
+                return None
+            return self.logic.processSequence(
+                self._parameters.sequence,
+                step.task.value,
+                step.model,
+                step.options,
+                wait=False,
+                onEvent=self._onEvent,
+            )
+
+        self._begin(start)
+
+    def onRunRecipe(self, checked=None):
+        def start():
+            parameters, steps = self._parameters, self._recipe.steps
+            if not self._isInstalled(steps):
+                return None
+            return self.logic.runRecipe(
+                parameters.inputVolume,
+                steps,
+                parameters.keepIntermediate,
+                parameters.region,
+                wait=False,
+                onEvent=self._onEvent,
+            )
+
+        self._begin(start)
+
+    def onRunQueue(self, checked=None):
+        def start():
+            parameters = self._parameters
+            steps = self._recipe.steps if parameters.queueRecipe else [self._currentStep()]
+            if not self._isInstalled(steps):
+                return None
+            return self.logic.queue(
+                self._table.tickedVolumes(),
+                steps=steps,
+                keepIntermediate=parameters.keepIntermediate,
+                region=parameters.region,
+                wait=False,
+                onEvent=self._onEvent,
+            )
+
+        self._begin(start)
+
+    def onResumeQueue(self, checked=None):
+        def start():
+            if not self._isInstalled(self._queue().steps):
+                return None
+            return self.logic.resumeQueue(wait=False, onEvent=self._onEvent)
+
+        self._begin(start)
+
+    def onCancelQueue(self, checked=None):
+        if isinstance(self._job, Chain):
+            job = self._job
+            job.cancel()
+            if not job.finished:
+                self._onEvent(job)
+
+    def _queue(self):
+        return QueueState(self._parameters.parameterNode)
+
+    def _currentStep(self):
+        """The step that the panel's settings describe."""
+        parameters = self._parameters
+        task = parameters.task.task
+        ids = [model.id for model in self.logic.catalog.models(task)]
+        model = parameters.model if parameters.model in ids else AUTOMATIC_MODEL
+        return Step(task, model, optionsFromParameters(parameters).to_json())
+
+    def _isInstalled(self, steps):
+        """Install what the models need, after asking; False when Slicer must be restarted."""
+        for step in steps:
+            models = self.logic.catalog.models(step.task)
+            wanted = [model for model in models if model.id == step.model] or models
+            advice = dependencies.ensureFor(wanted[0])
+            if advice:
+                self._say(advice)
+                return False
+        return True
+
+    def _say(self, text):
+        label = self.ui.batchLabel
+        label.text = text
+        label.visible = bool(text)
+        label.styleSheet = views.bannerStyle("warning") if text else ""

@@ -30,6 +30,7 @@ class Chain:
         warnings: sentences of all its jobs.
         where: which part is being worked on, for the user ("Frame 2 of 10").
         job: the job that runs now, or None.
+        lastJob: the job that ended last, or None.
 
     :param runner: JobRunner; it is reserved for this chain until the end.
     :param parts: how many jobs there will be at most; for the progress.
@@ -49,6 +50,7 @@ class Chain:
         self.warnings = []
         self.where = ""
         self.job = None
+        self.lastJob = None
         self.cancelReason = None
         self._story = None
         self._isDue = False
@@ -66,6 +68,11 @@ class Chain:
         return " ".join([text, *dict.fromkeys(self.warnings)]), (
             "warning" if self.warnings else "good"
         )
+
+    @property
+    def shown(self):
+        """The job whose result is to be shown at the end; None for none."""
+        return None
 
     @property
     def finished(self):
@@ -200,6 +207,7 @@ class Chain:
             self.tell()
             return
         self.partsDone += 1
+        self.lastJob = job
         self.warnings.extend(job.warnings)
         if self.cancelReason is not None:
             # Nothing is left for later: the process may be about to end.

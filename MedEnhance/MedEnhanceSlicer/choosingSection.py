@@ -9,7 +9,6 @@ from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.tasks.super_resolution import target_geometry
 
 from . import modelCard, views
-from .bridge import geometryFromNode
 from .forecasts import forecastRun
 from .labelList import LabelList
 from .modelList import ModelList
@@ -20,6 +19,7 @@ from .parameters import (
     TaskChoice,
     optionsFromParameters,
 )
+from .region import geometryInRegion
 
 ICONS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"
 TASK_BUTTONS = {
@@ -177,7 +177,7 @@ class ChoosingSection:
 
     def _grids(self):
         """The grid of the input and that of the output."""
-        source = geometryFromNode(self._parameters.inputVolume)
+        source = geometryInRegion(self._parameters.inputVolume, self._parameters.region)
         if self._parameters.task is not TaskChoice.SUPER_RESOLUTION:
             return source, source
         return source, target_geometry(source, optionsFromParameters(self._parameters))
@@ -185,18 +185,33 @@ class ChoosingSection:
     def _judged(self):
         """The model and its suitability; worked out anew only when volume, task or model change."""
         node, task = self._parameters.inputVolume, self._parameters.task.task
+        region, guide = self._parameters.region, self._parameters.guideVolume
         image = node.GetImageData() if node is not None else None
         key = (
             node.GetID() if node is not None else None,
             image.GetMTime() if image is not None else None,
             node.GetTransformNodeID() if node is not None else None,
+            region.GetID() if region is not None else None,
+            guide.GetID() if guide is not None else None,
             task,
             self.modelId(),
         )
         if key != self._choiceKey:
             self._choiceKey = key
-            self.choice = self.logic.choose(node, task, self.modelId())
+            self.choice = self.choose()
         return self.choice
+
+    def choose(self):
+        """The model for the chosen volume, region and guide; see `Choice`."""
+        parameters = self._parameters
+        isGuided = parameters.task is TaskChoice.DENOISE and parameters.guideVolume is not None
+        return self.logic.choose(
+            parameters.inputVolume,
+            parameters.task.task,
+            self.modelId(),
+            isGuided,
+            parameters.region,
+        )
 
     def applyTip(self):
         """What Apply would do, or why it cannot."""

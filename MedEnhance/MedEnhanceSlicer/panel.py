@@ -11,11 +11,13 @@ from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 
 from . import dependencies, forecasts, views
 from .batchSection import BatchSection
+from .chain import Chain
 from .choosingSection import ChoosingSection
 from .jobs import DONE
 from .outputs import show
 from .parameters import TaskChoice, optionsFromParameters
 from .previewSection import PreviewSection
+from .regionSection import RegionSection
 from .resultsSection import ResultsSection
 from .runLog import RunLog, report
 from .setupSection import SetupSection
@@ -42,7 +44,8 @@ class Panel:
         self._choosing = ChoosingSection(ui, logic)
         self._preview = PreviewSection(ui, logic, self._chosenModel)
         self._results = ResultsSection(ui, logic)
-        self._batch = BatchSection(ui, logic)
+        self._region = RegionSection(ui, self.onRegionMoved)
+        self._batch = BatchSection(ui, logic, self.begin, self.onJobEvent)
         self._setup = SetupSection(ui, logic, self.onModelsChanged)
         ui.statusLabel.visible = False
         ui.applyButton.connect("clicked(bool)", self.onApply)
@@ -52,7 +55,13 @@ class Panel:
     def setParameters(self, parameters):
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
         self._parameters = parameters
-        for section in (self._choosing, self._preview, self._results, self._batch):
+        for section in (
+            self._choosing,
+            self._region,
+            self._preview,
+            self._results,
+            self._batch,
+        ):
             section.setParameters(parameters)
         self.update()
 
@@ -68,10 +77,17 @@ class Panel:
         self._updating = True
         try:
             self._choosing.update()
+            self._region.update()
+            self._batch.update()
             self._showState()
             self._preview.settingsChanged()
         finally:
             self._updating = False
+
+    def onRegionMoved(self):
+        """Another part of the volume is to be worked on."""
+        self._choosing.forget()
+        self.update()
 
     def onModelsChanged(self):
         """There are other models than before."""
@@ -85,13 +101,20 @@ class Panel:
             self.job.cancel()
             self._showState()
             return
-        self._preview.hideThen(self._run)
+        self.begin(self._start)
 
-    def _run(self):
+    def begin(self, start):
+        """Begin a run as soon as the inference process is free of previews.
+
+        :param start: called for the Job or the Chain that runs; None when nothing does.
+        """
+        self._preview.hideThen(lambda: self._run(start))
+
+    def _run(self, start):
         """Begin the run; what speaks against it is said."""
         self._clearResult()
         try:
-            self._start()
+            self.job = start()
         except MedEnhanceError as error:
             self._say(str(error), "refused")
         except Exception as error:
@@ -112,8 +135,11 @@ class Panel:
         if not job.finished:
             self._showState()
             return
-        self.job, self._lastJob = None, job
-        if job.state == DONE:
+        isChain = isinstance(job, Chain)
+        self.job, self._lastJob = None, job.lastJob if isChain else job
+        if job.state == DONE and isChain:
+            self._showChain(job)
+        elif job.state == DONE:
             forecasts.remember(job)
             self._showResult(job)
         elif isinstance(job.error, CancelledError):
@@ -126,28 +152,28 @@ class Panel:
 
     def _chosenModel(self):
         """The model to run; asks for trust where it is needed. Raises MedEnhanceError."""
-        parameters = self._parameters
         model = self._choosing.modelNamed()
         if model is not None and needsTrust(model):
             if not slicer.util.confirmYesNoDisplay(trustQuestion(model), _("MedEnhance")):
                 model.require_trust()
             self.logic.trust(model)
             self._choosing.forget()
-        task = parameters.task.task
-        return self.logic.choose(parameters.inputVolume, task, self._choosing.modelId()).require()
+        return self._choosing.choose().require()
 
     def _start(self):
+        """The run of the chosen model; None when Slicer must be restarted first."""
         parameters = self._parameters
         options = optionsFromParameters(parameters)
         model = self._chosenModel()
         advice = dependencies.ensureFor(model)
         if advice:
             self._say(advice, "warning")
-            return
+            return None
         isSegment = parameters.task is TaskChoice.SEGMENT
         output = parameters.outputSegmentation if isSegment else parameters.outputVolume
         self._log.add(_("{model} begins.").format(model=model.title))
-        self.job = self.logic.process(
+        isDenoise = parameters.task is TaskChoice.DENOISE
+        return self.logic.process(
             parameters.inputVolume,
             parameters.task.task,
             model=model.id,
@@ -155,6 +181,8 @@ class Panel:
             wait=False,
             onEvent=self.onJobEvent,
             outputNode=output,
+            guideVolume=parameters.guideVolume if isDenoise else None,
+            region=parameters.region,
         )
 
     def _showState(self):
@@ -165,6 +193,7 @@ class Panel:
         ui.progressBar.visible = job is not None
         ui.copyReportButton.enabled = self._lastJob is not None or bool(self._log.text)
         self._preview.update()
+        self._batch.showState(job)
         if job is None:
             hasInput = self._parameters is not None and self._parameters.inputVolume is not None
             ui.applyButton.text = _("Apply")
@@ -193,6 +222,12 @@ class Panel:
         done = _("Done: {name}.").format(name=job.node.GetName())
         self._say(" ".join([done, *job.warnings]), "warning" if job.warnings else "good")
         show(job.node)
+
+    def _showChain(self, chain):
+        self._say(*chain.summary())
+        if chain.shown is not None:
+            self._results.show(chain.shown)
+            show(chain.shown.node)
 
     def _clearResult(self):
         self._results.clear()

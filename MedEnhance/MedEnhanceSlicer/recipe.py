@@ -112,6 +112,10 @@ class RecipeChain(Chain):
             )
         )
 
+    @property
+    def shown(self):
+        return self.lastJob
+
 
 def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None):
     """Generator for a chain's story: the steps on one volume; gives the last step's node.

@@ -101,6 +101,21 @@ def checkSize(region, size, geometry):
             )
 
 
+def fitRegion(region, node):
+    """Lay a region over the middle of a volume, along its axes and half as wide."""
+    geometry = geometryFromNode(node)
+    objectToNode = np.eye(4)
+    axes = RAS_TO_LPS[:3, :3] @ np.array(geometry.direction)
+    # A region's axes are right-handed, and a box looks the same either way.
+    axes[:, 2] *= np.sign(np.linalg.det(axes))
+    objectToNode[:3, :3] = axes
+    middle = geometry.to_world((np.array(geometry.size) - 1) / 2)
+    objectToNode[:3, 3] = RAS_TO_LPS[:3, :3] @ middle
+    region.SetAndObserveTransformNodeID(node.GetTransformNodeID())
+    region.SetSize(*(extent / 2 for extent in geometry.extent))
+    region.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(objectToNode))
+
+
 def lieApart(node, other):
     """Whether two volumes surely show different places: their boxes have nothing in common.
 

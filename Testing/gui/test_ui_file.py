@@ -72,7 +72,13 @@ def test_every_connected_parameter_exists_and_is_connected_once() -> None:
 
 
 def test_parameters_without_a_widget_are_those_kept_in_step_by_code() -> None:
-    assert parameter_names() - set(connected_parameters()) == {"task", "model", "labels"}
+    assert parameter_names() - set(connected_parameters()) == {
+        "task",
+        "model",
+        "labels",
+        "recipe",
+        "queue",
+    }
 
 
 def test_every_widget_used_in_code_exists() -> None:
