@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,6 +38,14 @@ class Recipe(Protocol):
         """Measures on validation subjects; ``score`` among them, better when higher."""
 
 
+@runtime_checkable
+class UsesNetwork(Protocol):
+    """A recipe that makes its batches with the network that is being trained."""
+
+    def use(self, network: torch.nn.Module) -> None:
+        """Called once, before the first batch of a run and whenever a run is continued."""
+
+
 def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``."""
     from training.brain_tissue import BrainTissue
@@ -47,6 +55,7 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     from training.guided import GuidedDenoising
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
+    from training.tissue_place import TissuePlace
 
     kinds: dict[str, Callable[[Config, Path], Recipe]] = {
         "denoise": Denoising,
@@ -56,5 +65,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
         "segment": Segmentation,
         "find": Finding,
         "brain-tissue": BrainTissue,
+        "tissue-place": TissuePlace,
     }
     return kinds[config["recipe"]](config, data)

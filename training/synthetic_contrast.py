@@ -45,10 +45,15 @@ FLUID = 1
 
 
 class Painter:
-    """Paints rows of a label map: (k, j, i) whole numbers to an image and its tissues."""
+    """Paints rows of a label map: (k, j, i) whole numbers to an image and its tissues.
 
-    def __init__(self, table: TissueTable) -> None:
-        self.table = table
+    Args:
+        table: what each row is.
+        spacing: of the grids to be painted on, in mm.
+    """
+
+    def __init__(self, table: TissueTable, spacing: float = 1) -> None:
+        self.table, self.spacing = table, spacing
         self.tissues = torch.from_numpy(table.tissues.astype(np.int64))
         self.mixed = torch.tensor([look in MIXED_LOOKS for look in table.looks])
 
@@ -63,11 +68,11 @@ class Painter:
             image = self._textured(image, rows, rng)
         is_stripped = rng.random() < 0.3
         if is_stripped:
-            tissues = stripped(tissues, rng)
+            tissues = stripped(tissues, rng, self.spacing)
             image = torch.where(tissues > 0, image, 0.0)
-        if rng.random() < (0.3 if style == "phantom" else 0.8):
+        if rng.random() < (0.3 if style == "phantom" else 0.8) and self.spacing == 1:
             image = blurred(image, rng.uniform(0.3, 0.8))
-        image = acquired(image * shading(image.shape, rng), rng)
+        image = acquired(image * shading(image.shape, rng), rng, self.spacing)
         if is_stripped and rng.random() < 0.7:
             image = torch.where(tissues > 0, image, 0.0)
         return image, tissues
@@ -80,6 +85,8 @@ class Painter:
             values = self._one_per_tissue(rng)
         else:
             typical = np.array([LOOKS[style][look] for look in self.table.looks])
+            if rng.random() < 0.3:  # fat suppressed, say
+                typical = np.where(self.table.tissues == 0, typical * self._share(rng), typical)
             values = typical + 0.07 * self._per_look(rng) + 0.025 * self._per_row(rng)
             values = np.where(typical > 0, values, 0)
         return np.clip(values, 0, None).astype(np.float32)
@@ -108,6 +115,11 @@ class Painter:
         outside = values if rng.random() < 0.5 else np.zeros_like(values)
         return np.where(self.table.tissues > 0, by_tissue[self.table.tissues], outside)
 
+    def _share(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """A share of each look's brightness."""
+        draws = {look: rng.uniform(0.1, 1) for look in sorted(set(self.table.looks))}
+        return np.array([draws[look] for look in self.table.looks])
+
     def _per_look(self, rng: np.random.Generator) -> NDArray[np.float64]:
         draws = {look: rng.standard_normal() for look in sorted(set(self.table.looks))}
         return np.array([draws[look] for look in self.table.looks])
@@ -119,9 +131,9 @@ class Painter:
         self, image: torch.Tensor, rows: torch.Tensor, rng: np.random.Generator
     ) -> torch.Tensor:
         """Slow changes within tissue, mixtures outside the brain, now and then lesions."""
-        coarse = smooth_field(image.shape, rng.uniform(4, 10), rng)
+        coarse = smooth_field(image.shape, rng.uniform(4, 10) / self.spacing, rng)
         image = image * (1 + rng.uniform(0, 0.06) * coarse)
-        fine = smooth_field(image.shape, rng.uniform(2, 5), rng)
+        fine = smooth_field(image.shape, rng.uniform(2, 5) / self.spacing, rng)
         other = self.mixed[rows] & (fine > rng.uniform(0, 1.2))
         image = torch.where(other, float(rng.uniform(0, 1)), image)
         if rng.random() < 0.25:
@@ -130,15 +142,17 @@ class Painter:
         return image.clamp_min(0)
 
 
-def stripped(tissues: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Tissues of a brain-extracted scan: of the fluid outside only a few voxels' rim is left."""
+def stripped(tissues: torch.Tensor, rng: np.random.Generator, spacing: float = 1) -> torch.Tensor:
+    """Tissues of a brain-extracted scan: of the fluid outside only a rim of a few mm is left."""
     if rng.random() < 0.3:
         return tissues
-    reach = int(rng.integers(1, 6))
+    reach = round(rng.uniform(0.5, 5.5) / spacing)
     solid = (tissues > FLUID).float()[None, None]
     near = solid
-    for _ in range(reach):
-        near = functional.max_pool3d(near, 3, stride=1, padding=1)
+    for axis in range(3):
+        size, padding = [1, 1, 1], [0, 0, 0]
+        size[axis], padding[axis] = 2 * reach + 1, reach
+        near = functional.max_pool3d(near, size, stride=1, padding=padding)
     return torch.where(near[0, 0] > 0, tissues, 0)
 
 
@@ -161,26 +175,31 @@ def shading(shape: Sequence[int], rng: np.random.Generator) -> torch.Tensor:
 
 def blurred(image: torch.Tensor, sigma: float) -> torch.Tensor:
     """A Gaussian over five voxels along each axis, as partial volume softens borders."""
-    steps = torch.arange(-2, 3, dtype=torch.float32)
-    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    volume = image[None, None]
+    beside, beyond = (float(np.exp(-0.5 * (n / sigma) ** 2)) for n in (1, 2))
+    total = 1 + 2 * (beside + beyond)
     for axis in range(3):
-        shape, padding = [1, 1, 1], [0, 0, 0]
-        shape[axis], padding[axis] = 5, 2
-        volume = functional.conv3d(volume, kernel.reshape(1, 1, *shape), padding=padding)
-    return volume[0, 0]
+        size = image.shape[axis]
+        sides = [2 * (axis == n) for n in (2, 2, 1, 1, 0, 0)]
+        wide = functional.pad(image[None], sides, mode="replicate")[0]
+        near = wide.narrow(axis, 1, size) + wide.narrow(axis, 3, size)
+        far = wide.narrow(axis, 0, size) + wide.narrow(axis, 4, size)
+        image = (image + beside * near + beyond * far) / total
+    return image
 
 
-def acquired(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Gamma, voxel size, and Rician noise; then back to 1 mm, as scans are resampled."""
+def acquired(image: torch.Tensor, rng: np.random.Generator, spacing: float = 1) -> torch.Tensor:
+    """Gamma, voxel size, and Rician noise; then back to the grid, as scans are resampled."""
     peak = max(float(image.max()), 1e-3)
     if rng.random() < 0.5:
         image = peak * (image / peak) ** float(np.exp(rng.normal(0, 0.2)))
-    noise = float(rng.uniform(0, MOST_NOISE)) * peak
+    # Larger voxels average the noise of the millimetres in them.
+    noise = float(rng.uniform(0, MOST_NOISE)) * peak / spacing**1.5
     shape = tuple(image.shape)
-    coarse = tuple(max(8, round(n / s)) for n, s in zip(shape, voxel_size(rng), strict=True))
-    volume = functional.interpolate(image[None, None], coarse, mode="area")
+    wanted = (max(1.0, size / spacing) for size in voxel_size(rng))
+    coarse = tuple(max(8, round(n / s)) for n, s in zip(shape, wanted, strict=True))
+    volume = image[None, None]
+    if coarse != shape:
+        volume = functional.interpolate(volume, coarse, mode="area")
     volume = rician(volume, noise, rng)
     if coarse != shape:
         volume = functional.interpolate(volume, shape, mode="trilinear")
@@ -188,7 +207,7 @@ def acquired(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def voxel_size(rng: np.random.Generator) -> list[float]:
-    """Spacing along each axis in voxels: often 1, else up to 2, or slices of up to 6."""
+    """Spacing along each axis in mm: often 1, else up to 2, or slices of up to 6."""
     kind = rng.random()
     if kind < 0.55:
         return [1.0, 1.0, 1.0]

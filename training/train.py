@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from training.network import build_network
 from training.parallel import Processes, joined_processes
 from training.precision import PRECISIONS, MixedPrecision, Precision
-from training.recipe import Batch, Config, Recipe, make_recipe
+from training.recipe import Batch, Config, Recipe, UsesNetwork, make_recipe
 from training.run_folder import RunFolder
 from training.weights import start_from
 
@@ -83,6 +83,8 @@ class Training:
             self.network.parameters(), config["learning_rate"], weight_decay=config["weight_decay"]
         )
         self.step, self.best, self.seconds, self.stale = 0, -math.inf, 0.0, 0
+        if isinstance(recipe, UsesNetwork):
+            recipe.use(self.network)
         if self.folder.has_checkpoint:
             self._resume(self.folder.read_checkpoint(self.device))
         self.shared = processes.wrapped(self.network)

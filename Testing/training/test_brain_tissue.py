@@ -12,14 +12,17 @@ import SimpleITK as sitk
 import torch
 
 import training.tissue_maps
-from MedEnhanceLib.engine.networks import FoldedUNet
-from training.brain_tissue import BrainTissue, dice, nearest
+from training.brain_tissue import BrainTissue, dice
 from training.data import read_splits
-from training.synthetic_contrast import STYLES, Painter, rician, stripped
+from training.network import build_network
+from training.synthetic_contrast import STYLES, Painter, blurred, rician, stripped
 from training.tables.brain_tissue import best_naming, phantom
-from training.tissue_maps import TISSUES, read_map, read_table
+from training.tissue_heads import Head, field_of_view, nearest
+from training.tissue_maps import TISSUES, TissueMap, read_map, read_table
+from training.tissue_place import TissuePlace, soft_dice
 
-CONFIG = Path(__file__).parents[2] / "training/configs/mr-brain-tissue-unet.json"
+CONFIGS = Path(__file__).parents[2] / "training/configs"
+SMALL = {"place": [8, 8], "width": 8, "wider": 8, "blocks": [1, 1]}
 FLUID, GREY, WHITE, BONE, SCALP = 24, 3, 2, 515, 511
 
 
@@ -50,9 +53,31 @@ def rows() -> torch.Tensor:
     return torch.from_numpy(table.row_of_label[made_up_head()].astype(np.int64))
 
 
-def config() -> dict[str, Any]:
-    whole = json.loads(CONFIG.read_text(encoding="utf-8"))
-    return whole | {"batch": 2, "patch": [24, 24, 24]}
+def config(name: str) -> dict[str, Any]:
+    whole: dict[str, Any] = json.loads((CONFIGS / name).read_text(encoding="utf-8"))
+    return whole
+
+
+def fine_recipe(data: Path) -> tuple[BrainTissue, torch.nn.Module]:
+    """The recipe of the second part on small heads, with an untrained first part."""
+    changes = {"batch": 2, "patch": [24, 24, 24], "head": [48, 48, 48], "place": data / "place.pt"}
+    recipe = BrainTissue(config("mr-brain-tissue-unet.json") | changes, data)
+    torch.manual_seed(0)
+    network = build_network({"_target_": "MedEnhanceLib.engine.networks.TissueNet", **SMALL})
+    torch.save(network.place.state_dict(), data / "place.pt")
+    recipe.prepare(network)
+    recipe.use(network)
+    return recipe, network
+
+
+def place_recipe(data: Path, second_looks: float) -> tuple[TissuePlace, torch.nn.Module]:
+    changes = {"batch": 2, "patch": [12, 12, 12], "second_looks": second_looks}
+    recipe = TissuePlace(config("stages/tissue-place.json") | changes, data)
+    torch.manual_seed(0)
+    target = "MedEnhanceLib.engine.networks.TissuePlaceUNet"
+    network = build_network({"_target_": target, "classes": 4, "channels": [8, 8]})
+    recipe.use(network)
+    return recipe, network
 
 
 def test_subjects_are_disjoint() -> None:
@@ -92,25 +117,6 @@ def test_a_map_is_turned_to_ras_and_cut(tmp_path: Path) -> None:
     assert (table.tissues[rows] == 2).sum() == 1
 
 
-def test_network_keeps_the_size_and_fits_the_bundle() -> None:
-    network = FoldedUNet(**{k: v for k, v in config()["network_def"].items() if k != "_target_"})
-    assert sum(p.numel() for p in network.parameters()) * 4 < 11.5e6
-    with torch.inference_mode():
-        assert network.eval()(torch.rand(1, 1, 16, 32, 48)).shape == (1, 4, 16, 32, 48)
-
-
-def test_network_sees_far_and_answers_for_single_voxels() -> None:
-    torch.manual_seed(0)
-    network = FoldedUNet(4, [4, 4, 4, 4], 8).eval()
-    image = torch.rand(1, 1, 64, 16, 16)
-    with torch.inference_mode():
-        before = network(image)
-        image[0, 0, 0, 8, 8] += 100
-        changed = (network(image) - before).abs().amax(1)[0]
-    assert changed[40].max() > 0
-    assert changed[0, 8, 8] != changed[1, 8, 8]
-
-
 @pytest.mark.parametrize("style", STYLES)
 def test_every_style_can_be_told_apart(style: str, rows: torch.Tensor) -> None:
     """Brightness differs from tissue to tissue, and nothing is negative or undefined."""
@@ -145,29 +151,72 @@ def test_places_beyond_the_map_are_air() -> None:
     assert found.tolist() == [7, 0]
 
 
-def test_batches_depend_on_the_seed_alone(heads: Path) -> None:
-    recipe = BrainTissue(config(), heads)
-    first, again, other = (recipe.batch(np.random.default_rng(n)) for n in (1, 1, 2))
+def test_a_head_is_warped_about_its_brain() -> None:
+    table = read_table()
+    head = Head(TissueMap("made up", table.row_of_label[made_up_head()]), table.tissues)
+    assert head.middle == pytest.approx([21.5] * 3)
+    coarse = head.warped([24, 24, 24], 2, np.random.default_rng(0))
+    volume = 8 * float((table.tissues[coarse.numpy()] > 1).sum())
+    assert 0.4 < volume / float((table.tissues[head.rows.numpy()] > 1).sum()) < 2.2
+
+
+def test_a_field_of_view_is_a_box_of_its_least_size() -> None:
+    for seed in range(8):
+        inside = field_of_view([20, 30, 40], 0.5, np.random.default_rng(seed))
+        spans = [int(inside.amax(tuple({0, 1, 2} - {axis})).sum()) for axis in range(3)]
+        assert float(inside.sum()) == np.prod(spans)
+        assert all(2 * span >= size for span, size in zip(spans, inside.shape, strict=True))
+
+
+def test_blurring_keeps_the_mean_and_softens() -> None:
+    image = torch.zeros(11, 11, 11)
+    image[5, 5, 5] = 1
+    soft = blurred(image, 0.6)
+    assert float(soft.sum()) == pytest.approx(1, abs=1e-5)
+    assert float(soft[5, 5, 6] / soft[5, 5, 5]) == pytest.approx(np.exp(-0.5 / 0.36), rel=1e-4)
+
+
+@pytest.mark.parametrize("second_looks", [0, 1])
+def test_looks_at_whole_heads(heads: Path, second_looks: float) -> None:
+    recipe, network = place_recipe(heads, second_looks)
+    first, again = (recipe.batch(np.random.default_rng(1)) for _ in range(2))
+    assert torch.equal(first.inputs, again.inputs)
+    assert first.inputs.shape == first.target.shape == (2, 4, 12, 12, 12)
+    assert float(first.target.sum(1).sub(1).abs().max()) < 1e-5
+    assert bool(first.inputs[:, 1:].any()) == bool(second_looks)
+    assert float(recipe.loss(network(first.inputs), first).detach()) > 0
+    assert 0 <= recipe.validate(network)["score"] <= 1
+
+
+def test_soft_dice_of_the_truth_is_one() -> None:
+    shares = torch.rand(2, 3, 4, 4, 4)
+    assert soft_dice(shares, shares).min() == pytest.approx(1)
+
+
+def test_batches_depend_on_the_seed(heads: Path) -> None:
+    first, again, other = (
+        fine_recipe(heads)[0].batch(np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(first.inputs, again.inputs)
     assert not torch.equal(first.inputs, other.inputs)
-    assert first.inputs.shape == first.target.shape == (2, 1, 24, 24, 24)
+    assert first.inputs.shape[2:] == (12, 12, 12)
+    assert first.target.shape == (2, 1, 24, 24, 24)
     assert set(first.target.unique().tolist()) <= {0, *TISSUES}
 
 
 def test_a_tiny_network_learns(heads: Path) -> None:
-    torch.manual_seed(0)
-    recipe = BrainTissue(config(), heads)
-    network = FoldedUNet(4, [4, 8], 8)
+    recipe, network = fine_recipe(heads)
     batch = recipe.batch(np.random.default_rng(0))
+    parameters = list(network.fine.parameters())
     losses = []
-    for _ in range(14):
+    for _ in range(20):
         loss = recipe.loss(network(batch.inputs), batch)
-        parameters = list(network.parameters())
         for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.data -= 0.3 * slope
+            parameter.data -= 0.1 * slope
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
-    assert 0 <= recipe.validate(network.eval())["score"] <= 1
+    assert all(p.grad is None and not p.requires_grad for p in network.place.parameters())
+    assert 0 <= recipe.validate(network)["score"] <= 1
 
 
 def test_dice_of_a_half_found_tissue() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib import SegmentOptions, Volume, enhance
+from MedEnhanceLib import SegmentOptions, Task, Volume, enhance
 from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.evaluation.peers import ATROPOS, peer_ids, peers_of, told_the_brain
+from MedEnhanceLib.result import Result
 from training.data import FloatArray
 from training.tables.rows import UNIT, Row, row, volume_of
 from training.tissue_maps import TISSUES, TissueTable, read_table, tissue_maps
@@ -24,16 +28,21 @@ OUTSIDE = {
 """Brightness of what surrounds the brain in phantoms of whole heads."""
 NOISE = (0.03, 0.09)
 FILTERS = {"filter-otsu": "Otsu", "filter-gaussian-mixture": "Gaussian mixture"}
+PEER = "N4 + Atropos"
+PEER_CONTRAST = "T1"
+"""It takes half a minute, so it is compared on the first subject and in one contrast only."""
+UNTIDIED = SegmentOptions(keep_largest=False, fill_holes=False)
 
 
 def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
     """Dice of each tissue in brains without and heads with a skull, beside classes of brightness.
 
-    The filters see brains only, and each of their classes is taken for the tissue that fits best,
-    which favours them; a whole head they cannot divide.
+    The others see brains only, Atropos (`.[bench]`) is told where the brain is, and each of their
+    classes is taken for the tissue that fits best, which favours them; a whole head they cannot
+    divide.
     """
     table = read_table()
-    for source in tissue_maps(data, "validation", table):
+    for place, source in enumerate(tissue_maps(data, "validation", table)):
         truth = table.tissues[source.rows]
         for number, (contrast, noise) in enumerate((c, n) for c in CONTRASTS for n in NOISE):
             rng = np.random.default_rng([number, len(source.name)])
@@ -43,6 +52,8 @@ def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
                 scan = volume_of((noisy * UNIT).astype(np.float32), ras=True)
                 condition = f"{contrast}, {'head' if head else 'brain'}, noise {noise:.0%}"
                 yield from tissue_rows(scan, truth, model, source.name, condition, head)
+                if not head and place == 0 and contrast == PEER_CONTRAST:
+                    yield from peer_rows(scan, truth, model, source.name, condition)
 
 
 def phantom(rows: NDArray[np.uint8], table: TissueTable, contrast: str, head: bool) -> FloatArray:
@@ -78,13 +89,35 @@ def tissue_rows(
     yield row(subject, f"{condition}, brain", whole, "none", 0.0, "Dice")
 
 
+def peer_rows(
+    scan: Volume, truth: NDArray[np.uint8], model: str, subject: str, condition: str
+) -> Iterator[Row]:
+    """Dice and cost beside Atropos, where it is installed."""
+    if ATROPOS not in peer_ids(Task.SEGMENT):
+        return
+    (peer,) = peers_of(Task.SEGMENT, [ATROPOS])
+    peer = told_the_brain(peer, truth > 0)
+    found, cost = timed(partial(enhance, scan, "segment", model))
+    classes, peer_cost = timed(partial(peer.run, scan, UNTIDIED))
+    ours, theirs = tissue_dice(found, truth), best_naming(classes, truth)
+    for value, name in TISSUES.items():
+        yield row(subject, f"{condition}, {name}", ours[value], PEER, theirs[value], "Dice")
+    yield row(subject, condition, cost, PEER, peer_cost, "core-us per voxel")
+
+
+def timed(run: Callable[[], Result]) -> tuple[NDArray[np.integer], float]:
+    """The labels, and how many core-microseconds a voxel took."""
+    started = time.process_time()
+    labels = run().output.voxels
+    return labels, (time.process_time() - started) * 1e6 / labels.size
+
+
 def best_filter(scan: Volume, truth: NDArray[np.uint8]) -> tuple[str, dict[int, float]]:
     """The classical filter with the higher mean Dice, its classes named by what fits best."""
-    options = SegmentOptions(keep_largest=False, fill_holes=False)
     inside = scan.with_voxels(np.where(truth > 0, scan.voxels, 0))
     results = {}
     for name, title in FILTERS.items():
-        classes = enhance(inside, "segment", name, options).output.voxels
+        classes = enhance(inside, "segment", name, UNTIDIED).output.voxels
         results[title] = best_naming(classes, truth)
     best = max(results, key=lambda title: sum(results[title].values()))
     return best, results[best]

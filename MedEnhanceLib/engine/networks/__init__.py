@@ -5,13 +5,15 @@ from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
 from MedEnhanceLib.engine.networks.super_resolver import SharpeningUNet
-from MedEnhanceLib.engine.networks.tissue_unet import FoldedUNet
+from MedEnhanceLib.engine.networks.tissue_net import TissueNet
+from MedEnhanceLib.engine.networks.tissue_place import TissuePlaceUNet
 
 __all__ = [
     "CtDenoiser",
-    "FoldedUNet",
     "GuidedDenoiser",
     "NoiseAwareDenoiser",
     "RefinedDenoiser",
     "SharpeningUNet",
+    "TissueNet",
+    "TissuePlaceUNet",
 ]

@@ -1,0 +1,123 @@
+"""Teaching the first part of the brain tissue model: where in a head which tissue lies, roughly.
+
+It sees whole heads, averaged to voxels of 4 mm, in ever new contrasts: at a first look the scan
+alone, at a second look also what follows from the contrast that was measured after the first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from MedEnhanceLib.engine.networks.tissue_net import (
+    first_look,
+    levelled,
+    placed,
+    second_look,
+)
+from training.recipe import Batch, Config
+from training.synthetic_contrast import Painter
+from training.tissue_heads import Head, field_of_view
+from training.tissue_maps import TISSUES, read_table, tissue_maps
+
+PAINTED_MM, FOLD = 2, 2
+"""Heads are painted on this grid and averaged over so many voxels: edges become partial volumes."""
+LEAST_VIEW = 0.55
+VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
+
+
+class TissuePlace:
+    """Whole heads on a coarse grid; every shape is painted twice, in two contrasts."""
+
+    def __init__(self, config: Config, data: Path) -> None:
+        self.batch_size = int(config["batch"])
+        self.patch = tuple(int(n) for n in config["patch"])
+        self.second_looks = float(config["second_looks"])
+        table = read_table()
+        self.paint = Painter(table, PAINTED_MM)
+        self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
+        self.validation = [Head(m, table.tissues) for m in tissue_maps(data, "validation", table)]
+        self._checks: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def prepare(self, network: torch.nn.Module) -> None:
+        """Nothing to do before the first step."""
+
+    def use(self, network: torch.nn.Module) -> None:
+        """Its first looks are what second looks begin with."""
+        self.network = network
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        samples = []
+        for _ in range(self.batch_size // 2):
+            rows = self._shape(self.training[rng.integers(len(self.training))], rng)
+            samples += [self._seen(*self._look(rows, rng), rng) for _ in range(2)]
+        images, shares = (torch.stack(part) for part in zip(*samples, strict=True))
+        return Batch(images, shares, torch.ones(()))
+
+    def _shape(self, head: Head, rng: np.random.Generator) -> torch.Tensor:
+        return head.warped([n * FOLD for n in self.patch], PAINTED_MM, rng)
+
+    def _seen(
+        self, half: torch.Tensor, shares: torch.Tensor, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's input at a first or at a second look, and the shares it should find."""
+        coarse = levelled(functional.avg_pool3d(half[None], FOLD))
+        seen = first_look(coarse)
+        if rng.random() < self.second_looks:
+            with torch.no_grad():
+                first = self.network(seen[None])[0].softmax(0)
+            seen = second_look(coarse, half, first)
+        return seen, shares
+
+    def _look(
+        self, rows: torch.Tensor, rng: np.random.Generator, style: str | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image on the painted grid, and the share of each class on the coarse one (4, k, j, i)."""
+        image, tissues = self.paint(rows, rng, style)
+        inside = field_of_view(image.shape, LEAST_VIEW, rng)
+        masks = torch.stack([(tissues == v).float() * inside for v in TISSUES])
+        shares = functional.avg_pool3d(masks, FOLD)
+        return image * inside, torch.cat([1 - shares.sum(0, keepdim=True), shares])
+
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Cross-entropy with the shares, and soft Dice of the three tissues."""
+        entropy = functional.cross_entropy(output, batch.target)
+        return entropy + 1 - soft_dice(output.softmax(1)[:, 1:], batch.target[:, 1:]).mean()
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Soft Dice of each tissue and of each style, over the same heads every time."""
+        if not self._checks:
+            rng = np.random.default_rng(7)
+            shapes = [self._shape(head, rng) for head in self.validation]
+            self._checks = [
+                self._look(rows, rng, style) for style in VALIDATION_STYLES for rows in shapes
+            ]
+        with torch.inference_mode():
+            scores = torch.stack([self._score(network, *check) for check in self._checks])
+        measures = {f"dice_{n}": float(scores[:, v - 1].mean()) for v, n in TISSUES.items()}
+        by_style = scores.mean(1).reshape(len(VALIDATION_STYLES), -1).mean(1).tolist()
+        measures |= dict(zip(VALIDATION_STYLES, by_style, strict=True))
+        return measures | {"score": float(scores.mean())}
+
+    def _score(
+        self, network: torch.nn.Module, half: torch.Tensor, shares: torch.Tensor
+    ) -> torch.Tensor:
+        """Soft Dice of the three tissues after as many looks as are trained."""
+        if self.second_looks:
+            found = placed(network, half)
+        else:
+            coarse = levelled(functional.avg_pool3d(half[None], FOLD))
+            found = network(first_look(coarse)[None])[0].softmax(0)
+        return soft_dice(found[None, 1:], shares[None, 1:])[0]
+
+
+def soft_dice(chance: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Dice of probabilities and shares (B, C, D, H, W), for each of B and C.
+
+    Half-half voxels cannot agree fully by products alone, so the lesser of the two counts.
+    """
+    overlap = torch.minimum(chance, share).sum((2, 3, 4))
+    return (2 * overlap + 1) / (chance.sum((2, 3, 4)) + share.sum((2, 3, 4)) + 1)
