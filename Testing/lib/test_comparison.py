@@ -23,8 +23,8 @@ def head(noise: float, seed: int = 0) -> Volume:
     return Volume(np.abs(voxels).astype(np.float32), GRID, "MR")
 
 
-def test_slabs_do_not_change_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "STEP_VOXELS", 7 * 24 * 22)
+def test_tiles_do_not_change_the_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "TILE", 11)
     truth, noisy, clean = head(0), head(60, 1), head(20, 2)
     psnr, ssim, rmse = finished(compare_volumes(truth, noisy, clean))
     peak = robust_peak(truth.voxels)
@@ -40,9 +40,9 @@ def test_slabs_do_not_change_the_measures(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_progress_grows_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "STEP_VOXELS", 7 * 24 * 22)
+    monkeypatch.setattr(comparison, "TILE", 11)
     told = list(compare_volumes(head(0), head(60), head(20)))
-    assert told == sorted(told) and told[-1] == 1 and len(told) == 12
+    assert told == sorted(told) and told[-1] == 1 and len(told) > 12
 
 
 def test_without_an_input_on_the_grid_only_after_is_measured() -> None:
