@@ -163,7 +163,10 @@ class BatchSection(VTKObservationMixin):
                 self._onEvent(job)
 
     def _queue(self):
-        return QueueState(self._parameters.parameterNode)
+        """The queue that runs, or else that of the scene."""
+        chain = self.logic.runner.chain
+        isQueue = isinstance(chain, QueueChain)
+        return chain.queue if isQueue else QueueState(self._parameters.parameterNode)
 
     def _currentStep(self):
         """The step that the panel's settings describe."""

@@ -136,6 +136,11 @@ class JobRunner:
     def busy(self):
         return self._job is not None or self._chain is not None
 
+    @property
+    def chain(self):
+        """The chain that keeps other jobs out, or None."""
+        return self._chain
+
     def reserve(self, chain):
         """Let nothing but the jobs of a chain start until it is released.
 

@@ -1,0 +1,133 @@
+"""Region and guide in the panel: what they mean is told, and they reach the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from Testing.gui.driver import PanelDriver
+from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.standins.pythonqt import unwrap
+from Testing.gui.volumes import add_head
+
+OpenPanel = Callable[..., PanelDriver]
+SHAPE_KJI = (24, 40, 40)
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head(shape=SHAPE_KJI)
+    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+
+
+def add_region(center: Any = (20, 20, 12), size: Any = (20, 18, 8)) -> Any:
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    node.SetCenter(*center)
+    node.SetSize(*size)
+    return node
+
+
+def test_only_the_region_reaches_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
+    assert not panel.ui.regionTextLabel.visible
+    add_region()
+    panel.choose("regionSelector", "Region")
+    assert panel.ui.regionTextLabel.text == "Works on 21 x 19 x 9 of 40 x 40 x 24 voxels."
+    panel.apply()
+    assert worker.jobs[-1][0].voxels.shape == (9, 19, 21)
+    worker.succeed()
+    panel.wait_for_end()
+    made = slicer.util.getNode("Head denoised (AI-processed)")
+    assert slicer.util.arrayFromVolume(made).shape == (9, 19, 21)
+    panel.choose("regionSelector", "Whole volume")
+    assert not panel.ui.regionTextLabel.visible
+    panel.apply()
+    assert worker.jobs[-1][0].voxels.shape == SHAPE_KJI
+
+
+def test_a_region_that_is_moved_is_judged_anew(panel: PanelDriver) -> None:
+    region = add_region()
+    panel.choose("regionSelector", "Region")
+    assert panel.ui.applyButton.enabled
+    region.SetCenter(500, 20, 12)
+    panel.wait_until(lambda: not panel.ui.applyButton.enabled)
+    assert "lies beside 'Head'" in panel.ui.suitabilityLabel.text
+    assert not panel.ui.regionTextLabel.visible
+    region.SetCenter(20, 20, 12)
+    panel.wait_until(lambda: panel.ui.applyButton.enabled)
+    slicer.mrmlScene.RemoveNode(region)
+    panel.wait_until(lambda: panel.parameters.region is None)
+    assert panel.ui.applyButton.enabled
+
+
+def test_a_new_region_lies_over_the_middle_of_the_volume(panel: PanelDriver) -> None:
+    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    selector = unwrap(panel.ui.regionSelector)
+    selector.setCurrentNode(region)
+    selector.nodeAddedByUser.emit(region)
+    panel.wait_until(lambda: panel.ui.regionTextLabel.text.startswith("Works on 20 x 20 x 12"))
+    center = [0.0, 0.0, 0.0]
+    region.GetCenter(center)
+    assert np.allclose(center, (19.5, 19.5, 11.5))
+
+
+def test_the_target_grid_is_that_of_the_region(panel: PanelDriver) -> None:
+    add_region()
+    panel.choose("regionSelector", "Region")
+    panel.choose_task("Super-resolution")
+    panel.choose("resolutionComboBox", "Factor")
+    panel.set_number("factorKSpinBox", 2)
+    assert "21 x 19 x 18 voxels" in panel.ui.targetLabel.text
+
+
+def test_a_guide_reaches_the_process(
+    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guides: list[Any] = []
+    submit = worker.submit
+
+    def listening(*args: Any, **kwargs: Any) -> str:
+        guides.append(kwargs["guide"])
+        return submit(*args, **kwargs)
+
+    monkeypatch.setattr(worker, "submit", listening)
+    add_head("T1", shape=SHAPE_KJI)
+    panel.choose("guideSelector", "T1")
+    assert not panel.ui.regionTextLabel.visible
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert guides[-1].voxels.shape == SHAPE_KJI
+    panel.choose_task("Segment")
+    assert not panel.ui.guideSelector.visible
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert guides[-1] is None
+
+
+def test_a_guide_that_cannot_help_is_told(panel: PanelDriver) -> None:
+    far = add_head("Far", shape=SHAPE_KJI)
+    far.SetOrigin(300, 0, 0)
+    panel.choose("guideSelector", "Far")
+    assert "'Far' lies beside the volume" in panel.ui.regionTextLabel.text
+    assert "#e69f00" in panel.ui.regionTextLabel.styleSheet
+    panel.choose("guideSelector", "Head")
+    assert "the volume itself" in panel.ui.regionTextLabel.text
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
+    panel.choose("guideSelector", "Empty")
+    assert "'Empty' holds no voxels" in panel.ui.regionTextLabel.text
+    panel.choose("guideSelector", "None")
+    assert not panel.ui.regionTextLabel.visible
