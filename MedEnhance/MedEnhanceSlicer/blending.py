@@ -10,10 +10,12 @@ import numpy as np
 import slicer
 
 from MedEnhanceLib.provenance import voxel_hash
+from MedEnhanceLib.volume import Volume
 
-from .bridge import volumeFromNode
+from .bridge import geometryFromNode
 from .differenceMap import removedNode
-from .resultNode import PROVENANCE_ATTRIBUTE, STRENGTH_ATTRIBUTE, sameGrid
+from .outputs import STRENGTH_ATTRIBUTE
+from .resultNode import PROVENANCE_ATTRIBUTE, sameGrid
 
 BLENDED = "strength_after_blending"
 LEAST_STRENGTH = 0.01
@@ -54,7 +56,11 @@ class Blend:
     def inputIsAsItWas(self):
         """Whether the input's voxels are still those that the model saw."""
         expected = self._result.provenance.get("input_sha256")
-        return not expected or voxel_hash(volumeFromNode(self._result.inputNode)) == expected
+        if not expected:
+            return True
+        node = self._result.inputNode
+        seen = Volume(slicer.util.arrayFromVolume(node), geometryFromNode(node))
+        return voxel_hash(seen) == expected
 
     def apply(self, strength):
         """Blend input and full output into the result's own voxels; its maps follow.

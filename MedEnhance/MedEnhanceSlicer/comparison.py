@@ -32,6 +32,7 @@ class SideBySide:
 
     def __init__(self):
         self._previousLayout = None
+        self._restricted = None
 
     @property
     def isPossible(self):
@@ -67,7 +68,9 @@ class SideBySide:
         fill(left, result.inputNode)
         fill(right, after)
         align(left, right)
+        self.release()
         if result.isSegmentation:
+            self._restricted = result.node
             hideIn(left.GetSliceNode(), result.node)
 
     def leave(self):
@@ -77,11 +80,11 @@ class SideBySide:
             previous = self._previousLayout
             self.layoutNode.SetViewArrangement(usual if previous is None else previous)
 
-    def forget(self, result):
-        """Undo what was set on a result for the sake of the layout."""
-        display = result.node.GetDisplayNode()
-        if result.isSegmentation and display is not None:
-            display.RemoveAllViewNodeIDs()
+    def release(self):
+        """Show the segmentation in all views again that was kept out of the left one."""
+        node, self._restricted = self._restricted, None
+        if node is not None and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().RemoveAllViewNodeIDs()
 
 
 def sliceLogic(name):
@@ -144,6 +147,7 @@ def setLayers(background, foreground=None, opacity=0.0):
 
 def fade(result, share):
     """Fade from the input (share 0) to the result (1) in the ordinary views."""
+    hideMap()
     if result.isSegmentation:
         setLayers(result.inputNode)
         result.node.GetDisplayNode().SetOpacity(share)
@@ -161,6 +165,13 @@ def fadeMap(result, mapNode, share):
     if composite is not None:
         composite.SetForegroundVolumeID(mapNode.GetID())
         composite.SetForegroundOpacity(share)
+
+
+def hideMap():
+    """Take a map off the right view of the side-by-side layout again."""
+    composite = compositeOf(AFTER)
+    if composite is not None:
+        composite.SetForegroundVolumeID(None)
 
 
 def compositeOf(viewName):

@@ -3,6 +3,8 @@
 import slicer
 from slicer.i18n import tr as _
 
+from MedEnhanceLib.report.facts import value_text
+
 from .comparison import Flicker, LayoutWatch, SideBySide, centreViews, fade, fadeMap
 from .differenceMap import (
     hasRemovedSignal,
@@ -11,7 +13,6 @@ from .differenceMap import (
     spotsOf,
 )
 from .resultNode import worldPoint
-from .views import valueText
 
 BEFORE_AFTER, REMOVED, UNCERTAINTY = "before and after", "removed signal", "uncertainty"
 
@@ -83,6 +84,7 @@ class DifferencePart:
         """Make the chosen map if there is none yet, and show it."""
         if self._result is None:
             return
+        self.stop()
         self._makeMap()
         self._setSlider(1.0)
         self._showShare(1.0)
@@ -175,8 +177,8 @@ class DifferencePart:
         """Whether the views are side by side, also when Slicer's own buttons changed that."""
         button, result = self.ui.compareButton, self._result
         isShown = self._sideBySide.isShown
-        if result is not None and not isShown:
-            self._sideBySide.forget(result)
+        if not isShown:
+            self._sideBySide.release()
         hasInput = result is not None and result.inputNode is not None
         button.enabled = isShown or (self._sideBySide.isPossible and hasInput)
         button.checked = isShown
@@ -193,7 +195,7 @@ class DifferencePart:
         ui.spotsListWidget.clear()
         scale = self._strength / self._spotsStrength if self._spotsStrength else 1.0
         for spot in self._spots:
-            value = valueText(scale * spot.value, "")
+            value = value_text(scale * spot.value, "")
             text = _("Slice {number}: {value}").format(number=spot.index[2], value=value)
             ui.spotsListWidget.addItem(text)
         ui.spotsListWidget.currentRow = row

@@ -6,11 +6,11 @@ import qt
 import vtk
 from slicer.i18n import tr as _
 
+from MedEnhanceLib.report.facts import value_text
 from MedEnhanceLib.result import Measure
 
 from .outputs import placeInStudy
 from .segmentTable import segmentsOf
-from .views import valueText
 
 TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
 
@@ -29,7 +29,7 @@ def fillTable(table, measures):
     table.setRowCount(len(measures))
     for row, measure in enumerate(measures):
         name = measure.name[:1].upper() + measure.name[1:]
-        cells = (name, *(valueText(v, measure.unit) for v in (measure.before, measure.after)))
+        cells = (name, *(value_text(v, measure.unit) for v in (measure.before, measure.after)))
         for column, text in enumerate(cells):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(f"{name}: {measure.meaning}" if measure.meaning else name)

@@ -17,6 +17,10 @@ VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
 UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
+STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
+REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
+LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE)
+"""What the user changes or measures of a result afterwards; a new result does not have it."""
 
 
 def outputName(inputNode, task, trained):
@@ -67,7 +71,9 @@ def storeResult(result, inputNode, name, outputNode=None):
             fillVolumeNode(outputNode, result.output)
             copyAppearance(outputNode, inputNode)
         describe(outputNode, inputNode, result)
-        if result.uncertainty is not None:
+        if result.uncertainty is None:
+            outputNode.SetNodeReferenceID(UNCERTAINTY_REFERENCE_ROLE, None)
+        else:
             storeUncertainty(result.uncertainty, outputNode)
     except Exception:
         if isNew:
@@ -166,6 +172,8 @@ def copyAppearance(node, inputNode):
 def describe(node, inputNode, result):
     """Write on the node how it was made and what was measured; no patient identity."""
     wasModifying = node.StartModify()
+    for name in LATER_ATTRIBUTES:
+        node.RemoveAttribute(name)
     annotate(node, result)
     node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, inputNode.GetID())
     node.EndModify(wasModifying)

@@ -9,14 +9,17 @@ from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 
 from .bridge import geometryFromNode
-from .outputs import INPUT_REFERENCE_ROLE, UNCERTAINTY_REFERENCE_ROLE
+from .outputs import (
+    INPUT_REFERENCE_ROLE,
+    REFERENCE_ATTRIBUTE,
+    STRENGTH_ATTRIBUTE,
+    UNCERTAINTY_REFERENCE_ROLE,
+)
 
 TASK_ATTRIBUTE = "MedEnhance.Task"
-STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"
 EVIDENCE_ATTRIBUTE = "MedEnhance.Evidence"
 WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
-REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
 NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 NOISE = "noise"
 SAME_PLACE_MM = 0.01

@@ -3,6 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
+from .differenceMap import hasRemovedSignal, removedNode, showRemovedSignal
 from .differencePart import DifferencePart
 from .evidencePart import EvidencePart
 from .reportPart import ReportPart
@@ -26,6 +27,7 @@ class ResultsSection:
         self._result = None
         self._isActive = False
         self._observed = None
+        self._shownState = []
         self._difference = DifferencePart(ui)
         self._report = ReportPart(ui)
         self._evidence = EvidencePart(ui)
@@ -60,6 +62,11 @@ class ResultsSection:
             return
         # A node that was there before has its attribute only now, which filters do not notice.
         self._filterNodes()
+        # It may also be the node that is shown already, filled with another result.
+        self._choose(None)
+        result = ResultNode(job.node)
+        if removedNode(result) is not None and hasRemovedSignal(result):
+            showRemovedSignal(result)
         self._choose(job.node)
 
     def clear(self):
@@ -78,7 +85,11 @@ class ResultsSection:
     def onResultChosen(self, node=None):
         if self._isActive:
             self.clear()
-            self._choose(self.ui.resultSelector.currentNode())
+            node = self.ui.resultSelector.currentNode()
+            if node is None:
+                self.refresh()
+            else:
+                self._choose(node)
 
     def onStrengthChanged(self):
         """The voxels of the result are others now."""
@@ -87,9 +98,18 @@ class ResultsSection:
         self._report.update()
 
     def onSceneChanged(self, caller=None, event=None):
-        """Nodes came or went: the result's input may be among them."""
-        if not caller.IsClosing() and not caller.IsImporting():
+        """Nodes came or went: the result or its input may be among them."""
+        isBusy = caller.IsClosing() or caller.IsImporting()
+        if not isBusy and self._state() != self._shownState:
             self.refresh()
+
+    def _state(self):
+        """Which nodes there are, as far as it matters here."""
+        result, scene = self._result, slicer.mrmlScene
+        if result is None or not scene.IsNodePresent(result.node):
+            return [node.GetID() for node in resultNodes(scene)]
+        related = (result.node, result.inputNode, result.uncertaintyNode)
+        return [None if node is None else node.GetID() for node in related]
 
     def _choose(self, node):
         self._result = None if node is None else ResultNode(node)
@@ -103,6 +123,7 @@ class ResultsSection:
         for part in self._parts:
             part.show(self._result)
         self._showNote()
+        self._shownState = self._state()
 
     def _showNote(self):
         """What is missing, in words."""

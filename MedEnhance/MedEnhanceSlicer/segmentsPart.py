@@ -4,9 +4,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from MedEnhanceLib.report.facts import value_text
+
 from .comparison import centreViews
 from .segmentTable import centreOf, segmentsOf, showSurface, surfaceIsShown
-from .views import valueText
 
 
 class SegmentsPart:
@@ -71,6 +72,6 @@ class SegmentsPart:
             name.setToolTip(segment.name)
             table.setItem(row, 0, color)
             table.setItem(row, 1, name)
-            table.setItem(row, 2, qt.QTableWidgetItem(valueText(segment.ml, "ml")))
+            table.setItem(row, 2, qt.QTableWidgetItem(value_text(segment.ml, "ml")))
         table.resizeRowsToContents()
         table.updateGeometry()

@@ -4,6 +4,7 @@ import qt
 from slicer.i18n import tr as _
 
 from .blending import Blend, blendable
+from .resultNode import sameGrid
 
 PAUSE_MS = 30
 """The slider moves faster than a large volume can be blended; only where it rests is shown."""
@@ -55,9 +56,10 @@ class StrengthPart:
 
     def onReset(self, checked=None):
         self.stop()
-        self._blend.reset()
-        self._showState()
-        self._told()
+        if sameGrid(self._blend.result.inputNode, self._blend.result.node):
+            self._blend.reset()
+            self._showState()
+            self._told()
 
     def _shows(self, result):
         """Whether this is the result that the slider is for, with its input still there."""
@@ -67,7 +69,7 @@ class StrengthPart:
 
     def _apply(self):
         blend = self._blend
-        if blend is None or blend.result.inputNode is None:
+        if blend is None or not sameGrid(blend.result.inputNode, blend.result.node):
             return
         if not self._isChecked and not blend.inputIsAsItWas():
             self.ui.blendLabel.text = _("Input changed")
@@ -84,6 +86,6 @@ class StrengthPart:
         ui.blendSlider.value = blend.result.strength
         ui.blendSlider.blockSignals(wasBlocked)
         ui.blendSlider.enabled = True
-        ui.blendLabel.text = _("Strength")
+        ui.blendLabel.text = _("Strength:")
         ui.keepButton.enabled = blend.isChanged
         ui.resetButton.enabled = blend.isChanged

@@ -1,7 +1,5 @@
 """What the panel says, as simple rich text; colours that the colour-blind can tell apart."""
 
-import html
-
 from slicer.i18n import tr as _
 
 COLORS = {"good": "#009e73", "warning": "#e69f00", "refused": "#d55e00"}
@@ -76,44 +74,3 @@ def duration(seconds):
         return _("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)
     hours, minutes = divmod(minutes, 60)
     return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
-
-
-def evidenceText(result):
-    """The measures as a small table; without the column "before" when nothing has one."""
-    hasBefore = any(measure.before is not None for measure in result.evidence)
-    rows = "".join(_measureRow(measure, hasBefore) for measure in result.evidence)
-    titles = ("", _("before"), _("after"))
-    cells = "".join(f"<td><i>{title}</i></td>" for title in titles)
-    head = f"<tr>{cells}</tr>" if hasBefore else ""
-    return f'<table cellspacing="4">{head}{rows}</table>' if rows else ""
-
-
-def evidenceTip(result):
-    """How to read each measure."""
-    return "".join(
-        f"<p><b>{html.escape(measure.name)}</b>: {html.escape(measure.meaning)}</p>"
-        for measure in result.evidence
-        if measure.meaning
-    )
-
-
-def valueText(value, unit):
-    """A number with its unit, such as "12.3 ml"; nothing for None."""
-    if value is None:
-        return ""
-    return f"{_number(value)} {unit}" if unit else _number(value)
-
-
-def _measureRow(measure, hasBefore):
-    before, after = (
-        html.escape(valueText(value, measure.unit)) for value in (measure.before, measure.after)
-    )
-    name = html.escape(measure.name[:1].upper() + measure.name[1:])
-    cells = (name, before, after) if hasBefore else (name, after)
-    return "<tr>{}</tr>".format("".join(f"<td>{cell}</td>" for cell in cells))
-
-
-def _number(value):
-    if abs(value) < 1:
-        return f"{value:.3g}"
-    return f"{value:.4g}" if abs(value) < 10000 else f"{value:.0f}"

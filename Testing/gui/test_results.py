@@ -256,6 +256,30 @@ def test_strength_is_changed_kept_and_reset(panel: PanelDriver) -> None:
     assert np.array_equal(slicer.util.arrayFromVolume(head()), before)
 
 
+def test_a_node_filled_again_starts_anew(panel: PanelDriver, worker: FakeWorker) -> None:
+    target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Target")
+    panel.choose("outputVolumeSelector", "Target")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert panel.ui.resultSelector.currentNode() is target
+    panel.choose("fadeComboBox", "Removed signal")
+    removed = target.GetNodeReference("MedEnhance.Removed")
+    blend(panel, 0.3)
+    slicer.util.arrayFromVolume(head())[...] += 100
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert panel.status.startswith("Done")
+    assert target.GetAttribute("MedEnhance.Strength") is None
+    assert panel.ui.blendSlider.value == 1.0
+    slicer.util.arrayFromVolume(target)[...] *= 0.5
+    blend(panel, 0.5)
+    before = slicer.util.arrayFromVolume(head())
+    assert np.allclose(slicer.util.arrayFromVolume(target), before * 0.75, atol=1e-3)
+    assert np.allclose(slicer.util.arrayFromVolume(removed), before * 0.25, atol=1e-3)
+
+
 def test_a_changed_input_stops_the_strength(panel: PanelDriver, worker: FakeWorker) -> None:
     node = denoised(head())
     node.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "another"}')
@@ -315,10 +339,10 @@ def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
 
 
 def test_measuring_against_reference_segments(panel: PanelDriver) -> None:
-    show(panel, segmented(head()))
-    reference = segmented(head())
-    reference.SetName("Expert")
-    panel.choose("referenceSelector", "Expert")
+    found = segmented(head())
+    show(panel, found)
+    expert = segmented(head())
+    panel.choose("referenceSelector", expert.GetName())
     assert measured(panel).startswith("Measured")
     table = unwrap(panel.ui.evidenceTable)
     values = {table.item(r, 0).text(): table.item(r, 2).text() for r in range(table.rowCount())}
@@ -329,7 +353,7 @@ def test_measuring_against_reference_segments(panel: PanelDriver) -> None:
 def test_measuring_can_be_stopped(panel: PanelDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     from MedEnhanceLib.quality import comparison
 
-    monkeypatch.setattr(comparison, "STEP_VOXELS", 1)
+    monkeypatch.setattr(comparison, "TILE", 4)
     show(panel, denoised(head()))
     add_head("Truth")
     panel.choose("referenceSelector", "Truth")
@@ -412,19 +436,16 @@ def test_earlier_results_can_be_chosen(panel: PanelDriver) -> None:
 
 
 def test_pictures(panel: PanelDriver) -> None:
-    for name in ("input", "settings", "output"):
-        getattr(panel.ui, name + "CollapsibleButton").collapsed = True
-    denoised_head = denoised(head())
-    show(panel, denoised_head)
+    show(panel, denoised(head()))
     panel.choose("fadeComboBox", "Removed signal")
     blend(panel, 0.7)
     panel.ui.howMadeCollapsibleButton.collapsed = False
     assert_picture(panel, "30-results-denoise")
-    assert_picture(panel, "30-results-denoise-narrow", 300)
+    assert_picture(panel, "30-results-denoise-narrow", 320)
     show(panel, super_resolved(head()))
     assert_picture(panel, "31-results-super-resolution")
     show(panel, segmented(head()))
-    assert_picture(panel, "32-results-segment", 300)
+    assert_picture(panel, "32-results-segment", 320)
     slicer.mrmlScene.RemoveNode(head())
     panel.breathe()
-    assert_picture(panel, "33-results-without-input", 300)
+    assert_picture(panel, "33-results-without-input", 320)

@@ -9,7 +9,7 @@ import pytest
 from MedEnhanceSlicer import jobs, views
 
 from MedEnhanceLib.errors import VolumeError, WorkerError
-from MedEnhanceLib.result import Measure, Progress, Result
+from MedEnhanceLib.result import Progress
 from MedEnhanceLib.task import Task
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.volumes import add_head
@@ -25,14 +25,6 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_progress_without_an_estimate() -> None:
     assert views.progressText(Progress(0.1, "estimating noise")) == "Estimating noise"
-
-
-def test_evidence_is_escaped_and_rounded() -> None:
-    measures = (Measure("a < b", 1234.567, -0.01059, "%"), Measure("only after", None, 12345.6))
-    text = views.evidenceText(Result(Task.DENOISE, None, measures))  # type: ignore[arg-type]
-    assert "A &lt; b" in text and "<td>1235 %</td><td>-0.0106 %</td>" in text
-    assert "<td></td><td>12346</td>" in text
-    assert views.evidenceText(Result(Task.DENOISE, None)) == ""  # type: ignore[arg-type]
 
 
 def job_on(runner: Any, heard: list[str]) -> Any:

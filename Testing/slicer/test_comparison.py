@@ -78,7 +78,7 @@ def test_a_segmentation_is_shown_on_the_right_only(window: layout.LayoutManager)
     assert not display.IsDisplayableInView(left.GetID())
     assert display.IsDisplayableInView(right.GetID())
     side.leave()
-    side.forget(result)
+    side.release()
     assert display.IsDisplayableInView(left.GetID())
 
 
