@@ -94,6 +94,7 @@ class MedEnhanceParameterNode:
     factorI: Annotated[float, WithinRange(1, 8)] = 1.0
     factorJ: Annotated[float, WithinRange(1, 8)] = 1.0
     factorK: Annotated[float, WithinRange(1, 8)] = 2.0
+    denoiseFirst: bool = True
     labels: str = ""
     keepLargest: bool = True
     fillHoles: bool = True

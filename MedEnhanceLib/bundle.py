@@ -17,6 +17,9 @@ from MedEnhanceLib.volume import Label
 METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
 DEFAULT_WEIGHTS = "models/model.pt"
+# Targets of networks whose file of weights is a whole program, and what such a file is called.
+TORCHSCRIPT, ONNX = "TorchScript", "ONNX"
+PROGRAMS = {"torch.jit.load": TORCHSCRIPT, "onnxruntime.InferenceSession": ONNX}
 ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
 LARGEST_JSON = 4_000_000
 CHANNELS = ("image", "noise", "factor", "profile", "guide", "guide_noise")
@@ -68,6 +71,8 @@ class Bundle(Model):
         is_described: whether it says in MedEnhance's terms how a volume is prepared for it;
             bundles made elsewhere do not.
         finder: the network that finds, in a whole volume, what this one labels; or None.
+        denoiser: id of the model to remove noise with beforehand; "" for none.
+        denoise_from_percent: noise, in percent of the peak, from which on that is done unasked.
     """
 
     folder: Path = Path()
@@ -82,6 +87,8 @@ class Bundle(Model):
     foreign: str = ""
     is_described: bool = True
     finder: Finder | None = None
+    denoiser: str = ""
+    denoise_from_percent: float = 100.0
 
     @property
     def is_trained(self) -> bool:
@@ -90,6 +97,11 @@ class Bundle(Model):
     @property
     def takes_guide(self) -> bool:
         return "guide" in self.input.channels
+
+    @property
+    def program(self) -> str:
+        """`TORCHSCRIPT` or `ONNX` when the file of weights is the whole network, else ""."""
+        return PROGRAMS.get((self.network or {}).get("_target_", ""), "")
 
     @property
     def finder_model(self) -> Bundle | None:
@@ -205,6 +217,8 @@ def _bundle(
         foreign=_foreign_code(network, inference),
         is_described="input" in facts,
         finder=_finder(folder, facts["finder"]) if facts.get("finder") else None,
+        denoiser=str(facts.get("denoiser", "")),
+        denoise_from_percent=float(facts.get("denoise_from_percent", 100.0)),
     )
 
 
@@ -326,7 +340,11 @@ def _patch(facts: dict[str, Any], image: dict[str, Any]) -> tuple[int, int, int]
 
 def _foreign_code(network: dict[str, Any], inference: dict[str, Any]) -> str:
     """Why building from this configuration would run code that is not on the allow-list."""
-    for target in _targets(network):
+    if PROGRAMS.get(network["_target_"]) == TORCHSCRIPT:
+        return "runs the program in its TorchScript file"
+    # An ONNX file can only name operators of onnxruntime, which cannot do more than compute.
+    builders = [target for target in _targets(network) if PROGRAMS.get(target) != ONNX]
+    for target in builders:
         if not target.startswith(ALLOWED_NETWORKS):
             return f"builds its network from '{target}', which is not on the allow-list"
     if expression := _first_expression(inference):

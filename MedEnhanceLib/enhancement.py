@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from MedEnhanceLib.assessment import check_volume, suitability
+from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.costs import Cost, measured
 from MedEnhanceLib.errors import OptionsError, UnsuitableError
@@ -70,7 +71,7 @@ def enhance(
         check_uncertainty(chosen)
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
-    made, cost = measured(partial(_run, volume, guide, chosen, checked, reporter))
+    made, cost = measured(partial(_run, volume, guide, chosen, catalog, checked, reporter))
     output, measures, found, traces = made
     facts = {**traces.facts, **_cost_facts(cost)}
     return Result(
@@ -81,6 +82,12 @@ def enhance(
         (*warnings, *found, *traces.notes),
         traces.uncertainty,
     )
+
+
+def _denoiser_of(model: Model, catalog: Catalog) -> Model | None:
+    """The model that removes noise before this one runs, if it names one that is there."""
+    name = model.denoiser if isinstance(model, Bundle) else ""
+    return next((m for m in catalog.models(Task.DENOISE) if m.id == name), None)
 
 
 def _cost_facts(cost: Cost) -> dict[str, float]:
@@ -119,11 +126,16 @@ def _fit(volume: Volume, task: Task, model: Model) -> tuple[str, ...]:
 
 
 def _run(
-    volume: Volume, guide: Volume | None, model: Model, options: Options, reporter: Reporter
+    volume: Volume,
+    guide: Volume | None,
+    model: Model,
+    catalog: Catalog,
+    options: Options,
+    reporter: Reporter,
 ) -> Any:
     if isinstance(options, DenoiseOptions):
         return denoise(volume, model, options, reporter, guide)
     if isinstance(options, SuperResolutionOptions):
-        return super_resolve(volume, model, options, reporter)
+        return super_resolve(volume, model, options, reporter, _denoiser_of(model, catalog))
     assert isinstance(options, SegmentOptions)  # the three are all there are
     return segment(volume, model, options, reporter)

@@ -81,11 +81,14 @@ class SuperResolutionOptions(RunOptions):
         factor: how many voxels to make of one along (i, j, k); give this or ``spacing``.
         profile_width: full width of the slice profile at half its maximum over the distance of
             the slices (1: slices that touch); None to estimate it.
+        denoise: remove noise before sharpening, by the denoiser that the model names; None to do
+            so when there is much.
     """
 
     spacing: tuple[float, float, float] | None = None
     factor: tuple[float, float, float] | None = None
     profile_width: float | None = None
+    denoise: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +98,8 @@ class SuperResolutionOptions(RunOptions):
         if self.spacing is not None and self.factor is not None:
             raise OptionsError("Give either a spacing or a factor, not both.")
         least, most = PROFILE_WIDTHS
+        if self.denoise not in (None, True, False):
+            raise OptionsError(f"The option denoise '{self.denoise}' must be true, false or null.")
         if self.profile_width is not None and not least <= self.profile_width <= most:
             raise OptionsError(
                 f"The slice profile's width {self.profile_width} must lie between {least:g} and "

@@ -26,6 +26,7 @@ SCHEMA = (
     "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/"
     "meta_schema_20240725.json"
 )
+OPTIONAL_FACTS = ("labels", "adapted_from", "preference", "denoiser", "denoise_from_percent")
 COPYRIGHT = "Copyright (c) MedEnhance contributors"
 Json = dict[str, Any]
 
@@ -101,7 +102,7 @@ def medenhance_facts(
         "halo": getattr(network, "halo", None),
         "patch": bundle["patch"],
         "ranges": bundle["ranges"],
-        **{key: bundle[key] for key in ("labels", "adapted_from", "preference") if key in bundle},
+        **{key: bundle[key] for key in OPTIONAL_FACTS if key in bundle},
         "training_data": training_data(bundle["training"]) + phantom_data(config),
         "results": results,
         "limits": bundle["limits"],

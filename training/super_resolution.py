@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
     FACTOR_UNIT,
@@ -35,8 +34,6 @@ from training.recipe import Batch, Config
 
 VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
-LARGE_ERROR = 5.0
-"""Times the typical error of a patch, from which on the loss grows linearly."""
 FITTED = 60
 """Batches from which the linear sharpening is fitted."""
 LEAST_ERROR = 0.003
@@ -60,6 +57,7 @@ class SuperResolution:
         self.phantom_share = float(config.get("phantoms", 0.0))
         self.soft_share = float(config.get("soft", 0.0))
         self.phantoms = Phantoms(data, "training") if self.phantom_share else None
+        self._noise: dict[tuple[int, int], float] = {}
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
         ]
@@ -80,13 +78,13 @@ class SuperResolution:
         depth, height, width = self.patch
         sharp, own_noise = self._sharp_patch((depth + 2 * MARGIN, height, width), rng)
         slices = self._slices(sharp.shape[0], rng)
-        sigma = 0.0 if rng.random() < 0.65 else float(rng.uniform(*self.noise))
+        sigma = 0.0 if rng.random() < 0.7 else float(rng.uniform(*self.noise))
         blurred, width = acquire_and_interpolate(sharp, slices, sigma, rng)
         told = float(np.clip(width + rng.normal(0, WIDTH_ERROR), *LIMITS))
         inside = slice(MARGIN, MARGIN + depth)
         target = sharp[inside]
         peak = np.float32(rng.uniform(0.6, 1.5))
-        believed = np.hypot(sigma, rng.uniform(0, 1) * own_noise)
+        believed = np.hypot(sigma, own_noise)
         inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed, told)
         inputs[[0, 2]] /= peak
         weight = np.where(target > FOREGROUND, 1.0, 0.2) / error_of(blurred[inside], target)
@@ -100,12 +98,25 @@ class SuperResolution:
             return self.phantoms.patch(size, rng), 0.0
         scans = self.training[rng.integers(len(self.training))]
         reference, axis = choose_reference(scans, rng)
+        noise = self._believed_noise(reference, axis) * float(rng.uniform(0.5, 1.2))
         sharp = random_patch(np.moveaxis(reference.voxels, axis, 0), size, rng)
         order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
         sharp = random_contrast(random_turn(sharp, rng, order), rng)
         if rng.random() < self.soft_share:
-            return softened(sharp, reference.noise, float(rng.uniform(*SOFTNESS)))
-        return sharp, reference.noise
+            return softened(sharp, noise, float(rng.uniform(*SOFTNESS)))
+        return sharp, noise
+
+    def _believed_noise(self, reference: Reference, axis: int) -> float:
+        """What the product takes for noise in slices of a reference made twice as thick.
+
+        Fine texture counts as noise there; the network has to know how much to trust that.
+        """
+        key = (id(reference), axis)
+        if key not in self._noise:
+            sharp = np.moveaxis(reference.voxels, axis, 0)
+            matrix = slice_matrix(sharp.shape[0], sharp.shape[0] // 2, "gaussian", 1.0)
+            self._noise[key] = estimate_noise(apply_along(matrix, sharp, 0))
+        return self._noise[key]
 
     def _slices(self, fine: int, rng: np.random.Generator) -> int:
         """How many thick slices: half as many in most patches, else any factor in the range."""
@@ -117,13 +128,12 @@ class SuperResolution:
         return max(1, round(fine / rng.uniform(*self.factors)))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Huber loss in units of the interpolated patch's own error.
+        """Mean absolute error in units of the interpolated patch's own error.
 
-        Quadratic for most errors, so that edges count more than the reference's noise; in
-        relative units, so that noisy patches do not drown the clean ones.
+        In relative units, so that noisy patches do not drown the clean ones; absolute rather than
+        squared, so that what no network can know does not drown what it can learn.
         """
-        error = (output - batch.target) * batch.weight
-        return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=LARGE_ERROR)
+        return ((output - batch.target).abs() * batch.weight).mean()
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation."""
@@ -245,14 +255,14 @@ def gain(
 ) -> float:
     """How many dB the network comes closer to the sharp block than a 5th-order B-spline."""
     fine, slices = sharp.shape[0], sharp.shape[0] // factor
-    own_noise = estimate_noise(sharp)
     thick = apply_along(slice_matrix(fine, slices, profile, 1.0), sharp, 0)
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, np.random.default_rng(7))
     spline = apply_along(interpolation_matrix(slices, fine, 5), thick, 0)
     cubic = apply_along(interpolation_matrix(slices, fine, 3), thick, 0)
-    width = estimate_profile_width(thick, 0, (float(factor), 1.0, 1.0), max(sigma, own_noise))
-    inputs = torch.from_numpy(network_input(cubic, factor, sigma, width)[None])
+    believed = estimate_noise(thick)
+    width = estimate_profile_width(thick, 0, (float(factor), 1.0, 1.0), believed)
+    inputs = torch.from_numpy(network_input(cubic, factor, believed, width)[None])
     with torch.inference_mode():
         output = network(inputs)[0, 0].numpy()
     tissue = sharp > FOREGROUND

@@ -123,6 +123,8 @@ def runOptions(parameters):
 
 def superResolutionOptions(parameters, run):
     """Spacing or factor as chosen; neither for an isotropic result."""
+    # None leaves it to the model: noise is removed first where there is much.
+    run["denoise"] = None if parameters.denoiseFirst else False
     if parameters.resolution is ResolutionChoice.SPACING:
         spacing = (parameters.spacingI, parameters.spacingJ, parameters.spacingK)
         return SuperResolutionOptions(spacing=spacing, **run)

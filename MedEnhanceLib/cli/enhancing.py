@@ -129,6 +129,13 @@ def super_resolution(
             help="Slice thickness over the distance of the slices; estimated by default.",
         ),
     ] = None,
+    denoise: Annotated[
+        bool | None,
+        typer.Option(
+            "--denoise/--no-denoise",
+            help="Remove noise before sharpening; by default where there is much.",
+        ),
+    ] = None,
     model: choosing.ModelId = "auto",
     models: choosing.ModelFolders = None,
     trust: choosing.Trusted = None,
@@ -155,6 +162,7 @@ def super_resolution(
         spacing=spacing,
         factor=factor,
         profile_width=profile_width,
+        denoise=denoise,
     )
     run = _Run(Task.SUPER_RESOLUTION, source, output, None, report, series, quiet, uncertainty)
     run(options, model, models, trust)

@@ -16,7 +16,7 @@ from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
-from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.options import DenoiseOptions, RunOptions
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.reporting import Reporter
@@ -71,6 +71,17 @@ def denoise(
         measures += aligned.measures
         traces = replace(traces, facts={**traces.facts, "guide_sha256": voxel_hash(guide)})
     return volume.with_voxels(blended), measures, warnings, traces
+
+
+def without_noise(
+    volume: Volume, model: Model, sigma: float, options: RunOptions, reporter: Reporter
+) -> tuple[Volume, Traces]:
+    """The volume denoised for another task to go on with, in the phase that is being reported."""
+    how = DenoiseOptions(device=options.device, precision=options.precision, tile=options.tile)
+    is_mr = modality_of(volume) != "CT"
+    clean, traces = _clean(volume, None, model, sigma, is_mr, how, reporter)
+    clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
+    return volume.with_voxels(clean), traces
 
 
 def _guide_notes(guide: Volume | None, aligned: Guide | None, model: Model) -> list[str]:

@@ -26,6 +26,7 @@ from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
 from MedEnhanceLib.tasks.consistency import Widths, acquire, floor_of, made_consistent, rms
+from MedEnhanceLib.tasks.denoise import without_noise
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
@@ -41,48 +42,94 @@ LEAST_FACTOR = 1.05
 AXIS_NAMES = "xyz"
 CONSISTENCY_GOAL_PERCENT = 0.2
 PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
+DENOISED_MEANING = "Standard deviation of the noise, which was removed before sharpening."
 MOST_VOXELS = 2_000_000_000
 
 
 def super_resolve(
-    volume: Volume, model: Model, options: SuperResolutionOptions, reporter: Reporter
+    volume: Volume,
+    model: Model,
+    options: SuperResolutionOptions,
+    reporter: Reporter,
+    denoiser: Model | None = None,
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
-    """The refined volume (float32, same field of view), evidence and warnings."""
+    """The refined volume (float32, same field of view), evidence and warnings.
+
+    ``denoiser`` removes noise beforehand, when asked to or when there is much: what is sharpened
+    afterwards would be the noise.
+    """
     target = target_geometry(volume.geometry, options)
     reporter.phase("Estimating the noise", 0.05)
     sigma = estimate_noise(volume.voxels)
-    widths = _profile_widths(volume, target, options, sigma)
+    measured, cleaned = volume, FILTER_TRACES
+    if denoiser is not None and _is_denoised_first(volume, sigma, model, options):
+        reporter.phase("Removing noise", 0.4)
+        measured, cleaned = without_noise(volume, denoiser, sigma, options, reporter)
+    left = sigma if measured is volume else estimate_noise(measured.voxels)
+    widths = _profile_widths(measured, target, options, left)
     reporter.phase("Adding resolution", 0.85)
     interpolated = _interpolated(volume.voxels, target)
     if isinstance(model, Filter):
         fine = model.run(volume.voxels, volume.geometry, target)
         traces = FILTER_TRACES
     else:
-        fine, traces = _sharpened(volume, target, model, options, sigma, widths, reporter)
+        fine, traces = _sharpened(measured, target, model, options, left, widths, reporter)
+        traces = _with_denoiser(traces, denoiser, cleaned)
     reporter.phase("Checking against the input", 0.92)
     scale = float(np.abs(volume.voxels).max())
-    noise_percent = 100 * sigma / scale
     if not isinstance(model, Filter):
-        goal = max(CONSISTENCY_GOAL_PERCENT, noise_percent) * scale / 100
-        fine = made_consistent(volume.voxels, fine, goal, widths)
+        goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, left)
+        fine = made_consistent(measured.voxels, fine, goal, widths)
     fine = np.maximum(fine, floor_of(volume.voxels))
     residual = 100 * rms(volume.voxels - acquire(fine, volume.voxels.shape, widths)) / scale
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = super_resolution_evidence(
-        volume.voxels, interpolated, fine, volume.geometry, target, residual, noise_percent
+        volume.voxels,
+        interpolated,
+        fine,
+        volume.geometry,
+        target,
+        residual,
+        100 * sigma / scale,
     )
-    measures += [
-        Measure(f"Slice profile along {name}", None, width, "x spacing", PROFILE_MEANING)
-        for name, width, factor in zip(
-            AXIS_NAMES, widths[::-1], _factors(volume.geometry, options), strict=True
-        )
-        if factor >= LEAST_FACTOR
-    ]
+    measures += _profile_measures(volume, options, widths)
+    if measured is not volume:
+        measures.append(Measure("Noise", sigma, left, volume.units, DENOISED_MEANING))
     if traces.uncertainty is not None:
         inside = foreground(fine)
         unsure = traces.uncertainty.voxels
         measures += uncertainty_evidence(unsure, inside, volume.units, SPREAD_MEANING)
     return volume.with_voxels(fine, target), measures, warnings, traces
+
+
+def _is_denoised_first(
+    volume: Volume, sigma: float, model: Model, options: SuperResolutionOptions
+) -> bool:
+    if options.denoise is not None or not isinstance(model, Bundle):
+        return bool(options.denoise) and sigma > 0
+    percent = 100 * sigma / float(np.percentile(volume.voxels, 99.9))
+    return percent >= model.denoise_from_percent
+
+
+def _with_denoiser(traces: Traces, denoiser: Model | None, cleaned: Traces) -> Traces:
+    """What was done beforehand belongs to how the result was made."""
+    if denoiser is None or cleaned is FILTER_TRACES:
+        return traces
+    before = {"denoised_with": denoiser.id}
+    if "weights_sha256" in cleaned.facts:
+        before["denoiser_sha256"] = cleaned.facts["weights_sha256"]
+    return replace(traces, facts={**traces.facts, **before})
+
+
+def _profile_measures(
+    volume: Volume, options: SuperResolutionOptions, widths: Widths
+) -> list[Measure]:
+    factors = _factors(volume.geometry, options)
+    return [
+        Measure(f"Slice profile along {name}", None, width, "x spacing", PROFILE_MEANING)
+        for name, width, factor in zip(AXIS_NAMES, widths[::-1], factors, strict=True)
+        if factor >= LEAST_FACTOR
+    ]
 
 
 def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geometry:

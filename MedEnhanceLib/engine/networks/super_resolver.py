@@ -19,7 +19,7 @@ DETAIL_GAIN = 10.0
 SHARPENING_REACH = 7
 SHARPENING_POWERS = 3
 SHARPENING_SIGMA = 0.02
-"""Noise, as a share of the peak, at which linear sharpening is halved."""
+"""Noise, as a share of the peak, at which an image counts as half noisy."""
 
 
 def local_detail(x: torch.Tensor) -> torch.Tensor:
@@ -31,14 +31,15 @@ class ProfileSharpening(nn.Module):
     """A linear sharpening along D by a kernel that follows factor, profile and noise.
 
     Symmetric kernels that leave constants alone, made of second differences over 1 to 7 voxels;
-    their weights are polynomials in the refinement factor and the profile's width. Beyond the
-    ends the outermost voxel is repeated. This much of the way back through a slice profile is
-    linear, and can be fitted by least squares before training.
+    their weights are polynomials in the refinement factor and the profile's width, one for noisy
+    images and one that is added the less noise there is. Beyond the ends the outermost voxel is
+    repeated. This much of the way back through a slice profile is linear, and can be fitted by
+    least squares before training.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.zeros(SHARPENING_POWERS**2, SHARPENING_REACH))
+        self.weights = nn.Parameter(torch.zeros(2 * SHARPENING_POWERS**2, SHARPENING_REACH))
 
     def forward(
         self, image: torch.Tensor, factor: torch.Tensor, width: torch.Tensor, sigma: torch.Tensor
@@ -48,7 +49,8 @@ class ProfileSharpening(nn.Module):
             factor**n * width**m for n in range(SHARPENING_POWERS) for m in range(SHARPENING_POWERS)
         ]
         trust = 1 / (1 + (sigma / SHARPENING_SIGMA) ** 2)
-        half = trust[:, None] * (torch.stack(powers, dim=1) @ self.weights) / 2
+        basis = torch.stack([*powers, *(trust * power for power in powers)], dim=1)
+        half = basis @ self.weights / 2
         centre = -2 * half.sum(dim=1, keepdim=True)
         kernels = torch.cat([half.flip(1), centre, half], dim=1)[:, None, :, None, None]
         ends = (0, 0, 0, 0, SHARPENING_REACH, SHARPENING_REACH)
