@@ -24,6 +24,7 @@ class QueueTable:
         self._ids = []
         table.setColumnCount(2)
         table.setHorizontalHeaderLabels([_("Volume"), _("Status")])
+        table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header = table.horizontalHeader()
         header.setSectionResizeMode(VOLUME, qt.QHeaderView.Stretch)
         header.setSectionResizeMode(STATUS, qt.QHeaderView.ResizeToContents)

@@ -71,7 +71,7 @@ def stepsOf(steps):
             steps = json.loads(steps)
         except ValueError as error:
             raise OptionsError(
-                f"The recipe is no JSON ({error}); paste one that was copied."
+                f"This text is no recipe (no JSON in line {error.lineno}); copy one first."
             ) from None
     if not isinstance(steps, (list, tuple)) or not steps:
         raise OptionsError("The recipe has no steps; add one first.")

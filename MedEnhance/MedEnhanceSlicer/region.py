@@ -91,14 +91,13 @@ def checkRegion(region):
 
 def checkSize(region, size, geometry):
     """Raise VolumeError when a box is too small to make sense of; few slices are allowed."""
-    sliceAxis = max(range(3), key=lambda axis: (round(geometry.spacing[axis], 3), axis))
-    for axis in {0, 1, 2} - {sliceAxis}:
-        if size[axis] < min(LEAST_IN_PLANE, geometry.size[axis]):
-            counts = " x ".join(str(n) for n in size)
-            raise VolumeError(
-                f"The region '{region.GetName()}' holds only {counts} voxels; draw it at least "
-                f"{LEAST_IN_PLANE} voxels wide within the slices."
-            )
+    narrow = [n < min(LEAST_IN_PLANE, whole) for n, whole in zip(size, geometry.size, strict=True)]
+    if sum(narrow) > 1:
+        counts = " x ".join(str(n) for n in size)
+        raise VolumeError(
+            f"The region '{region.GetName()}' holds only {counts} voxels; draw it at least "
+            f"{LEAST_IN_PLANE} voxels wide along two axes."
+        )
 
 
 def fitRegion(region, node):

@@ -13,6 +13,10 @@ from MedEnhanceLib.errors import CancelledError, VolumeError
 from MedEnhanceLib.task import Task
 
 from . import sampleData
+from .blending import Blend
+from .comparison import SideBySide
+from .differenceMap import showRemovedSignal
+from .resultNode import ResultNode
 
 HEAD = "MedEnhance mr head t1"
 THICK_HEAD = "MedEnhance mr head t1 thick"
@@ -96,6 +100,25 @@ def checkSegment(test, logic):
     test.assertGreater(dice, 0.75)
 
 
+def checkDifference(test, logic):
+    """A result is seen beside its input, its removed signal as a map, its strength is changed."""
+    node = loadSample(HEAD, CROP_KJI)
+    result = ResultNode(logic.process(node, "denoise", model="filter-median"))
+    side = SideBySide()
+    if side.isPossible:
+        side.show(result)
+        test.assertTrue(side.isShown)
+        side.leave()
+        test.assertFalse(side.isShown)
+    removed = showRemovedSignal(result)
+    before = slicer.util.arrayFromVolume(node).astype(np.float32)
+    full = slicer.util.arrayFromVolume(removed).copy()
+    Blend(result).apply(0.5)
+    half = slicer.util.arrayFromVolume(result.node)
+    test.assertLess(np.abs(half - (before - 0.5 * full)).max(), 1e-2)
+    test.assertLess(np.abs(slicer.util.arrayFromVolume(removed) - 0.5 * full).max(), 1e-2)
+
+
 def checkCancel(test, logic):
     """A cancelled run leaves no node, and the next run works."""
     node = loadSample(HEAD, CROP_KJI)
@@ -122,4 +145,70 @@ def assertSameBounds(test, node, other):
     test.assertLess(np.abs(bounds[0] - bounds[1]).max(), 0.01)
 
 
-CHECKS = (checkDenoise, checkSuperResolution, checkSegment, checkCancel, checkRefusal)
+def checkRegion(test, logic):
+    """A region is cut out along the voxels, and its result lies inside the volume."""
+    from .region import boxOfRegion, fitRegion
+
+    node = loadSample(HEAD, CROP_KJI)
+    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    fitRegion(region, node)
+    output = logic.process(node, "denoise", model="filter-median", region=region)
+    start, size = boxOfRegion(region, node)
+    test.assertEqual(output.GetImageData().GetDimensions(), size)
+    matrices = [vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()]
+    for each, matrix in zip((node, output), matrices, strict=True):
+        each.GetIJKToRASMatrix(matrix)
+    expected = matrices[0].MultiplyPoint((*start, 1.0))
+    distance = np.abs(np.subtract(matrices[1].MultiplyPoint((0, 0, 0, 1)), expected)).max()
+    test.assertLess(distance, 0.01)
+
+
+def checkSequence(test, logic):
+    """All frames of a sequence are worked on, and keep their times."""
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Frames")
+    for time in ("0", "1.5"):
+        frame = loadSample(HEAD, CROP_KJI)
+        sequence.SetDataNodeAtValue(frame, time)
+        slicer.mrmlScene.RemoveNode(frame)
+    output = logic.processSequence(sequence, "denoise", model="filter-median")
+    test.assertEqual(output.GetNumberOfDataNodes(), 2)
+    test.assertEqual(output.GetNthIndexValue(1), "1.5")
+    assertSameBounds(test, sequence.GetNthDataNode(1), output.GetNthDataNode(1))
+
+
+def checkRecipe(test, logic):
+    """A recipe leaves the last volume and the segmentation, and tells of every step."""
+    node = loadSample(HEAD, CROP_KJI)
+    steps = [
+        {"task": "denoise", "model": "filter-median"},
+        {"task": "super-resolution", "model": "filter-bspline", "options": {"factor": [1, 1, 2]}},
+        {"task": "segment", "model": "filter-otsu"},
+    ]
+    output = logic.runRecipe(node, steps)
+    test.assertGreater(output.GetSegmentation().GetNumberOfSegments(), 0)
+    test.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"), 2)
+    earlier = json.loads(output.GetAttribute("MedEnhance.Steps"))
+    test.assertEqual([step["model"] for step in earlier], ["filter-median", "filter-bspline"])
+
+
+def checkQueue(test, logic):
+    """In a queue a failure is written down and the rest goes on."""
+    flat = slicer.util.addVolumeFromArray(np.full((8, 32, 32), 7.0), name="Flat")
+    volumes = [loadSample(HEAD, CROP_KJI), flat, loadSample(THICK_HEAD, (16, 48, 48))]
+    queue = logic.queue(volumes, "denoise", model="filter-median")
+    test.assertEqual([case.status for case in queue.cases], ["done", "failed", "done"])
+    test.assertIn("All voxels have the value 7", queue.cases[1].message)
+    test.assertIsNotNone(queue.result(2))
+
+
+CHECKS = (
+    checkDenoise,
+    checkSuperResolution,
+    checkSegment,
+    checkCancel,
+    checkRefusal,
+    checkRegion,
+    checkSequence,
+    checkRecipe,
+    checkQueue,
+)

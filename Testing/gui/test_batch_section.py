@@ -136,7 +136,7 @@ def test_a_recipe_is_copied_and_pasted_as_text(panel: PanelDriver) -> None:
     assert steps(panel) == before
     QtWidgets.QApplication.clipboard().setText("see attachment")
     panel.click("pasteRecipeButton")
-    assert "no JSON" in panel.ui.batchLabel.text and steps(panel) == before
+    assert "is no recipe" in panel.ui.batchLabel.text and steps(panel) == before
     select_step(panel, 0)
     panel.click("removeStepButton")
     assert not panel.ui.batchLabel.visible

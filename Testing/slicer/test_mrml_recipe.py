@@ -136,7 +136,7 @@ def test_the_scene_closed_during_a_run(scene: Any, logic: Any) -> None:
 def test_recipes_that_make_no_sense_are_refused_in_words() -> None:
     for steps, sentence in (
         ([], "has no steps"),
-        ("[", "is no JSON"),
+        ("[", "no JSON in line 1"),
         ('"denoise"', "has no steps"),
         ([{"model": MEDIAN}], 'needs a "task"'),
         ([{"task": "sharpen"}], "no task 'sharpen'"),

@@ -161,7 +161,7 @@ def test_regions_that_cannot_be_used_are_refused_in_words(scene: Any) -> None:
     node = add_volume(ijk_to_ras=GRIDS["plain"], shape=SHAPE_KJI)
     refused = {
         "'Far' lies beside 'Head'": add_region((500, 0, 0), (20, 20, 20), name="Far"),
-        "'Tiny' holds only 5 x 21 x 20": add_region((18, 20, 10), (4, 20, 20), name="Tiny"),
+        "'Tiny' holds only 5 x 5 x 20": add_region((18, 20, 10), (4, 4, 20), name="Tiny"),
         "'New' has no size yet": scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "New"),
         "not a region of interest": node,
         "non-linear transform 'Warp'": add_region((18, 20, 10), (20,) * 3, parent=bent_transform()),
@@ -172,7 +172,16 @@ def test_regions_that_cannot_be_used_are_refused_in_words(scene: Any) -> None:
             regions.boxOfRegion(region, node)
 
 
-def test_few_slices_are_allowed(scene: Any) -> None:
+@pytest.mark.parametrize("thin", [0, 1, 2])
+def test_a_slab_is_allowed_along_any_axis(scene: Any, thin: int) -> None:
+    node = add_volume(ijk_to_ras=GRIDS["plain"], shape=SHAPE_KJI)
+    size = [18.0, 18.0, 18.0]
+    size[thin] = 2.0
+    region = add_region(world_point(node, (18, 20, 9)), size)
+    assert regions.boxOfRegion(region, node)[1][thin] == 3
+
+
+def test_a_single_thick_slice_is_allowed(scene: Any) -> None:
     node = add_volume(ijk_to_ras=GRIDS["anisotropic"], shape=SHAPE_KJI)
     region = add_region(world_point(node, (18, 20, 9)), (10, 10, 6))
     assert regions.boxOfRegion(region, node)[1][2] == 1
