@@ -10,12 +10,10 @@ import numpy as np
 import slicer
 
 from MedEnhanceLib.provenance import voxel_hash
-from MedEnhanceLib.volume import Volume
 
-from .bridge import geometryFromNode
 from .differenceMap import removedNode
 from .outputs import STRENGTH_ATTRIBUTE
-from .resultNode import PROVENANCE_ATTRIBUTE, sameGrid
+from .resultNode import PROVENANCE_ATTRIBUTE
 
 BLENDED = "strength_after_blending"
 LEAST_STRENGTH = 0.01
@@ -26,7 +24,7 @@ def blendable(result):
     """Whether the strength of this result can be changed, apart from a change of its input."""
     return (
         str(result.task) == "denoise"
-        and sameGrid(result.inputNode, result.node)
+        and result.inputVoxels is not None
         and result.strength >= LEAST_STRENGTH
         and slicer.util.arrayFromVolume(result.node).dtype.kind == "f"
     )
@@ -56,11 +54,7 @@ class Blend:
     def inputIsAsItWas(self):
         """Whether the input's voxels are still those that the model saw."""
         expected = self._result.provenance.get("input_sha256")
-        if not expected:
-            return True
-        node = self._result.inputNode
-        seen = Volume(slicer.util.arrayFromVolume(node), geometryFromNode(node))
-        return voxel_hash(seen) == expected
+        return not expected or voxel_hash(self._result.inputVolume) == expected
 
     def apply(self, strength):
         """Blend input and full output into the result's own voxels; its maps follow.
@@ -72,7 +66,7 @@ class Blend:
         result, weight = self._result, np.float32(strength)
         voxels = slicer.util.arrayFromVolume(result.node)
         np.multiply(self._difference, weight, out=voxels)
-        voxels += slicer.util.arrayFromVolume(result.inputNode)
+        voxels += result.inputVoxels
         slicer.util.arrayFromVolumeModified(result.node)
         self._follow(removedNode(result), self._difference, -weight)
         self._follow(result.uncertaintyNode, self._unsure, weight)
@@ -90,7 +84,7 @@ class Blend:
         """Input and result tell what would be added at full strength."""
         result = self._result
         strength = np.float32(result.strength)
-        before = slicer.util.arrayFromVolume(result.inputNode).astype(np.float32)
+        before = result.inputVoxels.astype(np.float32)
         self._difference = (slicer.util.arrayFromVolume(result.node) - before) / strength
         unsure = result.uncertaintyNode
         if unsure is not None:

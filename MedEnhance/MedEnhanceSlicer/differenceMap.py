@@ -13,7 +13,6 @@ from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
 from .outputs import VOLUME, copyGrid, placeInStudy
-from .resultNode import sameGrid
 
 REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
 COLORS = 256
@@ -28,7 +27,7 @@ MOST_SAMPLES = 1_000_000
 def hasRemovedSignal(result):
     """Whether the signal that was removed can be told: the input is there, on the same grid."""
     isDenoised = str(result.task) == "denoise"
-    return isDenoised and sameGrid(result.inputNode, result.node)
+    return isDenoised and result.inputVoxels is not None
 
 
 def removedNode(result):
@@ -46,7 +45,7 @@ def showRemovedSignal(result):
         name = _("{name} removed signal").format(name=result.node.GetName())
         node = addMap(result.node, name)
         result.node.SetNodeReferenceID(REMOVED_REFERENCE_ROLE, node.GetID())
-    before = slicer.util.arrayFromVolume(result.inputNode).astype(np.float32)
+    before = result.inputVoxels.astype(np.float32)
     removed = before - slicer.util.arrayFromVolume(result.node)
     slicer.util.updateVolumeFromArray(node, removed)
     copyGrid(node, result.node)

@@ -43,11 +43,7 @@ def volumeSteps(result, referenceNode):
     after = volumeFromNode(result.node)
     # The parent transforms of both count: what lies in the same place is compared.
     reference = guideFromNode(referenceNode, result.node)
-    before = None
-    if result.inputNode is not None:
-        candidate = volumeFromNode(result.inputNode)
-        if candidate.geometry.is_close(after.geometry, SAME_PLACE_MM):
-            before = candidate
+    before = result.inputVolume if result.inputVoxels is not None else None
     return compare_volumes(reference, before, after)
 
 

@@ -7,7 +7,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.errors import FileError, VolumeError
+from MedEnhanceLib.errors import DependencyError, FileError, VolumeError
 from MedEnhanceLib.report import ENDINGS, report_bytes, report_of
 from MedEnhanceLib.volume import Label, LabelMap
 
@@ -33,7 +33,13 @@ def saveReport(result, fileName, note=""):
     path = Path(fileName)
     if path.suffix.lower() not in ENDINGS:
         path = path.with_name(path.name + ENDINGS[0])
-    content = report_bytes(reportOf(result, note), path.suffix)
+    try:
+        content = report_bytes(reportOf(result, note), path.suffix)
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            f"Reports need the Python package '{error.name}', which is not installed; type "
+            "slicer.util.pip_install('pillow') into the Python console."
+        ) from error
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -45,8 +51,10 @@ def saveReport(result, fileName, note=""):
 
 def reportOf(result, note=""):
     """The report of a result's node."""
-    before = None if result.inputNode is None else volumeFromNode(result.inputNode)
-    after = labelMapOf(result) if result.isSegmentation else volumeFromNode(result.node)
+    if result.isSegmentation:
+        before, after = wholeInput(result), labelMapOf(result)
+    else:
+        before, after = result.inputVolume, volumeFromNode(result.node)
     unsure = result.uncertaintyNode
     return report_of(
         result.task,
@@ -60,15 +68,19 @@ def reportOf(result, note=""):
     )
 
 
-def labelMapOf(result):
-    """The segments as they are now, as a label map on the input's grid."""
-    grid = result.inputNode
-    if grid is None:
+def wholeInput(result):
+    """The input of a segmentation, on whose grid the segments are drawn."""
+    if result.inputNode is None:
         raise VolumeError(
             "The input volume is no longer in the scene, and without it there is no picture of "
             "the segments; load it, or run again."
         )
-    image = volumeFromNode(grid)
+    return volumeFromNode(result.inputNode)
+
+
+def labelMapOf(result):
+    """The segments as they are now, as a label map on the input's grid."""
+    grid, image = result.inputNode, wholeInput(result)
     voxels = np.zeros(image.voxels.shape, np.uint8)
     labels = []
     for value, segment in enumerate(segmentsOf(result.node), start=1):

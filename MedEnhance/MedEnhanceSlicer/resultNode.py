@@ -5,10 +5,11 @@ import json
 import slicer
 import vtk
 
+from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 
-from .bridge import geometryFromNode
+from .bridge import geometryFromNode, volumeFromNode
 from .outputs import (
     INPUT_REFERENCE_ROLE,
     REFERENCE_ATTRIBUTE,
@@ -20,6 +21,7 @@ TASK_ATTRIBUTE = "MedEnhance.Task"
 PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"
 EVIDENCE_ATTRIBUTE = "MedEnhance.Evidence"
 WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
+REGION_ATTRIBUTE = "MedEnhance.Region"
 NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 NOISE = "noise"
 SAME_PLACE_MM = 0.01
@@ -45,7 +47,33 @@ class ResultNode:
     @property
     def inputNode(self):
         """The volume that was worked on, or None when it is no longer in the scene."""
-        return self.node.GetNodeReference(INPUT_REFERENCE_ROLE)
+        node = self.node.GetNodeReference(INPUT_REFERENCE_ROLE)
+        # Frames of a sequence refer to the sequence, which no view can show.
+        return node if node is not None and node.IsA("vtkMRMLVolumeNode") else None
+
+    @property
+    def inputVolume(self):
+        """What the model was given: the input, or the region of it; None when that is gone.
+
+        A library Volume that shares memory with the node, read-only.
+        """
+        if self.inputNode is None:
+            return None
+        try:
+            volume = volumeFromNode(self.inputNode)
+            text = self.node.GetAttribute(REGION_ATTRIBUTE)
+            return volume if not text else croppedTo(volume, json.loads(text))
+        except MedEnhanceError:
+            return None
+
+    @property
+    def inputVoxels(self):
+        """The input's voxels (k, j, i) where they are on the result's grid, else None."""
+        before = self.inputVolume
+        if before is None or self.isSegmentation or self.node.GetImageData() is None:
+            return None
+        isSame = before.geometry.is_close(geometryFromNode(self.node), SAME_PLACE_MM)
+        return before.voxels if isSame else None
 
     @property
     def uncertaintyNode(self):
@@ -109,6 +137,13 @@ def resultNodes(scene):
     return sorted(nodes, key=lambda node: position[node.GetID()])
 
 
+def croppedTo(volume, box):
+    """The part of a volume in a box of voxels: first voxel and size, each (i, j, k)."""
+    start, size = box["start_ijk"], box["size_ijk"]
+    i, j, k = (slice(first, first + n) for first, n in zip(start, size, strict=True))
+    return volume.with_voxels(volume.voxels[k, j, i], volume.geometry.cropped(start, size))
+
+
 def worldPoint(volumeNode, index):
     """RAS millimetres of a voxel (i, j, k), through the node's parent transforms."""
     ijkToRas = vtk.vtkMatrix4x4()
@@ -118,10 +153,3 @@ def worldPoint(volumeNode, index):
         volumeNode.GetParentTransformNode(), None, toWorld
     )
     return toWorld.TransformPoint(ijkToRas.MultiplyPoint((*index, 1.0))[:3])
-
-
-def sameGrid(first, second):
-    """Whether two volume nodes have their voxels in the same places."""
-    if None in (first, second) or None in (first.GetImageData(), second.GetImageData()):
-        return False
-    return geometryFromNode(first).is_close(geometryFromNode(second), SAME_PLACE_MM)

@@ -4,7 +4,6 @@ import qt
 from slicer.i18n import tr as _
 
 from .blending import Blend, blendable
-from .resultNode import sameGrid
 
 PAUSE_MS = 30
 """The slider moves faster than a large volume can be blended; only where it rests is shown."""
@@ -56,7 +55,7 @@ class StrengthPart:
 
     def onReset(self, checked=None):
         self.stop()
-        if sameGrid(self._blend.result.inputNode, self._blend.result.node):
+        if self._blend.result.inputVoxels is not None:
             self._blend.reset()
             self._showState()
             self._told()
@@ -69,7 +68,7 @@ class StrengthPart:
 
     def _apply(self):
         blend = self._blend
-        if blend is None or not sameGrid(blend.result.inputNode, blend.result.node):
+        if blend is None or blend.result.inputVoxels is None:
             return
         if not self._isChecked and not blend.inputIsAsItWas():
             self.ui.blendLabel.text = _("Input changed")

@@ -11,17 +11,13 @@ import slicer
 from MedEnhanceSlicer import blending, differenceMap
 from MedEnhanceSlicer.resultNode import ResultNode
 
-from Testing.slicer.grids import add_volume
+from Testing.slicer.grids import add_volume, world_point
 from Testing.slicer.results import denoised, super_resolved
 from Testing.slicer.saving import through_bundle
 
 
 def voxels(node: Any) -> Any:
     return slicer.util.arrayFromVolume(node)
-
-
-def half(node: Any) -> Any:
-    return 0.5 * voxels(node)
 
 
 @pytest.mark.parametrize("made_with", [1.0, 0.4])
@@ -87,6 +83,24 @@ def test_it_works_after_loading_the_scene(scene: Any, tmp_path: Path) -> None:
     assert result.strength == 0.5 and blending.blendable(result)
     blending.Blend(result).apply(1.0)
     assert np.allclose(voxels(result.node), before * 0.5, atol=1e-3)
+
+
+def test_a_result_of_a_region(scene: Any) -> None:
+    node = add_volume()
+    before = voxels(node).copy()
+    output = denoised(node)
+    part = np.ascontiguousarray(voxels(output)[1:4, 2:6, 3:7])
+    origin = world_point(node, (3, 2, 1))
+    slicer.util.updateVolumeFromArray(output, part)
+    output.SetOrigin(*origin)
+    assert not blending.blendable(ResultNode(output))
+    output.SetAttribute("MedEnhance.Region", '{"start_ijk": [3, 2, 1], "size_ijk": [4, 4, 3]}')
+    result = ResultNode(output)
+    blending.Blend(result).apply(0.2)
+    assert np.allclose(voxels(output), 0.9 * before[1:4, 2:6, 3:7], atol=1e-3)
+    removed = differenceMap.showRemovedSignal(result)
+    assert np.allclose(voxels(removed), 0.1 * before[1:4, 2:6, 3:7], atol=1e-3)
+    assert np.allclose(world_point(removed, (0, 0, 0)), origin)
 
 
 def test_what_cannot_be_blended(scene: Any) -> None:
