@@ -15,6 +15,7 @@ from MedEnhanceLib.engine.device import choose_device
 from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel
 from MedEnhanceLib.engine.precision import choose_precision, precision_name
+from MedEnhanceLib.engine.programs import Program
 from MedEnhanceLib.errors import DeviceError, InferenceError
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
@@ -49,11 +50,22 @@ class Forward:
         self._use(choose_device(options.device))
 
     def _use(self, device: torch.device) -> None:
-        self.device = device
         self.network = load_network(self.bundle, device)
+        self.device = device
+        if isinstance(self.network, Program):
+            self._ask_only_what_a_program_can(self.network)
         sample = self._sample()
-        self.precision = choose_precision(self._asked_precision, self.network, sample, device)
-        self.most_voxels = int(budget_bytes(device) / bytes_per_voxel(self.network, sample))
+        self.precision = choose_precision(self._asked_precision, self.network, sample, self.device)
+        self.most_voxels = int(budget_bytes(self.device) / bytes_per_voxel(self.network, sample))
+
+    def _ask_only_what_a_program_can(self, program: Program) -> None:
+        """A program cannot be cast from outside, and may know fewer devices than torch."""
+        if self._asked_precision not in ("auto", "float32"):
+            self.notes.append(f"The network of '{self.bundle.id}' was computed as it was saved.")
+        self._asked_precision = "float32"
+        if program.device != self.device:
+            self.notes.append("onnxruntime has no GPU support here, so the CPU was used.")
+            self.device = program.device
 
     def _sample(self) -> torch.Tensor:
         edge = -(-SAMPLE_EDGE // self.multiple) * self.multiple
@@ -92,12 +104,12 @@ class Forward:
         with self._ticking(), torch.inference_mode():
             output = self._pass(padded)
         inside: tuple[Any, ...] = (slice(None), slice(None), *(slice(0, n) for n in size))
-        output = output[inside]
-        if output.shape[2:] != size:
+        if output.ndim != batch.ndim or output.shape[2:] != padded.shape[2:]:
             raise InferenceError(
-                f"The network of '{self.bundle.id}' turned {size} voxels into {output.shape[2:]}; "
-                "MedEnhance can only use networks that keep the size."
+                f"The network of '{self.bundle.id}' turned {padded.shape} into {output.shape} "
+                "(batch, channels, voxels); MedEnhance can only use networks that keep the size."
             )
+        output = output[inside]
         if not np.isfinite(output).all():
             raise InferenceError(
                 f"The network of '{self.bundle.id}' gave NaN or infinite values, so nothing is "
@@ -128,7 +140,9 @@ class Forward:
     @contextmanager
     def _ticking(self) -> Iterator[None]:
         """Report progress, and let cancelling take effect, after every convolution."""
-        layers = [m for m in self.network.modules() if isinstance(m, CONVOLUTIONS)]
+        convolutions = [m for m in self.network.modules() if isinstance(m, CONVOLUTIONS)]
+        # Of a program only the whole is seen.
+        layers: list[torch.nn.Module] = [*convolutions] or [self.network]
         passed = 0
 
         def tick(*_: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.engine.programs import open_program
 from MedEnhanceLib.errors import BundleError, DependencyError
 
 MOST_CACHED = 4
@@ -28,14 +29,18 @@ def load_network(bundle: Bundle, device: torch.device) -> torch.nn.Module:
     bundle.require_trust()
     key = (str(bundle.folder), bundle.verify_weights(), str(device))
     if key not in _cache:
-        network = _build(bundle)
-        _fill(network, bundle)
-        memory_format = torch.channels_last_3d if _is_3d(network) else torch.channels_last
-        _cache[key] = network.eval().to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
+        _cache[key] = open_program(bundle, device) if bundle.program else _load(bundle, device)
         while len(_cache) > MOST_CACHED:
             _cache.popitem(last=False)
     _cache.move_to_end(key)
     return _cache[key]
+
+
+def _load(bundle: Bundle, device: torch.device) -> torch.nn.Module:
+    network = _build(bundle)
+    _fill(network, bundle)
+    memory_format = torch.channels_last_3d if _is_3d(network) else torch.channels_last
+    return network.eval().to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
 
 
 def _is_3d(network: torch.nn.Module) -> bool:

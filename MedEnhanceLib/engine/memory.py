@@ -11,6 +11,8 @@ GPU_SHARE = 0.6
 # Held at the widest layer: its input and output (counted), and as much again for a skip
 # connection or the convolution's work area.
 WORK_AREA = 2.0
+# Per voxel of a network that hides its layers: 64 channels in and out.
+UNSEEN_BYTES = 2 * 64 * 4
 
 
 def budget_bytes(device: torch.device) -> int:
@@ -37,7 +39,9 @@ def bytes_per_voxel(network: torch.nn.Module, sample: torch.Tensor) -> float:
     finally:
         for hook in hooks:
             hook.remove()
-    return WORK_AREA * largest / sample[0, 0].numel()
+    seen = largest / sample[0, 0].numel()
+    shows_layers = next(network.parameters(), None) is not None
+    return WORK_AREA * (seen if shows_layers else max(seen, UNSEEN_BYTES))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
