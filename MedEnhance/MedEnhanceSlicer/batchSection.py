@@ -42,6 +42,7 @@ class BatchSection(VTKObservationMixin):
             ("cancelQueue", self.onCancelQueue),
         ):
             getattr(ui, name + "Button").connect("clicked(bool)", slot)
+        ui.batchCollapsibleButton.connect("contentsCollapsed(bool)", self.onUnfolded)
         ui.queueTableWidget.connect("itemChanged(QTableWidgetItem*)", self.onTicked)
 
     def setParameters(self, parameters):
@@ -88,6 +89,10 @@ class BatchSection(VTKObservationMixin):
         if not slicer.mrmlScene.IsBatchProcessing():
             self.update()
             self.showState(self._job)
+
+    def onUnfolded(self, collapsed=None):
+        """Unfolding shows all widgets, also a label that has nothing to say."""
+        self.ui.batchLabel.visible = bool(self.ui.batchLabel.text)
 
     def onTicked(self, item=None):
         self.showState(self._job)
@@ -188,7 +193,6 @@ class BatchSection(VTKObservationMixin):
         return True
 
     def _say(self, text):
-        label = self.ui.batchLabel
-        label.text = text
-        label.visible = bool(text)
-        label.styleSheet = views.bannerStyle("warning") if text else ""
+        self.ui.batchLabel.text = text
+        self.ui.batchLabel.styleSheet = views.bannerStyle("warning") if text else ""
+        self.onUnfolded()

@@ -79,6 +79,11 @@ class Chain:
         return self.state != RUNNING
 
     @property
+    def isBetween(self):
+        """Whether a job has just ended, so that there may be new nodes."""
+        return self.job is not None and self.job.finished
+
+    @property
     def cancelling(self):
         return self.cancelReason is not None and not self.finished
 
@@ -155,7 +160,7 @@ class Chain:
         qt.QTimer.singleShot(0, self._tick)
 
     def _tick(self):
-        if self._isDue:
+        if self._isDue and not self.finished:
             self._advance()
 
     def _advance(self):
@@ -213,6 +218,7 @@ class Chain:
             # Nothing is left for later: the process may be about to end.
             self._advance()
         else:
+            self.tell()
             self._later()
 
     def _onSceneClosed(self, caller, event):

@@ -132,10 +132,12 @@ class Panel:
 
     def onJobEvent(self, job):
         """News of the run."""
+        isChain = isinstance(job, Chain)
         if not job.finished:
             self._showState()
+            if isChain and job.isBetween:
+                self._results.refresh()
             return
-        isChain = isinstance(job, Chain)
         self.job, self._lastJob = None, job.lastJob if isChain else job
         if job.state == DONE and isChain:
             self._showChain(job)
@@ -225,7 +227,9 @@ class Panel:
 
     def _showChain(self, chain):
         self._say(*chain.summary())
-        if chain.shown is not None:
+        if chain.shown is None:
+            self._results.refresh()
+        else:
             self._results.show(chain.shown)
             show(chain.shown.node)
 

@@ -30,7 +30,8 @@ INTERACTIVE = (
 
 
 def parameter_names() -> set[str]:
-    tree = ast.parse((MODULE / "MedEnhance.py").read_text("utf-8"))
+    file = MODULE / "MedEnhanceSlicer" / "parameterNode.py"
+    tree = ast.parse(file.read_text("utf-8"))
     wrapped = next(
         node
         for node in ast.walk(tree)

@@ -1,0 +1,57 @@
+"""Everything the user sets, as the scene keeps it."""
+
+from typing import Annotated
+
+from slicer import (
+    vtkMRMLMarkupsROINode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLSequenceNode,
+)
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from .parameters import (
+    AUTOMATIC_MODEL,
+    DeviceChoice,
+    NoiseChoice,
+    PrecisionChoice,
+    ResolutionChoice,
+    TaskChoice,
+)
+
+
+@parameterNodeWrapper
+class MedEnhanceParameterNode:
+    """Everything the user sets; saved and restored with the scene."""
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    task: TaskChoice = TaskChoice.DENOISE
+    model: str = AUTOMATIC_MODEL
+    device: DeviceChoice = DeviceChoice.AUTOMATIC
+    precision: PrecisionChoice = PrecisionChoice.AUTOMATIC
+    tile: Annotated[float, WithinRange(0, 1024)] = 0.0
+    uncertainty: bool = False
+    previewFollow: bool = False
+    strength: Annotated[float, WithinRange(0, 1)] = 1.0
+    noise: NoiseChoice = NoiseChoice.ESTIMATED
+    noiseLevel: Annotated[float, WithinRange(0.01, 100000)] = 10.0
+    resolution: ResolutionChoice = ResolutionChoice.ISOTROPIC
+    spacingI: Annotated[float, WithinRange(0.05, 20)] = 1.0
+    spacingJ: Annotated[float, WithinRange(0.05, 20)] = 1.0
+    spacingK: Annotated[float, WithinRange(0.05, 20)] = 1.0
+    factorI: Annotated[float, WithinRange(1, 8)] = 1.0
+    factorJ: Annotated[float, WithinRange(1, 8)] = 1.0
+    factorK: Annotated[float, WithinRange(1, 8)] = 2.0
+    denoiseFirst: bool = True
+    labels: str = ""
+    keepLargest: bool = True
+    fillHoles: bool = True
+    outputVolume: vtkMRMLScalarVolumeNode
+    outputSegmentation: vtkMRMLSegmentationNode
+    region: vtkMRMLMarkupsROINode
+    guideVolume: vtkMRMLScalarVolumeNode
+    sequence: vtkMRMLSequenceNode
+    recipe: str = ""
+    keepIntermediate: bool = False
+    queue: str = ""
+    queueRecipe: bool = False
