@@ -47,7 +47,12 @@ class Panel:
 
 
 def sheet(
-    heading: str, note: str, panels: Sequence[Panel | None], columns: int, width: int
+    heading: str,
+    note: str,
+    panels: Sequence[Panel | None],
+    columns: int,
+    width: int,
+    footer: str = FOOTER,
 ) -> bytes:
     """A PNG file's bytes: the panels in rows of ``columns``, each ``width`` pixels wide.
 
@@ -62,7 +67,7 @@ def sheet(
             if placed:
                 _draw_panel(page, draw, placed, (MARGIN + column * (width + GAP), top))
         top += _row_height(row)
-    _write(draw, (MARGIN, top), FOOTER, NOTE, FAINT)
+    _write(draw, (MARGIN, top), footer, NOTE, FAINT)
     file = io.BytesIO()
     page.save(file, "PNG")
     return file.getvalue()

@@ -12,7 +12,8 @@ from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
 
-USE = "AI-processed. Research use only, not for diagnosis."
+BY_NETWORK = "AI-processed. Research use only, not for diagnosis."
+BY_FILTER = "Processed by a classical filter. Research use only, not for diagnosis."
 TITLES = {
     Task.DENOISE: "Denoising",
     Task.SUPER_RESOLUTION: "Super-resolution",
@@ -26,6 +27,7 @@ class Report:
 
     Attributes:
         title: what was done.
+        use: what it may be used for.
         facts: name and value of how it was made.
         measures: what was measured.
         warnings: sentences that the user should read.
@@ -34,6 +36,7 @@ class Report:
     """
 
     title: str
+    use: str
     facts: tuple[tuple[str, str], ...]
     measures: tuple[Measure, ...]
     warnings: tuple[str, ...]
@@ -69,6 +72,7 @@ def report_of(
     picture = None if before is None else picture_of(task, before, after, uncertainty)
     return Report(
         TITLES[task],
+        BY_NETWORK if provenance.get("weights_sha256") else BY_FILTER,
         tuple(facts_of(provenance)),
         tuple(measures),
         tuple(warnings),

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from html import escape
 
-from MedEnhanceLib.report.content import USE, Report
+from MedEnhanceLib.report.content import Report
 from MedEnhanceLib.report.facts import value_text
 from MedEnhanceLib.result import Measure
 
@@ -30,7 +30,7 @@ def html_text(report: Report) -> str:
     """The whole page."""
     parts = [
         f"<h1>{escape(report.title)}</h1>",
-        f'<p class="use">{escape(USE)}</p>',
+        f'<p class="use">{escape(report.use)}</p>',
         *[f'<p class="warning">{escape(warning)}</p>' for warning in report.warnings],
         _picture(report),
         "<h2>What changed</h2>",

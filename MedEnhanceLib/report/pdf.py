@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from MedEnhanceLib.report.content import USE, Report
+from MedEnhanceLib.report.content import Report
 from MedEnhanceLib.report.facts import value_text
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ Colour = tuple[int, int, int]
 
 def pdf_bytes(report: Report) -> bytes:
     """The whole file."""
-    pages = _Pages()
+    pages = _Pages(report.use)
     pages.write(report.title, HEADING)
-    pages.write(USE, TEXT, ALERT)
+    pages.write(report.use, TEXT, ALERT)
     for warning in report.warnings:
         pages.write(warning, TEXT)
     if report.picture is not None:
@@ -56,9 +56,10 @@ def _write_measures(pages: _Pages, report: Report) -> None:
 
 
 class _Pages:
-    """Writes from top to bottom, and begins a new page when one is full."""
+    """Writes from top to bottom, and begins a new page with its footer when one is full."""
 
-    def __init__(self) -> None:
+    def __init__(self, footer: str) -> None:
+        self._footer = footer
         self._images: list[Image] = []
         self._begin()
 
@@ -116,7 +117,7 @@ class _Pages:
 
         self._images.append(Image.new("RGB", PAGE, (255, 255, 255)))
         self._draw = ImageDraw.Draw(self._images[-1])
-        self._draw.text((MARGIN, PAGE[1] - MARGIN + 20), USE, FAINT, _font(TEXT - 4))
+        self._draw.text((MARGIN, PAGE[1] - MARGIN + 20), self._footer, FAINT, _font(TEXT - 4))
         self._top = MARGIN
 
     def _need(self, height: int) -> None:

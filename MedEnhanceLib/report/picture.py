@@ -25,6 +25,7 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
 
 PANEL_WIDTH = 380
+FOOTER = "Research use only, not for diagnosis."
 STRONG_PERCENTILE = 99.5
 PLANES: dict[int, Plane] = {0: "axial", 1: "sagittal", 2: "coronal"}
 """By the patient's axis (x, y, z) that became finer: a plane in which it lies."""
@@ -37,7 +38,7 @@ def picture_of(
     window = SOFT_TISSUE_HU if modality_of(before) == "CT" else window_of(before.voxels)
     if isinstance(after, LabelMap):
         panels = _segmentation(before, after, window)
-        return sheet("Segmentation", "", panels, columns=2, width=PANEL_WIDTH)
+        return sheet("Segmentation", "", panels, 2, PANEL_WIDTH, FOOTER)
     if task is Task.DENOISE:
         panels, view = _denoising(before, after, window)
     else:
@@ -47,7 +48,7 @@ def picture_of(
         shown = Shown("Uncertainty", uncertainty.voxels, uncertainty.geometry)
         panels.append(difference_panel(shown, view, limit))
     columns = 1 if panels[0].colours.is_wide else len(panels)
-    return sheet("Before and after", view.plane.capitalize(), panels, columns, PANEL_WIDTH)
+    return sheet("Before and after", view.plane.capitalize(), panels, columns, PANEL_WIDTH, FOOTER)
 
 
 def _denoising(

@@ -122,6 +122,12 @@ def test_the_uncertainty_is_shown() -> None:
     assert with_it.width > without.width
 
 
+def test_only_networks_are_called_ai() -> None:
+    assert report().use.startswith("AI-processed.")
+    by_filter = report_of(Task.DENOISE, None, head(), (), {"model": "filter-median"})
+    assert by_filter.use.startswith("Processed by a classical filter. Research use only")
+
+
 def test_pdf_has_pages() -> None:
     data = report_bytes(report(), ".PDF")
     assert data.startswith(b"%PDF") and data.count(b"/Type /Page\n") == 1
