@@ -53,10 +53,7 @@ class DifferencePart:
             self._mapNode = None
             return
         self._offerFades(self._fades(), isOther)
-        canFade = bool(self._offered)
-        for widget in (self.ui.fadeComboBox, self.ui.fadeSlider, self.ui.flickerCheckBox):
-            widget.enabled = canFade
-        if not canFade:
+        if not self._offered:
             self.stop()
         if isOther:
             self._setSlider(1.0)
@@ -89,6 +86,7 @@ class DifferencePart:
         self._setSlider(1.0)
         self._showShare(1.0)
         self._showSpots()
+        self._enableFading(self._sideBySide.isShown)
 
     def onFaded(self, value=None):
         self.stop()
@@ -184,6 +182,18 @@ class DifferencePart:
         button.checked = isShown
         button.text = _("Back to the usual views") if isShown else _("Compare side by side")
 
+        self._enableFading(isShown)
+
+    def _enableFading(self, isSideBySide):
+        """Side by side there is nothing to fade but a map, on the right."""
+        ui, canChoose = self.ui, bool(self._offered)
+        canFade = canChoose and not (isSideBySide and self._fade == BEFORE_AFTER)
+        ui.fadeComboBox.enabled = canChoose
+        ui.fadeSlider.enabled = canFade
+        ui.flickerCheckBox.enabled = canFade
+        if not canFade:
+            self.stop()
+
     def _showSpots(self):
         """The slices where the map is largest."""
         ui, isShown = self.ui, self._mapIsThere() and bool(self._spots)
@@ -194,8 +204,15 @@ class DifferencePart:
         row = ui.spotsListWidget.currentRow
         ui.spotsListWidget.clear()
         scale = self._strength / self._spotsStrength if self._spotsStrength else 1.0
+        units = unitsOf(self._result)
         for spot in self._spots:
-            value = value_text(scale * spot.value, "")
+            value = value_text(scale * spot.value, units)
             text = _("Slice {number}: {value}").format(number=spot.index[2], value=value)
             ui.spotsListWidget.addItem(text)
         ui.spotsListWidget.currentRow = row
+
+
+def unitsOf(result):
+    """Unit of a volume's values, "" where there is none; segments are unsure in probability."""
+    volume = result.inputVolume
+    return "" if volume is None or result.isSegmentation else volume.units

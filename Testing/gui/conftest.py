@@ -13,7 +13,9 @@ if all(importlib.util.find_spec(name) for name in ("slicer", "PySide6")):
 
     standins.install()
     from Testing.gui.driver import PanelDriver, close_panels
-    from Testing.gui.standins import pythonqt
+    from Testing.gui.fakes import FakeWorker, catalog
+    from Testing.gui.standins import layout, pythonqt
+    from Testing.gui.volumes import add_head
     from Testing.slicer_scene import start_scene
 else:
     # slicer-core has no wheels for the newest Pythons.
@@ -35,3 +37,27 @@ def scene() -> Iterator[Any]:
 def open_panel(scene: Any) -> Callable[..., PanelDriver]:
     """Opens the module's panel as the application does."""
     return PanelDriver
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    """An inference process that says what the test wants."""
+    return FakeWorker()
+
+
+@pytest.fixture
+def views(scene: Any) -> Iterator[Any]:
+    """The layout manager of an application with slice views."""
+    yield layout.open_window()
+    layout.close_window()
+
+
+@pytest.fixture
+def results_panel(open_panel: Any, worker: FakeWorker, views: Any) -> PanelDriver:
+    """A panel over the worker, in an application with views, with a head loaded."""
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head()
+    return PanelDriver(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))

@@ -1,0 +1,202 @@
+"""The results section, driven by clicks: segments, evidence, reference and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from Testing.gui.driver import PanelDriver
+from Testing.gui.fakes import FakeWorker
+from Testing.gui.results import blend, click_row, head, row_of, show
+from Testing.gui.standins.pythonqt import unwrap
+from Testing.gui.test_panel_pictures import assert_picture
+from Testing.gui.volumes import add_head
+from Testing.slicer.results import denoised, segmented, super_resolved
+from Testing.slicer.saving import through_bundle
+
+OpenPanel = Callable[..., PanelDriver]
+
+
+@pytest.fixture
+def panel(results_panel: PanelDriver) -> PanelDriver:
+    """In an application with views, with a head loaded."""
+    return results_panel
+
+
+def test_a_run_is_shown_with_its_evidence(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    ui = panel.ui
+    assert ui.resultsCollapsibleButton.visible and ui.evidenceCollapsibleButton.visible
+    assert ui.resultSelector.currentNode().GetName() == "Head denoised (AI-processed)"
+    assert row_of(ui.evidenceTable, 0) == ["Noise", "21.3", "6.1"]
+    assert "higher is better" in unwrap(ui.evidenceTable).item(2, 0).toolTip()
+    assert not ui.segmentsWidget.visible
+    assert ui.blendWidget.visible
+    assert "Model" in ui.howMadeLabel.text
+
+
+def test_segments_are_listed_and_found(panel: PanelDriver) -> None:
+    node = show(panel, segmented(head()))
+    table = panel.ui.segmentsTable
+    assert row_of(table, 0)[1:] == ["Anterior hippocampus", "0.018 ml"]
+    click_row(panel, table, 1)
+    segment = node.GetSegmentation().GetNthSegmentID(1)
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed").GetSliceToRAS()
+    centre = [red.GetElement(i, 3) for i in range(3)]
+    assert centre == pytest.approx(node.GetSegmentCenterRAS(segment))
+    assert panel.ui.surfaceCheckBox.checked
+    panel.click("surfaceCheckBox")
+    assert not node.GetDisplayNode().GetVisibility3D()
+    panel.click("surfaceCheckBox")
+    assert node.GetDisplayNode().GetVisibility3D()
+
+
+def test_nothing_found_is_said(panel: PanelDriver) -> None:
+    show(panel, segmented(head(), np.zeros((12, 24, 24), np.uint8)))
+    assert unwrap(panel.ui.segmentsTable).item(0, 0).text() == "Nothing was found."
+    assert not panel.ui.surfaceCheckBox.enabled
+    click_row(panel, panel.ui.segmentsTable, 0)
+
+
+def measured(panel: PanelDriver) -> str:
+    panel.click("measureButton")
+    panel.wait_until(lambda: panel.ui.measureButton.text == "Measure")
+    return str(panel.ui.referenceNoteLabel.text)
+
+
+def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
+    show(panel, denoised(head()))
+    assert not panel.ui.measureButton.enabled
+    other = add_head("Other grid", spacing=2.0)
+    panel.choose("referenceSelector", "Other grid")
+    assert "not on the grid" in measured(panel)
+    slicer.mrmlScene.RemoveNode(other)
+    truth = add_head("Truth")
+    slicer.util.arrayFromVolume(truth)[...] *= 0.6
+    panel.choose("referenceSelector", "Truth")
+    assert measured(panel).startswith("Measured")
+    table = unwrap(panel.ui.evidenceTable)
+    names = [table.item(r, 0).text() for r in range(table.rowCount())]
+    assert names == ["Noise"] + [f"{n} against the reference" for n in ("PSNR", "SSIM", "RMSE")]
+    before, after = (float(table.item(1, c).text().split()[0]) for c in (1, 2))
+    assert after > before
+
+
+def test_measuring_against_reference_segments(panel: PanelDriver) -> None:
+    found = segmented(head())
+    show(panel, found)
+    expert = segmented(head())
+    panel.choose("referenceSelector", expert.GetName())
+    assert measured(panel).startswith("Measured")
+    table = unwrap(panel.ui.evidenceTable)
+    values = {table.item(r, 0).text(): table.item(r, 2).text() for r in range(table.rowCount())}
+    assert values["Dice of Anterior hippocampus"] == "1"
+    assert values["HD95 of Posterior hippocampus"] == "0 mm"
+
+
+def test_measuring_can_be_stopped(panel: PanelDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    from MedEnhanceLib.quality import comparison
+
+    monkeypatch.setattr(comparison, "TILE", 4)
+    show(panel, denoised(head()))
+    add_head("Truth")
+    panel.choose("referenceSelector", "Truth")
+    unwrap(panel.ui.measureButton).click()
+    assert panel.ui.measureButton.text == "Stop"
+    panel.click("measureButton")
+    assert "stopped" in panel.ui.referenceNoteLabel.text
+    unwrap(panel.ui.measureButton).click()
+    slicer.mrmlScene.Clear(0)
+    panel.breathe()
+
+
+def test_the_table_becomes_a_node(panel: PanelDriver) -> None:
+    show(panel, denoised(head()))
+    panel.click("storeTableButton")
+    (table,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
+    assert table.GetNumberOfRows() == 1
+    assert table.GetName() in panel.ui.referenceNoteLabel.text
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.pdf", "report"])
+def test_a_report_is_saved(
+    panel: PanelDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    from MedEnhanceSlicer import reportPart
+
+    head().SetName("Doe Jane 1970-01-02")
+    show(panel, denoised(head_named("Doe Jane 1970-01-02")))
+    monkeypatch.setattr(reportPart, "askForFile", lambda parent: str(tmp_path / name))
+    panel.click("saveReportButton")
+    (path,) = tmp_path.iterdir()
+    assert path.name in panel.ui.reportNoteLabel.text
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF" if name.endswith("pdf") else b"<!DOCTYPE html>")
+    assert b"Doe Jane" not in content and b"1970-01-02" not in content
+    if not name.endswith("pdf"):
+        assert b"data:image/png" in content and b"Research use only" in content
+
+
+def head_named(name: str) -> Any:
+    return slicer.util.getNode(name)
+
+
+def test_a_report_that_cannot_be_written_says_so(
+    panel: PanelDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import reportPart
+
+    show(panel, segmented(head()))
+    nowhere = str(tmp_path / "nowhere" / "report.html")
+    monkeypatch.setattr(reportPart, "askForFile", lambda parent: nowhere)
+    panel.click("saveReportButton")
+    assert "choose another folder" in panel.ui.reportNoteLabel.text
+    monkeypatch.setattr(reportPart, "askForFile", lambda parent: "")
+    panel.click("saveReportButton")
+
+
+def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: Path) -> None:
+    denoised(head(), strength=0.5)
+    through_bundle(slicer.mrmlScene, tmp_path)
+    panel.breathe()
+    node = slicer.util.getNode("Head denoised")
+    assert panel.ui.resultSelector.currentNode() is node
+    assert panel.ui.blendSlider.value == pytest.approx(0.5)
+    blend(panel, 1.0)
+    before = slicer.util.arrayFromVolume(head())
+    assert np.allclose(slicer.util.arrayFromVolume(node), before * 0.5, atol=1e-3)
+    panel.choose("fadeComboBox", "Removed signal")
+    assert node.GetNodeReference("MedEnhance.Removed") is not None
+    panel.click("compareButton")
+
+
+def test_earlier_results_can_be_chosen(panel: PanelDriver) -> None:
+    first = denoised(head())
+    show(panel, segmented(head()))
+    slicer.util.addVolumeFromArray(np.zeros((2, 2, 2)), name="No result")
+    assert panel.ui.resultSelector.nodeCount() == 2
+    panel.choose("resultSelector", first.GetName())
+    assert panel.ui.blendWidget.visible and not panel.ui.segmentsWidget.visible
+
+
+def test_pictures(panel: PanelDriver) -> None:
+    show(panel, denoised(head()))
+    panel.choose("fadeComboBox", "Removed signal")
+    blend(panel, 0.7)
+    panel.ui.howMadeCollapsibleButton.collapsed = False
+    assert_picture(panel, "30-results-denoise")
+    assert_picture(panel, "30-results-denoise-narrow", 320)
+    show(panel, super_resolved(head()))
+    assert_picture(panel, "31-results-super-resolution")
+    show(panel, segmented(head()))
+    assert_picture(panel, "32-results-segment", 320)
+    slicer.mrmlScene.RemoveNode(head())
+    panel.breathe()
+    assert_picture(panel, "33-results-without-input", 320)
