@@ -13,11 +13,13 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/cli/evaluating.py
   MedEnhanceLib/cli/evaluation_options.py
   MedEnhanceLib/cli/failing.py
+  MedEnhanceLib/cli/importing.py
   MedEnhanceLib/cli/main.py
   MedEnhanceLib/cli/models.py
   MedEnhanceLib/cli/outputs.py
   MedEnhanceLib/cli/parsing.py
   MedEnhanceLib/cli/progress.py
+  MedEnhanceLib/cli/reports.py
   MedEnhanceLib/cli/scoreboard.py
   MedEnhanceLib/cli/stories.py
   MedEnhanceLib/cli/tables.py
@@ -35,6 +37,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/ct_denoiser.py
   MedEnhanceLib/engine/networks/denoiser.py
   MedEnhanceLib/engine/networks/folding.py
+  MedEnhanceLib/engine/networks/guide_filters.py
   MedEnhanceLib/engine/networks/guided.py
   MedEnhanceLib/engine/networks/halving.py
   MedEnhanceLib/engine/networks/pilot_filters.py
@@ -43,8 +46,8 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/tissue_net.py
   MedEnhanceLib/engine/networks/tissue_place.py
   MedEnhanceLib/engine/networks/tissue_statistics.py
-  MedEnhanceLib/engine/networks/tissue_unet.py
   MedEnhanceLib/engine/precision.py
+  MedEnhanceLib/engine/programs.py
   MedEnhanceLib/engine/scores.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py
@@ -75,6 +78,8 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/importing/__init__.py
   MedEnhanceLib/importing/bundles.py
   MedEnhanceLib/importing/copying.py
+  MedEnhanceLib/importing/form.py
+  MedEnhanceLib/importing/networks.py
   MedEnhanceLib/importing/placing.py
   MedEnhanceLib/intensity.py
   MedEnhanceLib/io/__init__.py
@@ -92,6 +97,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/itk.py
   MedEnhanceLib/model.py
   MedEnhanceLib/noise.py
+  MedEnhanceLib/onnx_graph.py
   MedEnhanceLib/options.py
   MedEnhanceLib/orientation.py
   MedEnhanceLib/pictures/__init__.py
