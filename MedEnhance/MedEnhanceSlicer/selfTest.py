@@ -205,6 +205,7 @@ CHECKS = (
     checkDenoise,
     checkSuperResolution,
     checkSegment,
+    checkDifference,
     checkCancel,
     checkRefusal,
     checkRegion,
