@@ -113,6 +113,7 @@ class BatchSection(VTKObservationMixin):
                 step.task.value,
                 step.model,
                 step.options,
+                self._parameters.region,
                 wait=False,
                 onEvent=self._onEvent,
             )

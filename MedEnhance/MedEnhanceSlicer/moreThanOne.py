@@ -19,6 +19,7 @@ class MoreThanOne:
         task,
         model=AUTOMATIC_MODEL,
         options=None,
+        region=None,
         wait=True,
         outputName=None,
         onEvent=None,
@@ -44,7 +45,7 @@ class MoreThanOne:
         task = Task.named(str(task))
         if options is None or isinstance(options, dict):
             options = options_from_json(task, options or {})
-        chain = SequenceChain(self, sequence, task, model, options, outputName, onEvent)
+        chain = SequenceChain(self, sequence, task, model, options, region, outputName, onEvent)
         return self._run(chain, wait)
 
     def runRecipe(

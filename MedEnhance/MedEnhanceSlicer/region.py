@@ -27,9 +27,12 @@ def volumeInRegion(node, region=None):
     :raises VolumeError: when the node is no image, or the region lies beside it or is too small.
     """
     volume = volumeFromNode(node)
-    if region is None:
-        return volume
-    start, size = boxOfRegion(region, node)
+    return volume if region is None else cutOut(volume, boxOfRegion(region, node))
+
+
+def cutOut(volume, box):
+    """A box of a Volume, given as by `boxOfRegion`."""
+    start, size = box
     i, j, k = (slice(s, s + n) for s, n in zip(start, size, strict=True))
     return volume.with_voxels(volume.voxels[..., k, j, i], volume.geometry.cropped(start, size))
 
@@ -40,14 +43,15 @@ def geometryInRegion(node, region=None):
     return geometry if region is None else geometry.cropped(*boxOfRegion(region, node))
 
 
-def boxOfRegion(region, node):
+def boxOfRegion(region, node, shown=None):
     """The smallest box of voxels that holds a region, as far as the volume reaches.
 
+    :param shown: node whose parent transform places the volume; by default itself.
     :return: first voxel and number of voxels, each (i, j, k); voxel 0 is the first that is stored.
     :raises VolumeError: when the region lies beside the volume or is too small.
     """
     geometry = geometryFromNode(node)
-    corners = geometry.to_index(cornersInVolume(region, node))
+    corners = geometry.to_index(cornersInVolume(region, shown or node))
     # Voxel n reaches from n - 0.5 to n + 0.5; an edge that only touches it does not take it in.
     first = np.floor(corners.min(axis=0) + 0.5 + EDGE_TOLERANCE).astype(int)
     last = np.ceil(corners.max(axis=0) - 0.5 - EDGE_TOLERANCE).astype(int)

@@ -18,6 +18,7 @@ from .bridge import checkVolumeNode, fillVolumeNode, geometryFromNode, modalityO
 from .chain import Chain
 from .jobs import Job
 from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, outputName, placeInStudy
+from .region import boxOfRegion, cutOut
 from .segments import fillSegmentationNode
 
 BROWSER, SEQUENCE = "vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"
@@ -26,13 +27,13 @@ BROWSER, SEQUENCE = "vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"
 class FrameJob(Job):
     """One run on one frame, which lives in its sequence rather than in the scene."""
 
-    def __init__(self, sequence, index, task, model, options):
-        super().__init__(sequence, task, model, options, "")
+    def __init__(self, sequence, index, task, model, options, region=None):
+        super().__init__(sequence, task, model, options, "", region=region)
         self.index = index
         self.frame = None
 
     def read(self):
-        return frameVolume(self.inputNode, self.index), None
+        return frameVolume(self.inputNode, self.index, self.region), None
 
     def store(self, result):
         """Keep the result's frame for the new sequence; the scene stays as it is."""
@@ -51,12 +52,13 @@ class SequenceChain(Chain):
     :param others: as for `MedEnhanceLogic.processSequence`.
     """
 
-    def __init__(self, logic, source, task, modelId, options, name=None, onEvent=None):
+    def __init__(self, logic, source, task, modelId, options, region=None, name=None, onEvent=None):
+        self.region = region
         self.sequence, self.browser = sequenceAndBrowser(source)
         self.logic = logic
         self.task = task
         self.options = options
-        first = frameVolume(self.sequence, 0)
+        first = frameVolume(self.sequence, 0, region)
         self.model = logic.choose(first, task, modelId).require()
         dependencies.checkFor(self.model)
         self.name = name or outputName(self.sequence, task, self.model.is_trained)
@@ -70,7 +72,7 @@ class SequenceChain(Chain):
             self.where = _("Frame {number} of {count}").format(number=index + 1, count=self.parts)
             value = self.sequence.GetNthIndexValue(index)
             try:
-                frame = yield FrameJob(self.sequence, index, self.task, self.model, self.options)
+                frame = yield self._job(index)
             except MedEnhanceError as error:
                 if self.cancelling:
                     raise
@@ -78,6 +80,9 @@ class SequenceChain(Chain):
             made.SetDataNodeAtValue(frame, value)
             notes.append({"index": value, "provenance": provenanceOf(frame)})
         return self._publish(made, notes)
+
+    def _job(self, index):
+        return FrameJob(self.sequence, index, self.task, self.model, self.options, self.region)
 
     def _publish(self, made, notes):
         """Put the finished sequence into the scene, and into the browser of the input."""
@@ -136,9 +141,10 @@ def proxyOf(sequence):
     return browser.GetProxyNode(sequence) if browser is not None else None
 
 
-def frameVolume(sequence, index):
+def frameVolume(sequence, index, region=None):
     """The voxels of a frame as the library's Volume; modality and units as the scene shows it.
 
+    :param region: ROI node of the part that is wanted; the frame lies where the scene shows it.
     :raises VolumeError: when the frame is no scalar image.
     """
     frame = sequence.GetNthDataNode(index)
@@ -149,7 +155,8 @@ def frameVolume(sequence, index):
     isKnown = proxy is not None and proxy.IsA("vtkMRMLScalarVolumeNode")
     modality, units = modalityOfNode(proxy) if isKnown else ("", "")
     voxels = slicer.util.arrayFromVolume(frame)
-    return Volume(voxels, geometryFromNode(frame), modality=modality, units=units)
+    volume = Volume(voxels, geometryFromNode(frame), modality=modality, units=units)
+    return volume if region is None else cutOut(volume, boxOfRegion(region, frame, proxy))
 
 
 def volumeFrame(volume, source):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import slicer
 from MedEnhanceSlicer import bridge
+from MedEnhanceSlicer.region import boxOfRegion, fitRegion
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, VolumeError
 from Testing.slicer.chains import MEDIAN, noise, pump, volume_names
@@ -109,6 +110,30 @@ def test_the_result_is_played_with_the_input(scene: Any, logic: Any, sequences_l
         browser.SetSelectedItemNumber(index)
         sequences_logic.UpdateProxyNodesFromSequences(browser)
         assert np.array_equal(slicer.util.arrayFromVolume(denoised), voxels_of(made, index))
+
+
+def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -> None:
+    sequence = add_sequence()
+    shown = add_browser(sequence).GetProxyNode(sequence)
+    parent = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Moved")
+    parent.SetMatrixTransformToParent(
+        slicer.util.vtkMatrixFromArray(matrix(np.eye(3), origin=(50.0, 0.0, 0.0)))
+    )
+    shown.SetAndObserveTransformNodeID(parent.GetID())
+    region = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    fitRegion(region, shown)
+    region.SetSize(18 * 0.9, 18 * 1.1, 4 * 2.3)
+    start, size = boxOfRegion(region, shown)
+    made = logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
+    expected = bridge.geometryFromNode(sequence.GetNthDataNode(2)).cropped(start, size)
+    assert bridge.geometryFromNode(made.GetNthDataNode(2)).is_close(expected)
+    assert size == (18, 18, 4)
+    parent.SetMatrixTransformToParent(
+        slicer.util.vtkMatrixFromArray(matrix(np.eye(3), origin=(900.0, 0.0, 0.0)))
+    )
+    region.SetAndObserveTransformNodeID(None)
+    with pytest.raises(VolumeError, match="lies beside"):
+        logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
 
 
 def test_segmentations_over_time(scene: Any, logic: Any, sequences_logic: Any) -> None:
