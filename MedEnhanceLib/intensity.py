@@ -71,10 +71,16 @@ def hounsfield_scaling(voxels: NDArray[Any]) -> Scaling:
     return Scaling(0.0, 1000.0)
 
 
+def no_scaling(voxels: NDArray[Any]) -> Scaling:
+    """Values as they are, for networks that normalise by themselves."""
+    return Scaling(0.0, 1.0)
+
+
 SCALINGS = {
     "robust_peak": peak_scaling,
     "zscore_nonzero": zscore_scaling,
     "hu": hounsfield_scaling,
+    "none": no_scaling,
 }
 
 

@@ -13,6 +13,7 @@ from MedEnhanceLib.cli.demo import demo
 from MedEnhanceLib.cli.enhancing import denoise, segment, super_resolution
 from MedEnhanceLib.cli.evaluating import evaluate
 from MedEnhanceLib.cli.failing import GuardedGroup
+from MedEnhanceLib.cli.importing import import_model
 from MedEnhanceLib.cli.models import models
 
 app = typer.Typer(
@@ -60,6 +61,7 @@ def _everywhere(
 
 app.command()(demo)
 app.command()(models)
+app.command()(import_model)
 app.command()(denoise)
 app.command()(super_resolution)
 app.command()(segment)

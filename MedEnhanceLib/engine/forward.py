@@ -68,7 +68,9 @@ class Forward:
             self.device = program.device
 
     def _sample(self) -> torch.Tensor:
-        edge = -(-SAMPLE_EDGE // self.multiple) * self.multiple
+        # A network of fixed size takes its patch and nothing else.
+        wanted = min((SAMPLE_EDGE, *(self.bundle.patch or ())))
+        edge = -(-wanted // self.multiple) * self.multiple
         spec = self.bundle.input
         channels = len(spec.channels) * (2 * spec.neighbours + 1 if self.dimensions == 2 else 1)
         generator = torch.Generator().manual_seed(0)

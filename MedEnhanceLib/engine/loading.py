@@ -40,7 +40,8 @@ def _load(bundle: Bundle, device: torch.device) -> torch.nn.Module:
     network = _build(bundle)
     _fill(network, bundle)
     memory_format = torch.channels_last_3d if _is_3d(network) else torch.channels_last
-    return network.eval().to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
+    network.eval().to(device).to(memory_format=memory_format)  # type: ignore[call-overload]
+    return network
 
 
 def _is_3d(network: torch.nn.Module) -> bool:

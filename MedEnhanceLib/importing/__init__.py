@@ -5,5 +5,7 @@ is refused leaves nothing behind.
 """
 
 from MedEnhanceLib.importing.bundles import import_bundle
+from MedEnhanceLib.importing.form import NetworkForm
+from MedEnhanceLib.importing.networks import import_network
 
-__all__ = ["import_bundle"]
+__all__ = ["NetworkForm", "import_bundle", "import_network"]
