@@ -68,6 +68,8 @@ class SideBySide:
         fill(left, result.inputNode)
         fill(right, after)
         align(left, right)
+        # New views know their sizes only after Slicer has drawn them.
+        qt.QTimer.singleShot(0, self._alignAgain)
         self.release()
         if result.isSegmentation:
             self._restricted = result.node
@@ -79,6 +81,10 @@ class SideBySide:
             usual = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
             previous = self._previousLayout
             self.layoutNode.SetViewArrangement(usual if previous is None else previous)
+
+    def _alignAgain(self):
+        if self.isShown:
+            align(sliceLogic(BEFORE), sliceLogic(AFTER))
 
     def release(self):
         """Show the segmentation in all views again that was kept out of the left one."""
@@ -110,13 +116,20 @@ def align(left, right):
         first.GetSliceToRAS().DeepCopy(looked.GetSliceToRAS())
         first.UpdateMatrices()
     left.FitSliceToAll()
-    if looked is not None:
+    if looked is not None and reaches(left, looked.GetSliceOffset()):
         first.SetSliceOffset(looked.GetSliceOffset())
     second.GetSliceToRAS().DeepCopy(first.GetSliceToRAS())
     width, _height, depth = first.GetFieldOfView()
     columns, rows, _slices = second.GetDimensions()
     second.SetFieldOfView(width, width * rows / max(columns, 1), depth)
     second.UpdateMatrices()
+
+
+def reaches(logic, offset):
+    """Whether the volume of a slice view has a slice at this offset."""
+    bounds = [0.0] * 6
+    logic.GetLowestVolumeSliceBounds(bounds)
+    return bounds[4] <= offset <= bounds[5]
 
 
 def hideIn(hiddenView, segmentationNode):

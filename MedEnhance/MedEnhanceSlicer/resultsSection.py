@@ -1,5 +1,6 @@
 """The part of the panel that shows what a run changed, of this run or of an earlier one."""
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -103,6 +104,15 @@ class ResultsSection:
         if not isBusy and self._state() != self._shownState:
             self.refresh()
 
+    def onNodeAdded(self, caller, event):
+        """It may become a result, of the queue or of a script; it is complete a moment later."""
+        if self._result is None and not caller.IsImporting():
+            qt.QTimer.singleShot(0, self._refreshIfActive)
+
+    def _refreshIfActive(self):
+        if self._isActive and self._result is None:
+            self.refresh()
+
     def _state(self):
         """Which nodes there are, as far as it matters here."""
         result, scene = self._result, slicer.mrmlScene
@@ -150,4 +160,5 @@ class ResultsSection:
         if scene is not None:
             events = (scene.NodeRemovedEvent, scene.EndImportEvent)
             tags = [scene.AddObserver(event, self.onSceneChanged) for event in events]
+            tags.append(scene.AddObserver(scene.NodeAddedEvent, self.onNodeAdded))
             self._observed = (scene, tags)

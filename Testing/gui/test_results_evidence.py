@@ -177,6 +177,13 @@ def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: 
     panel.click("compareButton")
 
 
+def test_a_result_of_a_script_is_found(panel: PanelDriver) -> None:
+    assert not panel.ui.resultsCollapsibleButton.visible
+    node = denoised(head())
+    panel.wait_until(lambda: panel.ui.resultSelector.currentNode() is node)
+    assert panel.ui.blendWidget.visible and not panel.ui.resultNoteLabel.visible
+
+
 def test_earlier_results_can_be_chosen(panel: PanelDriver) -> None:
     first = denoised(head())
     show(panel, segmented(head()))

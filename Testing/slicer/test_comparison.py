@@ -38,7 +38,7 @@ def test_side_by_side_shows_the_same_slice_of_both(window: layout.LayoutManager)
     node = add_volume()
     output = denoised(node)
     red = view("Red").GetSliceNode()
-    red.SetSliceOffset(7.25)
+    red.SetSliceOffset(43.25)
     side = comparison.SideBySide()
     before = window.layout
     side.show(ResultNode(output))
@@ -47,14 +47,24 @@ def test_side_by_side_shows_the_same_slice_of_both(window: layout.LayoutManager)
     assert left.GetSliceCompositeNode().GetBackgroundVolumeID() == node.GetID()
     assert right.GetSliceCompositeNode().GetBackgroundVolumeID() == output.GetID()
     first, second = left.GetSliceNode(), right.GetSliceNode()
-    assert first.GetSliceOffset() == pytest.approx(7.25)
-    assert second.GetSliceOffset() == pytest.approx(7.25)
+    assert first.GetSliceOffset() == pytest.approx(43.25)
+    assert second.GetSliceOffset() == pytest.approx(43.25)
     assert np.allclose(first.GetFieldOfView(), second.GetFieldOfView())
     assert first.GetViewGroup() == second.GetViewGroup() != red.GetViewGroup()
     for logic in (left, right):
         assert logic.GetSliceCompositeNode().GetLinkedControl()
     side.leave()
     assert window.layout == before and not side.isShown
+
+
+def test_a_slice_beside_the_volume_is_not_shown(window: layout.LayoutManager) -> None:
+    node = add_volume()
+    view("Red").GetSliceNode().SetSliceOffset(4000.0)
+    comparison.SideBySide().show(ResultNode(denoised(node)))
+    bounds = np.zeros(6)
+    node.GetRASBounds(bounds)
+    for name in (comparison.BEFORE, comparison.AFTER):
+        assert bounds[4] < view(name).GetSliceNode().GetSliceOffset() < bounds[5]
 
 
 def test_the_layout_can_be_shown_again(window: layout.LayoutManager) -> None:
