@@ -175,11 +175,10 @@ class QueueChain(Chain):
         return text + ".", "warning" if failed else "good"
 
     def _case(self, position, index):
-        volume, name = self.queue.volume(index), self.queue.cases[index].name
+        volume = self.queue.volume(index)
         if volume is None:
             raise VolumeError(_("The volume was removed from the scene."))
-        where = _("Case {number} of {count} ({name})").format(
-            number=position + 1, count=len(self.todo), name=name
-        )
+        # Without its name, which may be a patient's: this text goes into logs.
+        where = _("Case {number} of {count}").format(number=position + 1, count=len(self.todo))
         queue = self.queue
         return (yield from runSteps(self, volume, queue.steps, queue.keep, queue.region, where))

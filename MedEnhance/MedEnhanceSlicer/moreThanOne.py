@@ -34,7 +34,7 @@ class MoreThanOne:
 
         All frames take the model that suits the first. Each frame's noise is estimated anew; give
         ``options={"noise": 12}`` to treat all alike. When a frame fails, or on cancelling, the
-        scene stays as it was.
+        scene stays as it was. A map of uncertainty is not made for frames.
 
         :param sequence: vtkMRMLSequenceNode, or a vtkMRMLSequenceBrowserNode (its master sequence).
         :param others: as for `process`.

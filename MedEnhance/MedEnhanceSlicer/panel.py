@@ -127,7 +127,7 @@ class Panel:
 
     def onCopyReport(self, checked=None):
         """Put what is needed to report a fault on the clipboard."""
-        qt.QApplication.clipboard().setText(report(self._lastJob, self._log.text))
+        qt.QApplication.clipboard().setText(report(self._lastJob, self._log))
         self._say(_("The report was copied; paste it into your message."), None)
 
     def onJobEvent(self, job):

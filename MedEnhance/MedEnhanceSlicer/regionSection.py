@@ -62,6 +62,8 @@ class RegionSection(VTKObservationMixin):
         try:
             checkVolumeNode(node)
             fitRegion(region, node)
+            region.CreateDefaultDisplayNodes()
+            region.GetDisplayNode().SetHandlesInteractive(True)
         except MedEnhanceError:
             # Without an image the user places it.
             return

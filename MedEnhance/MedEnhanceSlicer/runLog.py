@@ -10,17 +10,29 @@ from MedEnhanceLib import __version__
 from .dependencies import protectedVersions
 
 MOST_DETAILS = 6000
+NAMED_CLASSES = (
+    "vtkMRMLVolumeNode",
+    "vtkMRMLSegmentationNode",
+    "vtkMRMLMarkupsNode",
+    "vtkMRMLTransformNode",
+    "vtkMRMLSequenceNode",
+)
+"""Nodes whose names come from files and users, and may be those of patients."""
 
 
 class RunLog:
     """Writes what happens into a text box.
 
     :param textEdit: QPlainTextEdit.
+
+    Attributes:
+        names: names of nodes that may occur in the text, also of those that are gone by now.
     """
 
     def __init__(self, textEdit):
         self._edit = textEdit
         self._last = ""
+        self.names = set()
 
     @property
     def text(self):
@@ -31,14 +43,15 @@ class RunLog:
         if not sentence or sentence == self._last:
             return
         self._last = sentence
+        self.names |= nodeNames()
         self._edit.appendPlainText(f"{time.strftime('%H:%M:%S')} {sentence}")
 
 
-def report(job, logText):
+def report(job, log):
     """What to send to the authors: versions, model, settings, the error; no names, no paths.
 
     :param job: the last Job, or None.
-    :param logText: of the panel.
+    :param log: RunLog of the panel.
     """
     lines = [
         f"MedEnhance {__version__}, {applicationName()}, Python {platform.python_version()}, "
@@ -52,14 +65,21 @@ def report(job, logText):
             f"error {type(job.error).__name__}: {job.error}" if job.error is not None else "",
             job.details[-MOST_DETAILS:],
         ]
-    text = "\n".join(line for line in [*lines, "", logText] if line)
-    return withoutName(text, job)
+    text = "\n".join(line for line in [*lines, "", log.text] if line)
+    return withoutNames(text, log.names | nodeNames() | ({job.inputName} if job else set()))
 
 
-def withoutName(text, job):
-    """The input's name may be that of a patient."""
-    name = job.inputName if job is not None else ""
-    return text.replace(name, "<input>") if name else text
+def withoutNames(text, names):
+    """Names of nodes may be those of patients; the longest go first, they may hold others."""
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, "<name>") if name else text
+    return text
+
+
+def nodeNames():
+    """Names of the scene's images and of what belongs to them."""
+    nodes = (node for kind in NAMED_CLASSES for node in slicer.util.getNodesByClass(kind))
+    return {node.GetName() for node in nodes if node.GetName()}
 
 
 def applicationName():

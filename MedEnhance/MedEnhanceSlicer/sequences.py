@@ -5,6 +5,7 @@ so the browser may be played meanwhile. The result is added to the scene when it
 """
 
 import json
+from dataclasses import replace
 
 import slicer
 from slicer.i18n import tr as _
@@ -57,7 +58,8 @@ class SequenceChain(Chain):
         self.sequence, self.browser = sequenceAndBrowser(source)
         self.logic = logic
         self.task = task
-        self.options = options
+        # Frames have no place for it.
+        self.options = replace(options, uncertainty=False)
         first = frameVolume(self.sequence, 0, region)
         self.model = logic.choose(first, task, modelId).require()
         dependencies.checkFor(self.model)

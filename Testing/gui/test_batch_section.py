@@ -369,3 +369,26 @@ def test_recipe_and_queue_survive_saving_the_scene(
     answer(panel, worker, 3)
     panel.wait_for_end()
     assert cases(panel)["Head"] == "done"
+
+
+def test_the_report_holds_no_names(panel: PanelDriver, worker: FakeWorker) -> None:
+    """Neither of volumes nor of what is long gone when the report is copied."""
+    add_head("Doe^Jane 1975")
+    panel.breathe()
+    add_recipe(panel)
+    panel.click("queueRecipeCheckBox")
+    panel.click("tickAllButton")
+    panel.click("runQueueButton")
+    panel.wait_until(lambda: worker.busy)
+    worker.report(0.5, "network")
+    answer(panel, worker, 3)
+    panel.wait_until(lambda: len(worker.jobs) == 4)
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Doe^Jane 1975"))
+    worker.fail("'Doe^Jane 1975' is too large.")
+    panel.wait_for_end()
+    panel.ui.logCollapsibleButton.collapsed = False
+    panel.click("copyReportButton")
+    text = QtWidgets.QApplication.clipboard().text()
+    assert "Queue: 1 done, 1 failed" in text and "is too large" in text
+    for name in ("Doe", "Jane", "Head"):
+        assert name not in text

@@ -62,7 +62,7 @@ def test_a_queue_of_recipes(scene: Any, logic: Any) -> None:
     ]
     fractions = [fraction for fraction, _phase in heard]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    assert any(phase.startswith("Case 2 of 2 (B), Step 1 of 2 (denoise)") for _f, phase in heard)
+    assert any(phase.startswith("Case 2 of 2, Step 1 of 2 (denoise)") for _f, phase in heard)
 
 
 def test_cancelled_and_resumed(scene: Any, logic: Any) -> None:
