@@ -24,7 +24,7 @@ from MedEnhanceLib.quality.evidence import local_strength
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
 
-PANEL_WIDTH = 380
+PANEL_WIDTH, WIDE_PANEL_WIDTH = 380, 800
 FOOTER = "Research use only, not for diagnosis."
 STRONG_PERCENTILE = 99.5
 PLANES: dict[int, Plane] = {0: "axial", 1: "sagittal", 2: "coronal"}
@@ -47,8 +47,10 @@ def picture_of(
         limit = removed_limit(uncertainty.voxels, None)
         shown = Shown("Uncertainty", uncertainty.voxels, uncertainty.geometry)
         panels.append(difference_panel(shown, view, limit))
-    columns = 1 if panels[0].colours.is_wide else len(panels)
-    return sheet("Before and after", view.plane.capitalize(), panels, columns, PANEL_WIDTH, FOOTER)
+    title, plane = "Before and after", view.plane.capitalize()
+    if panels[0].colours.is_wide:
+        return sheet(title, plane, panels, 1, WIDE_PANEL_WIDTH, FOOTER)
+    return sheet(title, plane, panels, len(panels), PANEL_WIDTH, FOOTER)
 
 
 def _denoising(
