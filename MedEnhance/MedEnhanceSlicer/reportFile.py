@@ -61,7 +61,7 @@ def reportOf(result, note=""):
         before,
         after,
         measuresOf(result),
-        result.provenance,
+        result.story,
         result.warnings,
         None if unsure is None else volumeFromNode(unsure),
         note,

@@ -41,7 +41,7 @@ class ReportPart:
 
     def update(self):
         """Tell how it was made, as it is known now."""
-        self.ui.howMadeLabel.text = factsText(self._result.provenance)
+        self.ui.howMadeLabel.text = factsText(self._result.story)
 
     def onSave(self, checked=None):
         """Ask for a file and write the report; the pictures of a large volume take seconds."""

@@ -22,6 +22,7 @@ PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"
 EVIDENCE_ATTRIBUTE = "MedEnhance.Evidence"
 WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
 REGION_ATTRIBUTE = "MedEnhance.Region"
+STEPS_ATTRIBUTE = "MedEnhance.Steps"
 NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 NOISE = "noise"
 SAME_PLACE_MM = 0.01
@@ -100,6 +101,13 @@ class ResultNode:
     @property
     def provenance(self):
         return json.loads(self.node.GetAttribute(PROVENANCE_ATTRIBUTE) or "{}")
+
+    @property
+    def story(self):
+        """The provenance, with the models that were at work before this one, for people."""
+        steps = json.loads(self.node.GetAttribute(STEPS_ATTRIBUTE) or "[]")
+        models = [str(step.get("model", "")) for step in steps]
+        return {**self.provenance, "earlier_steps": ", ".join(models)}
 
     @property
     def strength(self):

@@ -9,6 +9,7 @@ from typing import Any
 HASH_LENGTH = 12
 TITLES = {
     "software": "Software",
+    "earlier_steps": "Earlier steps",
     "model": "Model",
     "model_version": "Version",
     "method": "Method",

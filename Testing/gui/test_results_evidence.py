@@ -177,6 +177,13 @@ def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: 
     panel.click("compareButton")
 
 
+def test_earlier_steps_are_told(panel: PanelDriver) -> None:
+    node = denoised(head())
+    node.SetAttribute("MedEnhance.Steps", '[{"model": "filter-median"}, {"model": "other"}]')
+    show(panel, node)
+    assert "Earlier steps</b>: filter-median, other" in panel.ui.howMadeLabel.text
+
+
 def test_a_result_of_a_script_is_found(panel: PanelDriver) -> None:
     assert not panel.ui.resultsCollapsibleButton.visible
     node = denoised(head())
