@@ -6,6 +6,10 @@ From Slicer's Python console:
     logic = MedEnhance.MedEnhanceLogic()
     node = logic.process(getNode("Head"), "denoise")
     job = logic.process(getNode("Head"), "segment", wait=False, onEvent=print)
+    part = logic.process(getNode("Head"), "denoise", region=getNode("R"))
+    queue = logic.queue([getNode("Head"), getNode("Neck")], "denoise")
+
+`processSequence`, `runRecipe` and `queue` are explained in `MedEnhanceSlicer.moreThanOne`.
 """
 
 import logging
@@ -13,7 +17,7 @@ from types import SimpleNamespace
 
 import slicer
 import vtk
-from MedEnhanceSlicer import dependencies, jobs, modelFolders, sampleData
+from MedEnhanceSlicer import dependencies, jobs, modelFolders, remembered, sampleData
 from MedEnhanceSlicer.modelList import Choice
 from MedEnhanceSlicer.moreThanOne import MoreThanOne
 from MedEnhanceSlicer.outputs import checkOutputNode
@@ -177,7 +181,12 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
         self.forgetModels()
 
     def getParameterNode(self):
-        return MedEnhanceParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        isNew = not node.HasParameter("task")
+        parameters = MedEnhanceParameterNode(node)
+        if isNew:
+            remembered.recall(parameters)
+        return parameters
 
     def choose(self, inputVolume, task, model=AUTOMATIC_MODEL, guided=False, region=None):
         """The model that would run, and whether it suits the volume; see `Choice`.

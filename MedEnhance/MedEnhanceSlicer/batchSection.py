@@ -72,7 +72,6 @@ class BatchSection(VTKObservationMixin):
         isFree = job is None and parameters is not None
         hasSteps = isFree and bool(self._recipe.steps)
         hasInput = isFree and parameters.inputVolume is not None
-        ui.addStepButton.enabled = ui.pasteRecipeButton.enabled = isFree
         ui.runSequenceButton.enabled = isFree and parameters.sequence is not None
         ui.runRecipeButton.enabled = hasSteps and hasInput
         ui.queueRecipeCheckBox.enabled = isFree
@@ -82,7 +81,7 @@ class BatchSection(VTKObservationMixin):
         ui.cancelQueueButton.enabled = isinstance(job, QueueChain) and not job.cancelling
         for name in ("sequenceSelector", "keepIntermediateCheckBox"):
             getattr(ui, name).enabled = isFree
-        self._recipe.showState()
+        self._recipe.setFree(isFree)
 
     def onNodesChanged(self, caller, event):
         """Volumes came or went."""

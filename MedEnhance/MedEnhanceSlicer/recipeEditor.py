@@ -26,6 +26,7 @@ class RecipeEditor:
         self._currentStep = currentStep
         self._say = say
         self._parameters = None
+        self._isFree = False
         self._list = ui.recipeListWidget
         self._list.connect("currentRowChanged(int)", self.showState)
         for name, slot in (
@@ -68,13 +69,20 @@ class RecipeEditor:
         self._list.setCurrentRow(min(row, len(texts) - 1))
         self._list.blockSignals(wasBlocked)
 
+    def setFree(self, isFree):
+        """Let the recipe be changed, or not while something runs."""
+        self._isFree = isFree
+        self.showState()
+
     def showState(self, row=None):
         """What can be clicked now."""
-        ui, count, row = self.ui, self._list.count, self._list.currentRow
-        ui.removeStepButton.enabled = row >= 0
-        ui.stepUpButton.enabled = row > 0
-        ui.stepDownButton.enabled = 0 <= row < count - 1
-        ui.clearRecipeButton.enabled = ui.copyRecipeButton.enabled = count > 0
+        ui, count, row, isFree = self.ui, self._list.count, self._list.currentRow, self._isFree
+        ui.addStepButton.enabled = ui.pasteRecipeButton.enabled = isFree
+        ui.removeStepButton.enabled = isFree and row >= 0
+        ui.stepUpButton.enabled = isFree and row > 0
+        ui.stepDownButton.enabled = isFree and 0 <= row < count - 1
+        ui.clearRecipeButton.enabled = isFree and count > 0
+        ui.copyRecipeButton.enabled = count > 0
 
     def onAdd(self, checked=None):
         try:

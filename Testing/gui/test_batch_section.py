@@ -150,7 +150,8 @@ def test_a_recipe_runs_on_the_volume(panel: PanelDriver, worker: FakeWorker) -> 
     panel.wait_until(lambda: panel.ui.progressBar.value == 250)
     assert panel.status.startswith("Step 1 of 2 (denoise): network")
     assert panel.ui.applyButton.text == "Cancel"
-    for name in ("addStep", "runRecipe", "runQueue", "runSequence", "pasteRecipe"):
+    changing = ("addStep", "removeStep", "stepUp", "clearRecipe", "pasteRecipe")
+    for name in (*changing, "runRecipe", "runQueue", "runSequence"):
         assert not getattr(panel.ui, name + "Button").enabled
     answer(panel, worker, 2)
     panel.wait_for_end()
