@@ -29,7 +29,7 @@ TABLES: dict[str, Callable[[Path, str], Iterator[Row]]] = {
     "mr-denoise-attention": denoising_rows,
     "mr-denoise-residual": denoising_rows,
     "mr-denoise-adversarial": denoising_rows,
-    "mr-super-resolution-unet": super_resolution_rows,
+    "mr-super-resolution": super_resolution_rows,
     "mr-super-resolution-adversarial": super_resolution_rows,
     "mr-hippocampus-unet": hippocampus_rows,
     "mr-brain-tissue-unet": brain_tissue_rows,

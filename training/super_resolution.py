@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
     FACTOR_UNIT,
@@ -16,7 +17,7 @@ from MedEnhanceLib.acquisition import (
     interpolation_matrix,
     slice_matrix,
 )
-from MedEnhanceLib.engine.networks import SharpeningUNet
+from MedEnhanceLib.engine.networks import SharpeningFilter
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.slice_profile import BOX_WIDTH, LIMITS, estimate_profile_width
 from training.data import (
@@ -34,6 +35,8 @@ from training.recipe import Batch, Config
 
 VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
+LARGE_ERROR = 5.0
+"""Times the typical error of a patch, from which on the loss grows linearly."""
 FITTED = 60
 """Batches from which the linear sharpening is fitted."""
 LEAST_ERROR = 0.003
@@ -65,7 +68,7 @@ class SuperResolution:
 
     def prepare(self, network: torch.nn.Module) -> None:
         """Fit the network's linear sharpening by weighted least squares."""
-        if isinstance(network, SharpeningUNet):
+        if isinstance(network, SharpeningFilter):
             fit_sharpening(network, [self.batch(np.random.default_rng(n)) for n in range(FITTED)])
 
     def batch(self, rng: np.random.Generator) -> Batch:
@@ -128,12 +131,13 @@ class SuperResolution:
         return max(1, round(fine / rng.uniform(*self.factors)))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean absolute error in units of the interpolated patch's own error.
+        """Huber loss in units of the interpolated patch's own error.
 
-        In relative units, so that noisy patches do not drown the clean ones; absolute rather than
-        squared, so that what no network can know does not drown what it can learn.
+        Quadratic for most errors, so that edges count more than the reference's noise; in
+        relative units, so that noisy patches do not drown the clean ones.
         """
-        return ((output - batch.target).abs() * batch.weight).mean()
+        error = (output - batch.target) * batch.weight
+        return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=LARGE_ERROR)
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation."""
@@ -150,7 +154,7 @@ class SuperResolution:
         return measures
 
 
-def fit_sharpening(network: SharpeningUNet, batches: list[Batch]) -> None:
+def fit_sharpening(network: SharpeningFilter, batches: list[Batch]) -> None:
     """Set the weights of ``network.sharpening`` to those with the least weighted square error."""
     weights = network.sharpening.weights
     count = weights.numel()

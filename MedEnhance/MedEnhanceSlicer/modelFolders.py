@@ -49,20 +49,20 @@ def readCatalog():
     return Catalog.default(folders(), [t for t in trusted() if t not in changed])
 
 
-def importModel(path, task):
-    """Add a file or a bundle to the user's models; its facts.
+def isBundle(path):
+    """Whether a file is a bundle, which tells all that is needed, rather than a lone network."""
+    return path.suffix == ".zip" or path.name == "metadata.json"
 
-    :param path: .zip or metadata.json of a MONAI bundle, TorchScript or ONNX file.
-    :param task: what a file without a description is for.
+
+def importBundle(path):
+    """Add a bundle to the user's models; its facts.
+
+    :param path: .zip, or the metadata.json of a bundle's folder.
     :raises MedEnhanceError: says why it cannot be used; nothing is kept then.
     """
     from MedEnhanceLib import importing
 
-    if path.name == "metadata.json":
-        return importing.import_bundle(path.parent.parent)
-    if path.suffix == ".zip":
-        return importing.import_bundle(path)
-    return importing.import_network(path, importing.NetworkForm(title=path.stem, task=task))
+    return importing.import_bundle(path if path.suffix == ".zip" else path.parent.parent)
 
 
 def _entry(model):

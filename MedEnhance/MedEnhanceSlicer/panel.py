@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 
-from . import dependencies, forecasts, views
+from . import dependencies, forecasts, remembered, views
 from .batchSection import BatchSection
 from .chain import Chain
 from .choosingSection import ChoosingSection
@@ -173,6 +173,7 @@ class Panel:
             return None
         isSegment = parameters.task is TaskChoice.SEGMENT
         output = parameters.outputSegmentation if isSegment else parameters.outputVolume
+        remembered.remember(parameters)
         self._log.add(_("{model} begins.").format(model=model.title))
         isDenoise = parameters.task is TaskChoice.DENOISE
         return self.logic.process(

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import MedEnhanceError
 
 from . import dependencies, modelFolders, views
+from .importForm import ImportForm
 
 POLL_MS = 200
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +42,9 @@ class SetupSection:
         ui.foldersListWidget.connect("currentRowChanged(int)", self.onFolderMarked)
         ui.importModelButton.connect("clicked(bool)", self.onImport)
         ui.checkSetupButton.connect("clicked(bool)", self.onCheck)
+        self._import = ImportForm(ui, self._add)
         self._say("", None)
+        self._sayImport("", None)
         self._showFolders()
 
     def close(self):
@@ -87,14 +90,23 @@ class SetupSection:
         self.importModel(chosen if isinstance(chosen, str) else chosen[0])
 
     def importModel(self, path):
-        """Add a model to the user's own; "" is none. What went wrong is said below the button."""
+        """Add a bundle, or ask below the button how a lone network is to be used; "" is none."""
+        self._import.hide()
         if not path:
             return
+        if not modelFolders.isBundle(Path(path)):
+            self._import.ask(Path(path), self._currentTask())
+            return
+        self._add(lambda: modelFolders.importBundle(Path(path)))
+
+    def _add(self, add):
+        """Add a model by calling ``add``; what went wrong is said below the button."""
         try:
-            bundle = modelFolders.importModel(Path(path), self._currentTask())
+            bundle = add()
         except MedEnhanceError as error:
             self._sayImport(str(error), "refused")
             return
+        self._import.hide()
         self._reread("")
         self._sayImport(_("'{title}' is listed now.").format(title=bundle.title), "good")
 

@@ -57,7 +57,7 @@ def test_the_report_says_who_beats_whom(out: Path) -> None:
     psnr = {method: v["psnr_db"] for (_, method), v in values["denoise"].items()}
     assert psnr["mr-denoise-attention"] > psnr["input"] + 2
     psnr = {method: v["psnr_db"] for (_, method), v in values["super-resolution"].items()}
-    assert psnr["mr-super-resolution-unet"] > psnr["filter-bspline"]
+    assert psnr["mr-super-resolution"] > psnr["filter-bspline"]
     dice = {key: v["dice"] for key, v in values["segment"].items()}
     assert dice["mean", "mr-hippocampus-unet"] > 0.8
     for task in values:

@@ -13,7 +13,7 @@ from MedEnhanceLib.diagnosis import REQUIRED, _order
 from Testing.cli.conftest import Run
 from Testing.lib.conftest import denoiser_bundle
 
-SHIPPED = {"mr-denoise-residual", "mr-super-resolution-unet", "mr-hippocampus-unet"}
+SHIPPED = {"mr-denoise-residual", "mr-super-resolution", "mr-hippocampus-unet"}
 
 
 def test_models_lists_the_shipped_ones_and_the_filters(run: Run) -> None:

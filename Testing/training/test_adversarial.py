@@ -25,7 +25,7 @@ from training.train import Training
 from training.train_adversarial import AdversarialTraining
 
 TinyConfig = Callable[[str], dict[str, Any]]
-PLAIN = {"denoise": "mr-denoise-residual", "super-resolution": "mr-super-resolution-unet"}
+PLAIN = {"denoise": "mr-denoise-residual", "super-resolution": "mr-super-resolution"}
 ALONE = Processes(torch.device("cpu"))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from MedEnhanceLib.engine.networks import SharpeningUNet
+from MedEnhanceLib.engine.networks import SharpeningFilter
 from training.data import average_neighbours, measure_noise, quiet_references
 from training.patches import random_contrast, random_patch, random_turn
 from training.recipe import Batch
@@ -101,7 +101,7 @@ def test_sharpening_is_fitted_to_what_blurred(rng: np.random.Generator) -> None:
         [blurred, *(np.full_like(sharp, fact) for fact in (0.5, 0.0, 1.0))], axis=1
     )
     batch = Batch(torch.from_numpy(inputs), torch.from_numpy(sharp), torch.ones(()))
-    network = SharpeningUNet(4, 4, 1)
+    network = SharpeningFilter()
     fit_sharpening(network, [batch])
     with torch.inference_mode():
         left = network(batch.inputs) - batch.target

@@ -26,7 +26,7 @@ TinyConfig = Callable[[str], dict[str, Any]]
 ALONE = Processes(torch.device("cpu"))
 
 
-@pytest.mark.parametrize("name", ["mr-denoise-residual", "mr-super-resolution-unet"])
+@pytest.mark.parametrize("name", ["mr-denoise-residual", "mr-super-resolution"])
 def test_training_goes_on_where_it_stopped(name: str, data: Path, tiny_config: TinyConfig) -> None:
     config = tiny_config(name)
     recipe = make_recipe(config, data)

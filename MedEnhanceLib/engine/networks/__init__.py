@@ -4,7 +4,7 @@ from MedEnhanceLib.engine.networks.ct_denoiser import CtDenoiser
 from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
-from MedEnhanceLib.engine.networks.super_resolver import SharpeningUNet
+from MedEnhanceLib.engine.networks.super_resolver import SharpeningFilter, SharpeningUNet
 from MedEnhanceLib.engine.networks.tissue_net import TissueNet
 from MedEnhanceLib.engine.networks.tissue_place import TissuePlaceUNet
 
@@ -13,6 +13,7 @@ __all__ = [
     "GuidedDenoiser",
     "NoiseAwareDenoiser",
     "RefinedDenoiser",
+    "SharpeningFilter",
     "SharpeningUNet",
     "TissueNet",
     "TissuePlaceUNet",

@@ -59,32 +59,47 @@ class ProfileSharpening(nn.Module):
         return changes.transpose(0, 1)
 
 
-class SharpeningUNet(nn.Module):
-    """Sharpens a volume that was interpolated along its first spatial axis (D).
+class SharpeningFilter(nn.Module):
+    """Sharpens a volume that was interpolated along its first spatial axis (D), linearly.
 
     Input (B, 4, D, H, W): the interpolated image over its robust peak; and, the same at every
     voxel, the refinement factor along D (1 = none) divided by 4; the noise's standard deviation
     in the image's unit; the full width of the slice profile at half its maximum over the
     distance of the slices (1 = slices that touch). Output (B, 1, D, H, W): the sharpened image.
-    D, H, W must be multiples of 4.
+    """
 
-    A linear sharpening, and a small U-Net at half and quarter resolution for the rest.
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpening = ProfileSharpening()
+
+    @property
+    def halo(self) -> int:
+        """Voxels on each side of an output voxel that may influence it."""
+        return SHARPENING_REACH
+
+    def sharpened(self, x: torch.Tensor) -> torch.Tensor:
+        """The image sharpened along D, the less the noisier it is."""
+        factor, sigma, width = x[:, 1:, 0, 0, 0].unbind(1)
+        return x[:, :1] + self.sharpening(x[:, :1], factor, width, sigma)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.sharpened(x)
+
+
+class SharpeningUNet(SharpeningFilter):
+    """The same with a small U-Net at half and quarter resolution for what is not linear.
+
+    D, H and W must be multiples of 4.
     """
 
     def __init__(self, width: int = 64, below: int = 96, blocks: int = 2) -> None:
         super().__init__()
-        self.sharpening = ProfileSharpening()
         self.residual = HalvingNet(6 * FOLD**3, width, below, blocks, FOLD**3)
 
     @property
     def halo(self) -> int:
         """Voxels on each side of an output voxel that may influence it."""
         return FOLD * (self.residual.reach + 1) + SHARPENING_REACH
-
-    def sharpened(self, x: torch.Tensor) -> torch.Tensor:
-        """The linear part alone: the image sharpened along D, the less the noisier it is."""
-        factor, sigma, width = x[:, 1:, 0, 0, 0].unbind(1)
-        return x[:, :1] + self.sharpening(x[:, :1], factor, width, sigma)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         image, factor, sigma, width = x.split(1, dim=1)

@@ -1,0 +1,148 @@
+"""Settings and set-up: folders, import, trust, what is remembered, whether all is in place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+
+from MedEnhanceLib.resources import models_folder
+from Testing.gui.driver import PanelDriver
+from Testing.gui.fakes import FakeWorker
+from Testing.gui.volumes import add_head
+
+OpenPanel = Callable[..., PanelDriver]
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No folders, models or choices of an earlier test."""
+    slicer.app.userSettings()._values.clear()
+    monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path / "own"))
+
+
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head()
+    opened = open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker)))
+    opened.ui.setupCollapsibleButton.collapsed = False
+    opened.breathe()
+    return opened
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A copy of a shipped bundle under another name."""
+    folder = tmp_path / "brought" / "my-denoiser"
+    shutil.copytree(models_folder() / "mr-denoise-residual", folder)
+    path = folder / "configs" / "metadata.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["medenhance"].update(id="my-denoiser", title="My own denoiser")
+    path.write_text(json.dumps(data), "utf-8")
+    return folder
+
+
+def section(panel: PanelDriver) -> Any:
+    return panel.widget.panel._setup
+
+
+def test_a_folder_of_models_is_listed_and_forgotten(panel: PanelDriver, bundle: Path) -> None:
+    section(panel).addFolder(str(bundle.parent))
+    panel.choose_model("My own denoiser")
+    panel.ui.foldersListWidget.setCurrentRow(0)
+    panel.click("removeFolderButton")
+    with pytest.raises(AssertionError, match="not 'My own"):
+        panel.choose_model("My own denoiser")
+    assert bundle.is_dir()
+
+
+def test_folders_are_not_part_of_the_scene(panel: PanelDriver, bundle: Path) -> None:
+    section(panel).addFolder(str(bundle.parent))
+    node = panel.widget.logic.getParameterNode().parameterNode
+    assert not any(str(bundle.parent) in node.GetParameter(n) for n in node.GetParameterNames())
+
+
+def test_a_bundle_is_imported(panel: PanelDriver, bundle: Path) -> None:
+    section(panel).importModel(str(bundle / "configs" / "metadata.json"))
+    assert "'My own denoiser' is listed now" in panel.ui.importLabel.text
+    panel.choose_model("My own denoiser")
+
+
+def test_rubbish_is_refused_in_a_sentence(panel: PanelDriver, tmp_path: Path) -> None:
+    rubbish = tmp_path / "rubbish.zip"
+    rubbish.write_bytes(b"no zip at all")
+    section(panel).importModel(str(rubbish))
+    assert "rubbish.zip" in panel.ui.importLabel.text
+    assert "#d55e00" in panel.ui.importLabel.styleSheet
+
+
+def test_a_network_asks_for_its_use_and_for_trust(
+    panel: PanelDriver, worker: FakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    file = tmp_path / "blur.ts"
+    torch.jit.save(torch.jit.script(torch.nn.Conv3d(1, 1, 3, padding=1)), str(file))
+    section(panel).importModel(str(file))
+    assert panel.ui.importTitleLineEdit.text == "blur"
+    panel.type("importTitleLineEdit", "Blur")
+    panel.choose("importTaskComboBox", "Denoise")
+    panel.click("importAddButton")
+    assert "'Blur' is listed now" in panel.ui.importLabel.text
+    assert not panel.ui.importFormWidget.visible
+    panel.choose_model("Blur")
+    assert "trust" in panel.ui.suitabilityLabel.text
+    asked: list[str] = []
+    answer = [False]
+
+    def confirm(text: str, *_: Any, **__: Any) -> bool:
+        asked.append(text)
+        return answer[0]
+
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", confirm)
+    panel.click("applyButton")
+    assert "Trust this model" in asked[0]
+    assert panel.widget.panel.job is None and "trust" in panel.status
+    assert not worker.jobs
+    answer[0] = True
+    panel.click("applyButton")
+    assert worker.jobs[-1][2] == "blur"
+
+
+def test_choices_are_remembered_between_starts(
+    panel: PanelDriver, worker: FakeWorker, open_panel: OpenPanel
+) -> None:
+    panel.choose_task("Super-resolution")
+    panel.choose("precisionComboBox", "32 bits")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    panel.leave()
+    slicer.mrmlScene.Clear(1)
+    add_head()
+    panel.enter()
+    assert panel.ui.superResolutionButton.checked
+    assert panel.parameters.precision.value == "float32"
+
+
+def test_the_check_tells_what_is_there(panel: PanelDriver) -> None:
+    panel.click("checkSetupButton")
+    assert not panel.ui.checkSetupButton.enabled
+    panel.wait_until(lambda: panel.ui.checkSetupButton.enabled)
+    said = panel.ui.setupLabel.text
+    assert "Runs are computed on: CPU" in said
+    assert "torch" in said and "models are whole" in said
+    panel.picture("14-check-setup")
