@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import pytest
 import slicer
 
+from Testing.gui.batch import OpenPanel, add_recipe, add_sequence, answer, open_batch
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
-from Testing.gui.test_batch_section import (
-    add_recipe,
-    add_sequence,
-    answer,
-    panel,  # noqa: F401
-    worker,  # noqa: F401
-)
 from Testing.gui.test_panel_pictures import assert_picture, dark  # noqa: F401
 from Testing.gui.volumes import add_head
 
 LONG = "T1 MPRAGE sagittal 1 mm isotropic, session 2"
 
 
-def only_batch(panel: PanelDriver) -> None:  # noqa: F811
+@pytest.fixture
+def worker() -> FakeWorker:
+    return FakeWorker()
+
+
+@pytest.fixture
+def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
+    return open_batch(open_panel, worker)
+
+
+def only_batch(panel: PanelDriver) -> None:
     """Fold what is above, so that the picture shows the part itself."""
     for name in ("settings", "preview", "output"):
         getattr(panel.ui, name + "CollapsibleButton").collapsed = True
     panel.breathe()
 
 
-def test_empty(panel: PanelDriver) -> None:  # noqa: F811
+def test_empty(panel: PanelDriver) -> None:
     only_batch(panel)
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("Head"))
     assert_picture(panel, "40-batch-empty")
 
 
-def test_recipe_and_queue(panel: PanelDriver, worker: FakeWorker) -> None:  # noqa: F811
+def test_recipe_and_queue(panel: PanelDriver, worker: FakeWorker) -> None:
     only_batch(panel)
     for name in (LONG, "FLAIR", "T2"):
         add_head(name)
@@ -77,7 +82,7 @@ def test_dark(dark: None, panel: PanelDriver, worker: FakeWorker) -> None:  # no
     assert_picture(panel, "45-batch-dark")
 
 
-def test_region_and_guide(panel: PanelDriver) -> None:  # noqa: F811
+def test_region_and_guide(panel: PanelDriver) -> None:
     panel.ui.batchCollapsibleButton.collapsed = True
     region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
     region.SetCenter(12, 12, 6)

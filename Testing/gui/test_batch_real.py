@@ -7,8 +7,8 @@ import signal
 
 import slicer
 
+from Testing.gui.batch import OpenPanel, cases, tick, tip
 from Testing.gui.driver import PanelDriver
-from Testing.gui.test_batch_section import OpenPanel, cases, tick, tip
 from Testing.gui.test_panel_real import process_id
 from Testing.gui.volumes import add_head, add_noise
 
