@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ from scipy.spatial.transform import Rotation
 
 from MedEnhanceLib import Volume, read_volume
 from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.registration import rigidly_placed
 from MedEnhanceLib.resample import resample_averaged
 from training.data import FloatArray, Part, Reference, quiet_references, read_splits
 
 CONTRAST = re.compile(r"_(T1|T2|FLAIR)W?\.nii")
-KNOTS = 6
-"""Points through which the made-up relation of two contrasts goes."""
 FURTHEST_VOXELS = 3.5
 """How far a guide is misplaced at most, besides a rotation."""
 ROTATION_DEGREES = 4.0
@@ -32,53 +30,43 @@ class Pair:
     """Two contrasts of a head on the first one's grid, as scanned and quieted in the same ways.
 
     Attributes:
-        name: which contrast of whom is guided by which.
+        subject, name: whose it is; which contrast of whom is guided by which.
         image, guide: references at the same places of their lists belong together.
         spacing: of the image in mm, in array order (k, j, i).
     """
 
+    subject: str
     name: str
     image: list[Reference]
     guide: list[Reference]
     spacing: tuple[float, ...]
 
 
-def pairs(data: Path, part: Part) -> Iterator[Pair]:
-    """Every ordered pair of different contrasts of a subject of one part of the split."""
+def pairs(data: Path, part: Part, by: str) -> Iterator[Pair]:
+    """Every contrast of the subjects of one part of the split that can be guided by ``by``."""
     for subject in read_splits()["mr_head"][part]:
         found = {
             match[1]: read_volume(data / file)
             for file in subject["files"]
             if (match := CONTRAST.search(file))
         }
-        for image, guide in permutations(found, 2):
-            name = f"{subject['subject']} {image} by {guide}"
-            yield pair(name, found[image], found[guide])
+        for image in [name for name in found if name != by and by in found]:
+            yield pair(subject["subject"], f"{image} by {by}", found[image], found[by])
 
 
-def pair(name: str, image: Volume, guide: Volume) -> Pair:
-    """The guide brought onto the image's grid, both over their peaks."""
+def pair(subject: str, name: str, image: Volume, guide: Volume) -> Pair:
+    """The guide registered and brought onto the image's grid, both over their peaks."""
     voxels = image.voxels.astype(np.float32) / np.float32(robust_peak(image.voxels))
-    aligned = resample_averaged(guide.voxels, guide.geometry, image.geometry) / np.float32(
-        robust_peak(guide.voxels)
-    )
+    placed = rigidly_placed(guide, image).geometry
+    aligned = resample_averaged(guide.voxels, placed, image.geometry)
+    aligned /= np.float32(robust_peak(guide.voxels))
     return Pair(
+        subject,
         name,
         quiet_references(name, voxels),
         quiet_references(name, aligned),
         image.geometry.spacing[::-1],
     )
-
-
-def made_up_contrast(image: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Another contrast of the same anatomy: a random smooth curve, changing from place to place."""
-    brightness = np.linspace(0, 1.2, KNOTS)
-    curves = rng.uniform(0.1, 1.0, (2, KNOTS))
-    curves[:, 0] = 0
-    first, second = (np.interp(image, brightness, curve) for curve in curves)
-    field = ndimage.zoom(rng.uniform(0, 1, (2, 2, 2)), np.array(image.shape) / 2, order=1)
-    share = field if rng.random() < 0.3 else 0.0
-    return np.asarray(first * (1 - share) + second * share, dtype=np.float32)
 
 
 def moved(guide: FloatArray, voxels: Sequence[float], degrees: Sequence[float]) -> FloatArray:

@@ -52,7 +52,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     from training.ct_denoising import CtDenoising
     from training.denoising import Denoising
     from training.finding import Finding
-    from training.guided import GuidedDenoising
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
     from training.tissue_place import TissuePlace
@@ -60,7 +59,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     kinds: dict[str, Callable[[Config, Path], Recipe]] = {
         "denoise": Denoising,
         "ct-denoise": CtDenoising,
-        "guided-denoise": GuidedDenoising,
         "super-resolution": SuperResolution,
         "segment": Segmentation,
         "find": Finding,

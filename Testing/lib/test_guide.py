@@ -18,7 +18,8 @@ from MedEnhanceLib.provenance import voxel_hash
 from .conftest import OBLIQUE, denoiser_bundle, head_like, randomised, write_bundle
 
 TARGET = "MedEnhanceLib.engine.networks.GuidedDenoiser"
-SIZES = {"width": 6, "blocks": 1, "first_width": 6, "first_blocks": 1}
+PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_blocks": 1}
+SIZES = {"width": 4, "plain": PLAIN}
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
         input={
             "channels": ["image", "noise", "guide", "guide_noise"],
             "normalisation": "robust_peak",
-            "multiple": 2,
+            "multiple": 4,
         },
     )
     denoiser_bundle(tmp_path / "models")

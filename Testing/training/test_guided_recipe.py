@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ import SimpleITK as sitk
 import torch
 
 import training.data
+import training.guided
 import training.guides
 import training.phantoms
-from MedEnhanceLib.engine.networks import GuidedDenoiser, NoiseAwareDenoiser
-from training.guided import GuidedDenoising, validation_case
-from training.guides import made_up_contrast, misplaced, moved, pairs
+from MedEnhanceLib.engine.networks import GuidedDenoiser, RefinedDenoiser
+from MedEnhanceLib.engine.networks.guided import CANDIDATES, FEATURES
+from training.guides import misplaced, moved, pairs
+from training.network import build_network
 
-SHAPE = (24, 48, 48)
+PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_blocks": 1}
+NETWORK = {
+    "_target_": "MedEnhanceLib.engine.networks.GuidedDenoiser",
+    "width": 8,
+    "plain": PLAIN,
+}
 
 
 def write(path: Path, voxels: np.ndarray, spacing: tuple[float, ...], shift: float) -> None:
@@ -48,18 +56,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def recipe(data: Path, monkeypatch: pytest.MonkeyPatch) -> GuidedDenoising:
-    monkeypatch.setattr("training.guided.FITTING_BATCHES", 2)
-    torch.save(NoiseAwareDenoiser(4, 1).state_dict(), data / "first.pt")
-    config = {"batch": 2, "patch": [16, 16, 16], "noise": [0.02, 0.1]}
-    return GuidedDenoising({**config, "first_stage": str(data / "first.pt")}, data)
-
-
 def test_pairs_lie_on_each_other(data: Path) -> None:
-    found = {pair.name: pair for pair in pairs(data, "training")}
-    assert set(found) == {"training T1 by T2", "training T2 by T1"}
-    pair = found["training T2 by T1"]
+    (pair,) = pairs(data, "training", "T1")
+    assert (pair.subject, pair.name) == ("training", "T2 by T1")
     inner = (slice(2, -2),) * 3
     for image, guide in zip(pair.image, pair.guide, strict=True):
         assert image.voxels.shape == guide.voxels.shape
@@ -73,49 +72,36 @@ def test_a_guide_is_moved_by_so_many_voxels() -> None:
     assert not np.allclose(misplaced(guide, np.random.default_rng(1)), guide, atol=0.05)
 
 
-def test_a_made_up_contrast_has_the_same_edges() -> None:
-    image = np.kron(np.random.default_rng(0).random((3, 3, 3)), np.ones((6, 6, 6)))
-    image = image.astype(np.float32)
-    other = made_up_contrast(image, np.random.default_rng(2))
-    assert other.shape == image.shape and other.dtype == np.float32
-    assert not np.allclose(other, image, atol=0.05)
-    flat = np.abs(np.diff(image, axis=0)) == 0
-    assert np.abs(np.diff(other, axis=0))[flat].max() < 0.1
-
-
-def test_a_batch_has_four_channels_and_the_same_chance_gives_the_same(
-    recipe: GuidedDenoising,
+def test_gates_are_fitted_and_the_rest_is_left_alone(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, again = (recipe.batch(np.random.default_rng([3, 5])) for _ in range(2))
-    assert first.inputs.shape == (2, 4, 16, 16, 16)
-    assert first.target.shape == first.weight.shape == (2, 1, 16, 16, 16)
-    assert first.inputs.dtype == first.target.dtype == first.weight.dtype == torch.float32
-    assert torch.equal(first.inputs, again.inputs)
-    assert (first.inputs[:, 3] > 0).all()
+    """Untrained, the plain denoiser hardly denoises: any guide in place must help."""
+    monkeypatch.setattr("training.guided.PHANTOMS", 1)
+    monkeypatch.setattr("training.guided.CROP", (24, 24, 24))
+    torch.manual_seed(0)
+    torch.save(RefinedDenoiser(**PLAIN).state_dict(), data / "first.pt")
+    config = {"id": "guided", "network_def": NETWORK, "first_stage": str(data / "first.pt")}
+    config |= {"steps": 100, "learning_rate": 0.01, "weight_decay": 0.0, "seed": 1}
+    (data / "config.json").write_text(json.dumps(config))
+    arguments = ["--config", "config.json", "--data", ".", "--runs", "runs"]
+    monkeypatch.chdir(data)
+    monkeypatch.setattr("sys.argv", ["guided", *arguments])
+    training.guided.main()
+    gains = [float(line.split()[-2]) for line in capsys.readouterr().out.splitlines()]
+    assert len(gains) == 2 * 4 and gains[0] > 0.2
+    state = torch.load(data / "runs/guided/best.pt", weights_only=True)
+    first = torch.load(data / "first.pt", weights_only=True)
+    assert all(torch.equal(state[f"plain.{name}"], value) for name, value in first.items())
+    assert (data / "runs/cache/guided.pt").exists()
 
 
-def test_training_leaves_the_first_stage_alone(recipe: GuidedDenoising) -> None:
-    network = GuidedDenoiser(4, 1, first_width=4, first_blocks=1)
-    recipe.prepare(network)
-    before = [p.clone() for p in network.first.parameters()]
-    optimiser = torch.optim.AdamW(network.parameters(), 0.001)
-    losses = []
-    for _ in range(12):
-        batch = recipe.batch(np.random.default_rng(1))
-        optimiser.zero_grad()
-        loss = recipe.loss(network(batch.inputs), batch)
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < losses[0]
-    assert all(map(torch.equal, before, network.first.parameters()))
-
-
-def test_validation_sees_both_places_of_the_guide(recipe: GuidedDenoising, data: Path) -> None:
-    network = GuidedDenoiser(4, 1, first_width=4, first_blocks=1).eval()
-    measures = recipe.validate(network)
-    assert measures["score"] == pytest.approx(0, abs=1e-3)  # untrained: the first stage's output
-    assert len(measures) == 5
-    (pair,) = [p for p in pairs(data, "validation") if p.name.endswith("by T1")]
-    _, near, far, _ = validation_case(pair)
-    assert not np.allclose(near, far)
+def test_voxels_in_a_list_are_gated_as_in_an_image() -> None:
+    network = build_network(NETWORK)
+    assert isinstance(network, GuidedDenoiser)
+    for parameter in network.gates.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    features, changes = torch.randn(64, FEATURES), torch.randn(64, CANDIDATES)
+    image = features.T.reshape(1, FEATURES, 4, 4, 4)
+    shares = network.shares(image).reshape(CANDIDATES, 64).T
+    added = training.guided.added_by(network, features, changes)
+    torch.testing.assert_close(added, (shares * changes).sum(dim=1))
