@@ -54,8 +54,8 @@ def test_icon_and_screenshot_are_where_the_urls_point() -> None:
     from PIL import Image
 
     text = (REPOSITORY / "CMakeLists.txt").read_text("utf-8")
-    files = re.findall(r"SlicerMedEnhance/main/([\w./]+)", text)
-    assert len(files) == 2
+    files = re.findall(r"SlicerMedEnhance/main/([\w./-]+)", text)
+    assert len(files) == 4
     sizes = {name: Image.open(REPOSITORY / name).size for name in files}
     assert sizes["MedEnhance.png"] == (128, 128)
     assert all(min(size) >= 128 for size in sizes.values())
