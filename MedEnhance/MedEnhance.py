@@ -25,6 +25,7 @@ from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
 from MedEnhanceSlicer.parameterNode import MedEnhanceParameterNode
 from MedEnhanceSlicer.parameters import AUTOMATIC_MODEL
+from MedEnhanceSlicer.preview import PreviewJob, shownSlice
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
@@ -256,6 +257,34 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
         return jobs.Job(
             inputVolume, task, chosen, options, name, outputNode, onEvent, guideVolume, region
         )
+
+    def preview(
+        self,
+        inputVolume,
+        task,
+        model=AUTOMATIC_MODEL,
+        options=None,
+        sliceNode=None,
+        wait=True,
+        onEvent=None,
+    ):
+        """Lay what a model makes of one slice over the slice views; nothing is saved.
+
+        :param sliceNode: vtkMRMLSliceNode whose plane is looked at; by default the red one.
+        :param others: as for `process`.
+        :return: the preview's hidden node, or the `Job`. Take it off the views again with
+            ``slicer.mrmlScene.RemoveNode(node)``.
+        :raises MedEnhanceError: when there is no slice view, it shows nothing of the volume, or the
+            model needs to see all of it.
+        """
+        task = Task.named(str(task))
+        chosen = self.choose(inputVolume, task, model).require()
+        dependencies.checkFor(chosen)
+        if options is None or isinstance(options, dict):
+            options = options_from_json(task, options or {})
+        job = PreviewJob(inputVolume, task, chosen, options, sliceNode or shownSlice(), onEvent)
+        self.runner.start(job)
+        return job.wait() if wait else job
 
     def close(self):
         """End the inference process and give back its memory; the next run starts another."""

@@ -84,8 +84,10 @@ def checkModel(model):
 def crossing(inputNode, sliceNode):
     """Array axis (0 for k) of the volume that is most across a slice view, and the slice shown.
 
-    :raises VolumeError: when the plane lies beside the volume.
+    :raises VolumeError: when there is no plane, or it lies beside the volume.
     """
+    if sliceNode is None:
+        raise VolumeError(_("No slice view is shown; choose a layout with slices."))
     geometry = geometryFromNode(inputNode)
     toWorld = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(

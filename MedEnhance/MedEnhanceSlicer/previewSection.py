@@ -111,9 +111,6 @@ class PreviewSection:
     def _start(self):
         parameters = self._parameters
         view = shownSlice()
-        if view is None:
-            self._say(_("No slice view is shown; choose a layout with slices."), "warning")
-            return
         model = self._chosenModel()
         dependencies.checkFor(model)
         job = PreviewJob(

@@ -119,6 +119,25 @@ def checkDifference(test, logic):
     test.assertLess(np.abs(slicer.util.arrayFromVolume(removed) - 0.5 * full).max(), 1e-2)
 
 
+def checkPreview(test, logic):
+    """A preview covers a few slices, is hidden and not saved, and leaves the input alone."""
+    node = loadSample(HEAD, CROP_KJI)
+    before = slicer.util.arrayFromVolume(node).copy()
+    view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "MedEnhanceTest")
+    view.SetLayoutName("MedEnhanceTest")
+    view.SetOrientation("Axial")
+    bounds = np.zeros(6)
+    node.GetRASBounds(bounds)
+    view.SetSliceOffset((bounds[4] + bounds[5]) / 2)
+    shown = logic.preview(node, "denoise", model="filter-median", sliceNode=view)
+    test.assertTrue(shown.GetHideFromEditors())
+    test.assertFalse(shown.GetSaveWithScene())
+    test.assertEqual(min(shown.GetImageData().GetDimensions()), 3)
+    test.assertTrue(np.array_equal(slicer.util.arrayFromVolume(node), before))
+    slicer.mrmlScene.RemoveNode(shown)
+    slicer.mrmlScene.RemoveNode(view)
+
+
 def checkCancel(test, logic):
     """A cancelled run leaves no node, and the next run works."""
     node = loadSample(HEAD, CROP_KJI)
@@ -206,6 +225,7 @@ CHECKS = (
     checkSuperResolution,
     checkSegment,
     checkDifference,
+    checkPreview,
     checkCancel,
     checkRefusal,
     checkRegion,

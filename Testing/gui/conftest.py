@@ -25,7 +25,10 @@ else:
 @pytest.fixture
 def scene() -> Iterator[Any]:
     """A fresh scene; fails the test when an exception escaped from a slot."""
+    import slicer
+
     fresh = start_scene()
+    slicer.app.userSettings().clear()
     pythonqt.slot_errors.clear()
     yield fresh
     close_panels()

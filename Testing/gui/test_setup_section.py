@@ -20,9 +20,8 @@ OpenPanel = Callable[..., PanelDriver]
 
 
 @pytest.fixture(autouse=True)
-def fresh_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No folders, models or choices of an earlier test."""
-    slicer.app.userSettings()._values.clear()
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's models are kept away from those of whoever runs the tests."""
     monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path / "own"))
 
 

@@ -102,6 +102,9 @@ class Settings:
     def contains(self, key: str) -> bool:
         return key in self._values
 
+    def clear(self) -> None:
+        self._values.clear()
+
     def remove(self, key: str) -> None:
         self._values.pop(key, None)
 
