@@ -22,7 +22,7 @@ from training.tissue_heads import Head, field_of_view
 from training.tissue_maps import TISSUES, read_table, tissue_maps
 from training.weights import start_from
 
-PATCHES = 12
+PATCHES = 16
 """Cut from every head, since painting one takes longer than learning from a patch."""
 LEAST_VIEW = 0.6
 VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
@@ -36,7 +36,7 @@ class BrainTissue:
         self.batch_size = int(config["batch"])
         self.patch = [int(n) for n in config["patch"]]
         self.head_shape = [int(n) for n in config["head"]]
-        self.place = Path(config["place"])
+        self.first, self.place = Path(config["first"]), Path(config["place"])
         table = read_table()
         self.paint = Painter(table)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -48,14 +48,16 @@ class BrainTissue:
         self._checks: list[Sample] = []
 
     def prepare(self, network: torch.nn.Module) -> None:
-        """Give the network its trained first part."""
+        """Give the network its trained first parts."""
         assert isinstance(network, TissueNet)
+        start_from(network.first, self.first)
         start_from(network.place, self.place)
 
     def use(self, network: torch.nn.Module) -> None:
-        """Its first part makes the features, and stays as it is."""
+        """Its first parts make the features, and stay as they are."""
         assert isinstance(network, TissueNet)
         self.network = network
+        network.first.requires_grad_(False)
         network.place.requires_grad_(False)
 
     def batch(self, rng: np.random.Generator) -> Batch:
@@ -102,9 +104,10 @@ class BrainTissue:
             rng = np.random.default_rng(7)
             self._checks = [
                 sample
-                for head in self.validation
-                for style in VALIDATION_STYLES
-                for sample in self._patches(head, rng, 2, style)
+                for number, style in enumerate(VALIDATION_STYLES)
+                for sample in self._patches(
+                    self.validation[number % len(self.validation)], rng, 4, style
+                )
             ]
         scores = [dice(predict(network, features), target) for features, target in self._checks]
         measures = {

@@ -63,8 +63,13 @@ def publish(config: Json, run: Path, models: Path) -> Path:
 
 
 def write_weights(config: Json, run: Path, weights: Path) -> torch.nn.Module:
-    """Copy a run's best weights into a bundle, and return the network that holds them."""
+    """Copy a run's best weights into a bundle, and return the network that holds them.
+
+    Parts of the network that ``half_precision`` names are stored in 16 bits, to save space.
+    """
     state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    halves = tuple(config.get("half_precision", ()))
+    state = {n: w.half() if n.startswith(halves) else w for n, w in state.items()}
     network = build_network(config["network_def"])
     network.load_state_dict(state)
     torch.save({name: value.contiguous() for name, value in state.items()}, weights)

@@ -1,11 +1,12 @@
-"""Teaching the first part of the brain tissue model: where in a head which tissue lies, roughly.
+"""Teaching the first parts of the brain tissue model: roughly, where in a head lies which tissue.
 
-It sees whole heads, averaged to voxels of 4 mm, in ever new contrasts: at a first look the scan
-alone, at a second look also what follows from the contrast that was measured after the first.
+They see whole heads in ever new contrasts: at a first look, in voxels of 8 mm, the scan alone; at a
+second, in 4 mm, also what follows from the contrast that was measured after the first.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,20 @@ import torch
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.tissue_net import (
+    FLUID_STARTS,
     first_look,
-    levelled,
-    placed,
+    first_shares,
     second_look,
 )
+from training.network import build_network
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
 from training.tissue_heads import Head, field_of_view
 from training.tissue_maps import TISSUES, read_table, tissue_maps
+from training.weights import start_from
 
-PAINTED_MM, FOLD = 2, 2
-"""Heads are painted on this grid and averaged over so many voxels: edges become partial volumes."""
+FOLD = 2
+"""Heads are painted on a finer grid and averaged over so many voxels, for partial volumes."""
 LEAST_VIEW = 0.55
 VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 
@@ -35,9 +38,10 @@ class TissuePlace:
     def __init__(self, config: Config, data: Path) -> None:
         self.batch_size = int(config["batch"])
         self.patch = tuple(int(n) for n in config["patch"])
-        self.second_looks = float(config["second_looks"])
+        self.painted_mm = config["spacing_mm"] / FOLD
+        self.first = trained_first(Path(config["first"])) if "first" in config else None
         table = read_table()
-        self.paint = Painter(table, PAINTED_MM)
+        self.paint = Painter(table, self.painted_mm)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
         self.validation = [Head(m, table.tissues) for m in tissue_maps(data, "validation", table)]
         self._checks: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -45,32 +49,25 @@ class TissuePlace:
     def prepare(self, network: torch.nn.Module) -> None:
         """Nothing to do before the first step."""
 
-    def use(self, network: torch.nn.Module) -> None:
-        """Its first looks are what second looks begin with."""
-        self.network = network
-
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = []
         for _ in range(self.batch_size // 2):
             rows = self._shape(self.training[rng.integers(len(self.training))], rng)
-            samples += [self._seen(*self._look(rows, rng), rng) for _ in range(2)]
+            samples += [self._seen(*self._look(rows, rng), start_of(rng)) for _ in range(2)]
         images, shares = (torch.stack(part) for part in zip(*samples, strict=True))
         return Batch(images, shares, torch.ones(()))
 
     def _shape(self, head: Head, rng: np.random.Generator) -> torch.Tensor:
-        return head.warped([n * FOLD for n in self.patch], PAINTED_MM, rng)
+        return head.warped([n * FOLD for n in self.patch], self.painted_mm, rng)
 
+    @torch.no_grad()
     def _seen(
-        self, half: torch.Tensor, shares: torch.Tensor, rng: np.random.Generator
+        self, image: torch.Tensor, shares: torch.Tensor, fluid: float | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The network's input at a first or at a second look, and the shares it should find."""
-        coarse = levelled(functional.avg_pool3d(half[None], FOLD))
-        seen = first_look(coarse)
-        if rng.random() < self.second_looks:
-            with torch.no_grad():
-                first = self.network(seen[None])[0].softmax(0)
-            seen = second_look(coarse, half, first)
-        return seen, shares
+        """What the network sees at its look, and the shares it should find."""
+        if self.first is None:
+            return first_look(functional.avg_pool3d(image[None], FOLD)), shares
+        return second_look(image, first_shares(self.first, image), fluid), shares
 
     def _look(
         self, rows: torch.Tensor, rng: np.random.Generator, style: str | None = None
@@ -93,25 +90,34 @@ class TissuePlace:
             rng = np.random.default_rng(7)
             shapes = [self._shape(head, rng) for head in self.validation]
             self._checks = [
-                self._look(rows, rng, style) for style in VALIDATION_STYLES for rows in shapes
+                self._seen(*self._look(rows, rng, style))
+                for style in VALIDATION_STYLES
+                for rows in shapes
             ]
         with torch.inference_mode():
-            scores = torch.stack([self._score(network, *check) for check in self._checks])
+            scores = torch.cat(
+                [
+                    soft_dice(network(seen[None]).softmax(1)[:, 1:], shares[None, 1:])
+                    for seen, shares in self._checks
+                ]
+            )
         measures = {f"dice_{n}": float(scores[:, v - 1].mean()) for v, n in TISSUES.items()}
         by_style = scores.mean(1).reshape(len(VALIDATION_STYLES), -1).mean(1).tolist()
         measures |= dict(zip(VALIDATION_STYLES, by_style, strict=True))
         return measures | {"score": float(scores.mean())}
 
-    def _score(
-        self, network: torch.nn.Module, half: torch.Tensor, shares: torch.Tensor
-    ) -> torch.Tensor:
-        """Soft Dice of the three tissues after as many looks as are trained."""
-        if self.second_looks:
-            found = placed(network, half)
-        else:
-            coarse = levelled(functional.avg_pool3d(half[None], FOLD))
-            found = network(first_look(coarse)[None])[0].softmax(0)
-        return soft_dice(found[None, 1:], shares[None, 1:])[0]
+
+def start_of(rng: np.random.Generator) -> float | None:
+    """How fluid is looked for: wrong guesses, too, are to be told from right ones."""
+    return None if rng.random() < 0.5 else FLUID_STARTS[rng.integers(1, len(FLUID_STARTS))]
+
+
+def trained_first(path: Path) -> torch.nn.Module:
+    """The network of the first look, of the run whose configuration this is."""
+    config: Config = json.loads(path.read_text(encoding="utf-8"))
+    network = build_network(config["network_def"])
+    start_from(network, Path("runs") / config["id"] / "best.pt")
+    return network.eval()
 
 
 def soft_dice(chance: torch.Tensor, share: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ BRIGHTNESS = torch.tensor([0.0, 0.2, 0.5, 0.8])
 
 def small(seed: int = 0) -> TissueNet:
     torch.manual_seed(seed)
-    return TissueNet([8, 8], 8, 8, [1, 1]).eval()
+    return TissueNet([8, 8], [8, 8], 8, 8, [1, 1]).eval()
 
 
 def shells(size: int = 40) -> torch.Tensor:
@@ -60,8 +60,10 @@ def test_the_scale_does_not_matter() -> None:
 
 
 def test_weights_fit_into_the_bundle() -> None:
-    definition = json.loads(CONFIG.read_text(encoding="utf-8"))["network_def"]
-    assert sum(p.numel() for p in build_network(definition).parameters()) * 4 < 11.5e6
+    config = json.loads(CONFIG.read_text(encoding="utf-8"))
+    halves = tuple(config["half_precision"])
+    weights = build_network(config["network_def"]).named_parameters()
+    assert sum(p.numel() * (2 if n.startswith(halves) else 4) for n, p in weights) < 11.5e6
 
 
 def test_the_mixture_finds_brightness_noise_and_shading() -> None:

@@ -28,13 +28,17 @@ from MedEnhanceLib.engine.networks.tissue_statistics import (
 )
 
 COARSE = 4
-"""Voxels along each axis that are averaged for the first network."""
+"""Voxels along each axis that are averaged for the network that places the tissues."""
+COARSER = 2
+"""So many of those again, 8 mm, for its first look."""
 TISSUES = 3
 CLASSES = 1 + TISSUES
 FLUID, GREY, WHITE = range(TISSUES)
 FULL = FOLD**3
 FEATURES = (2 + TISSUES) * FULL + TISSUES + 3
 """Channels of what the second network sees, at half resolution."""
+FLUID_STARTS = (None, 0.04, 0.96)
+"""Fluid lies next to bone and is hard to place: it may be what the place says, dark, or bright."""
 BRAIN = 0.05
 """Where tissue is less likely than this, nothing is looked for."""
 MARGIN = 2
@@ -54,14 +58,23 @@ class TissueNet(nn.Module):
     D/2, H/2, W/2) may be given instead of scans.
 
     Args:
-        place: widths of the levels of the network that sees the whole head at 4 mm.
-        width: of the second network at half resolution.
+        first: widths of the levels of the network that takes a first look, at 8 mm.
+        place: of the one that takes the second look, at 4 mm.
+        width: of the network that labels voxels, at half resolution.
         wider: its width at a quarter.
         blocks: its residual blocks at half and at a quarter of the resolution.
     """
 
-    def __init__(self, place: Sequence[int], width: int, wider: int, blocks: Sequence[int]) -> None:
+    def __init__(
+        self,
+        first: Sequence[int],
+        place: Sequence[int],
+        width: int,
+        wider: int,
+        blocks: Sequence[int],
+    ) -> None:
         super().__init__()
+        self.first = TissuePlaceUNet(CLASSES, first)
         self.place = TissuePlaceUNet(CLASSES, place)
         self.fine = TissueFineNet(width, wider, blocks)
 
@@ -75,7 +88,7 @@ class TissueNet(nn.Module):
     def _scores(self, image: torch.Tensor) -> torch.Tensor:
         """Scores (4, D, H, W) of one scan (D, H, W)."""
         size = image.shape
-        image = functional.pad(image, far_padding(size, COARSE))
+        image = functional.pad(image, far_padding(size, COARSE * COARSER))
         scores = image.new_zeros((CLASSES, *image.shape))
         scores[0] = 1
         shares = self.shares(image)
@@ -93,7 +106,13 @@ class TissueNet(nn.Module):
 
     def shares(self, image: torch.Tensor) -> torch.Tensor:
         """How likely each class is, roughly: (D, H, W) -> (4, D/4, H/4, W/4)."""
-        return placed(self.place, functional.avg_pool3d(image[None], COARSE // 2)[0])
+        half = functional.avg_pool3d(image[None], COARSE // 2)[0]
+        first = first_shares(self.first, half)
+        looks = [second_look(half, first, fluid) for fluid in FLUID_STARTS]
+        found = [self.place(look[None])[0].softmax(0) for look in looks]
+        best = max(range(len(looks)), key=lambda n: agreement(looks[n][1:], found[n][1:]))
+        shares: torch.Tensor = self.place(second_look(half, found[best])[None])[0].softmax(0)
+        return shares
 
     def features(self, image: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """What the second network sees: (1, FEATURES, D/2, H/2, W/2)."""
@@ -130,31 +149,44 @@ class TissueFineNet(nn.Module):
         return depth_to_space(self.tail(self.body(level + low)) + first_guess(features))
 
 
-def placed(place: nn.Module, half: torch.Tensor) -> torch.Tensor:
-    """Shares (4, d, h, w) of a scan with voxels of 2 mm (2d, 2h, 2w), from two looks at it."""
-    coarse = levelled(functional.avg_pool3d(half[None], COARSE // 2))
-    first = place(first_look(coarse)[None])[0].softmax(0)
-    return place(second_look(coarse, half, first)[None])[0].softmax(0)
+def first_shares(first: nn.Module, half: torch.Tensor) -> torch.Tensor:
+    """Shares (4, d, h, w) at 8 mm of a scan with voxels of 2 mm, (4d, 4h, 4w)."""
+    coarser = functional.avg_pool3d(half[None], COARSE // 2 * COARSER)
+    shares: torch.Tensor = first(first_look(coarser)[None])[0].softmax(0)
+    return shares
 
 
-def levelled(coarse: torch.Tensor) -> torch.Tensor:
-    """A scan over the mean of what is not air."""
-    inside = coarse > 0
-    return coarse * (inside.sum() / coarse.sum().clamp_min(1e-9))
-
-
-def first_look(coarse: torch.Tensor) -> torch.Tensor:
-    """What the first network sees when nothing is known: (1, d, h, w) -> (4, d, h, w)."""
-    return torch.cat([coarse, coarse.new_zeros(TISSUES, *coarse.shape[1:])])
+def first_look(scan: torch.Tensor) -> torch.Tensor:
+    """What is seen when nothing is known: (1, d, h, w) -> (4, d, h, w)."""
+    return torch.cat([levelled(scan), scan.new_zeros(TISSUES, *scan.shape[1:])])
 
 
 @torch.no_grad()
-def second_look(coarse: torch.Tensor, half: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """What it sees then: the scan, and what its contrast says about each tissue (4, d, h, w)."""
-    fit, field = fit_tissues(half, shares, step=3, rounds=12)
+def second_look(
+    half: torch.Tensor, shares: torch.Tensor, fluid: float | None = None
+) -> torch.Tensor:
+    """The scan, and what its contrast says about each tissue: (2d, 2h, 2w) -> (4, d, h, w).
+
+    The contrast is measured where the last look placed the tissues; its shares may be coarser.
+    """
+    fit, field = fit_tissues(half, shares, step=3, rounds=12, fluid=fluid)
     prior = functional.interpolate(shares[None], tuple(half.shape), mode="trilinear")[0]
     chance = posterior(half / field, floored(prior), fit)[1:]
-    return torch.cat([coarse, functional.avg_pool3d(chance, COARSE // 2)])
+    seen = torch.cat([half[None], chance])
+    coarse = functional.avg_pool3d(seen, COARSE // 2)
+    return torch.cat([levelled(coarse[:1]), coarse[1:]])
+
+
+def agreement(guess: torch.Tensor, found: torch.Tensor) -> float:
+    """Soft Dice of two sets of shares (T, d, h, w), the least of the tissues."""
+    overlap = 2 * torch.minimum(guess, found).sum((1, 2, 3))
+    return float((overlap / (guess + found).sum((1, 2, 3)).clamp_min(1e-6)).min())
+
+
+def levelled(scan: torch.Tensor) -> torch.Tensor:
+    """A scan over the mean of what is not air."""
+    inside = scan > 0
+    return scan * (inside.sum() / scan.sum().clamp_min(1e-9))
 
 
 def contrast_free(image: torch.Tensor, shares: torch.Tensor, fit: TissueFit) -> torch.Tensor:
@@ -224,5 +256,6 @@ def slab_scores(
     network: nn.Module, features: torch.Tensor, slab: slice, inner: slice
 ) -> torch.Tensor:
     """Scores (4, D, H, W) of the inner slices, from what is seen in the slab."""
-    scores = network(features[:, :, slab])[0]
+    seen = features[:, :, slab].contiguous(memory_format=torch.channels_last_3d)
+    scores = network(seen)[0]
     return scores[:, (inner.start - slab.start) * FOLD : (inner.stop - slab.start) * FOLD]

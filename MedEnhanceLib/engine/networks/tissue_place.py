@@ -17,9 +17,9 @@ SURE = 0.02
 class TissuePlaceUNet(nn.Module):
     """Scores of classes on a coarse grid, (B, classes, D, H, W) -> (B, classes, D, H, W).
 
-    It looks twice. The first channel is the scan, divided by the mean of what is not air; the
-    others are zero at the first look, and at the second the chance of each class but the first, as
-    they follow from the contrast that was measured where the first look placed the tissues.
+    The first channel is the scan, divided by the mean of what is not air. The others are zero at a
+    first look; at a second they are the chance of each class but the first, as they follow from the
+    contrast that was measured where the first look placed the tissues.
 
     A U-Net (Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28) with additive skips and
     group normalisation (Wu and He 2018, arXiv:1803.08494), added to what the contrast says. Any
