@@ -170,7 +170,7 @@ def shown(case: Case, place: str, cases: Sequence[Case], rng: np.random.Generato
         others = [other for other in cases if other.head != case.head] or [case]
         other = others[rng.integers(len(others))].guide
         missing = [(0, max(0, n - o)) for n, o in zip(case.clean.shape, other.shape, strict=True)]
-        return np.pad(other, missing, mode="symmetric")
+        return np.pad(other, missing, mode="symmetric")[tuple(map(slice, case.clean.shape))]
     return case.guide
 
 

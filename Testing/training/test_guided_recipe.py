@@ -77,7 +77,8 @@ def test_gates_are_fitted_and_the_rest_is_left_alone(
 ) -> None:
     """Untrained, the plain denoiser hardly denoises: any guide in place must help."""
     monkeypatch.setattr("training.guided.PHANTOMS", 1)
-    monkeypatch.setattr("training.guided.CROP", (24, 24, 24))
+    monkeypatch.setattr("training.guided.CROP", (12, 24, 24))
+    monkeypatch.setattr("training.guided.MARGIN", 2)
     torch.manual_seed(0)
     torch.save(RefinedDenoiser(**PLAIN).state_dict(), data / "first.pt")
     config = {"id": "guided", "network_def": NETWORK, "first_stage": str(data / "first.pt")}
