@@ -27,6 +27,7 @@ from MedEnhanceSlicer.parameterNode import MedEnhanceParameterNode
 from MedEnhanceSlicer.parameters import AUTOMATIC_MODEL
 from MedEnhanceSlicer.preview import PreviewJob, shownSlice
 from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -141,9 +142,16 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, modified, self.onParametersModified)
         self._parameterNode = parameterNode
         if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
+            # Not connectGui, which gives no tag to disconnect by in some versions of Slicer.
+            self._guiTag = parameterNode.connectParametersToGui(self.boundWidgets())
             self.addObserver(parameterNode, modified, self.onParametersModified)
         self.panel.setParameters(parameterNode)
+
+    def boundWidgets(self):
+        """The widgets that a setting is bound to, by its name."""
+        widgets = vars(self.ui).values()
+        bound = ((w.property(SlicerParameterNamePropertyName), w) for w in widgets)
+        return {name: widget for name, widget in bound if name}
 
     def onParametersModified(self, caller=None, event=None):
         self.panel.update()

@@ -108,11 +108,15 @@ def parameterNodeWrapper(cls: type) -> type:
             lambda self, value: parameter.write(self.parameterNode, value),
         )
 
-    def connect_gui(self: Any, gui: Any) -> int:
+    def connect_gui(self: Any, gui: Any) -> None:
+        """Slicer's gives no tag back, so what it connected can never be disconnected."""
+        named = [w for w in vars(gui).values() if w.property(GUI_PROPERTY)]
+        connect_parameters(self, {w.property(GUI_PROPERTY): w for w in named})
+
+    def connect_parameters(self: Any, mapping: dict[str, Any]) -> int:
         import vtk
 
-        named = [w for w in vars(gui).values() if w.property(GUI_PROPERTY)]
-        connections = [Connection(self, parameters[w.property(GUI_PROPERTY)], w) for w in named]
+        connections = [Connection(self, parameters[name], w) for name, w in mapping.items()]
         tag = len(self._guis)
         self._guis[tag] = connections
 
@@ -142,6 +146,7 @@ def parameterNodeWrapper(cls: type) -> type:
         "__init__": initialize,
         "allParameters": parameters,
         "connectGui": connect_gui,
+        "connectParametersToGui": connect_parameters,
         "disconnectGui": disconnect_gui,
         "AddObserver": add_observer,
         "RemoveObserver": lambda self, tag: self.parameterNode.RemoveObserver(tag),
