@@ -30,6 +30,16 @@ def missingPackages():
     return [name for name in REQUIRED if not isInstalled(name)]
 
 
+def missingFor(model):
+    """Names of the packages that a model needs and that are not installed."""
+    if not model.is_trained:
+        return []
+    missing = missingPackages()
+    if getattr(model, "program", "") == "ONNX" and not isInstalled("onnxruntime"):
+        missing.append("onnxruntime")
+    return missing
+
+
 def isInstalled(name):
     """Whether a package could be imported, found out without importing it."""
     return importlib.util.find_spec(name) is not None
@@ -40,7 +50,7 @@ def checkFor(model):
 
     :param model: MedEnhanceLib Model.
     """
-    missing = missingPackages() if model.is_trained else []
+    missing = missingFor(model)
     if missing:
         raise DependencyError(
             _(
@@ -57,7 +67,7 @@ def ensureFor(model):
     :return: a sentence when Slicer should be restarted, else "".
     :raises DependencyError: when something is still missing afterwards.
     """
-    missing = missingPackages() if model.is_trained else []
+    missing = missingFor(model)
     if not missing:
         return ""
     if not slicer.util.confirmOkCancelDisplay(question(missing), _("MedEnhance")):
@@ -69,7 +79,7 @@ def ensureFor(model):
     before = protectedVersions()
     if "torch" in missing:
         installTorch()
-    others = [REQUIRED[name] for name in missing if name != "torch"]
+    others = [REQUIRED.get(name, name) for name in missing if name != "torch"]
     if others:
         installPackages(others)
     importlib.invalidate_caches()

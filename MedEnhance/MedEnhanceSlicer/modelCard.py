@@ -13,6 +13,8 @@ def text(model):
     :param model: MedEnhanceLib Model.
     """
     parts = [
+        _titled(_("What it does"), html.escape(model.description)),
+        _titled(_("Method"), html.escape(model.method)),
         _titled(_("For"), _scope(model)),
         _titled(_("Trained on"), _training(model)),
         _titled(_("Measured"), _results(model)),

@@ -60,6 +60,7 @@ class SetupSection:
         if not collapsed:
             self.ui.packagesLabel.text = dependencies.summary()
             self._showFolders()
+            self._import.restore()
 
     def onAddFolder(self, checked=None):
         """Ask for a folder and look for models in it from now on."""

@@ -23,11 +23,9 @@ def bannerText(verdict, modelTitle, reasons):
 
 
 def modelText(model):
-    """What a model is for, in a few words under the list."""
-    facts = [model.method, model.modality, model.body_part, ", ".join(model.contrasts)]
-    facts = " · ".join(fact for fact in facts if fact)
-    facts = facts[:1].upper() + facts[1:]
-    return f"{facts}. {model.description}" if model.description else facts
+    """What a model is for, in a sentence under the list; the rest stands on its card."""
+    first = model.description.split(". ")[0].rstrip(".")
+    return f"{first or model.method}."
 
 
 def targetText(source, target):
@@ -41,7 +39,8 @@ def forecastText(forecast, device):
     """Time and memory of a run that has not begun; "" when nothing is known."""
     if forecast is None:
         return _("How long it takes is known after the first run.")
-    text = _("About {time} on: {device}").format(time=duration(forecast.seconds), device=device)
+    time = duration(forecast.seconds) if forecast.seconds >= 1 else _("1 s or less")
+    text = _("About {time} on: {device}").format(time=time, device=device)
     if forecast.memory_mb is not None:
         text += _(", {memory}").format(memory=memoryText(forecast.memory_mb))
     if forecast.measured_here:
