@@ -172,6 +172,11 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-denoise-attention/docs/curve.csv
   Resources/Models/mr-denoise-attention/docs/curve.png
   Resources/Models/mr-denoise-attention/models/model.pt
+  Resources/Models/mr-denoise-guided/LICENSE
+  Resources/Models/mr-denoise-guided/configs/inference.json
+  Resources/Models/mr-denoise-guided/configs/metadata.json
+  Resources/Models/mr-denoise-guided/docs/README.md
+  Resources/Models/mr-denoise-guided/models/model.pt
   Resources/Models/mr-denoise-residual/LICENSE
   Resources/Models/mr-denoise-residual/configs/inference.json
   Resources/Models/mr-denoise-residual/configs/metadata.json
@@ -187,13 +192,13 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-hippocampus-unet/docs/curve.png
   Resources/Models/mr-hippocampus-unet/models/finder.pt
   Resources/Models/mr-hippocampus-unet/models/model.pt
-  Resources/Models/mr-super-resolution-unet/LICENSE
-  Resources/Models/mr-super-resolution-unet/configs/inference.json
-  Resources/Models/mr-super-resolution-unet/configs/metadata.json
-  Resources/Models/mr-super-resolution-unet/docs/README.md
-  Resources/Models/mr-super-resolution-unet/docs/curve.csv
-  Resources/Models/mr-super-resolution-unet/docs/curve.png
-  Resources/Models/mr-super-resolution-unet/models/model.pt
+  Resources/Models/mr-super-resolution/LICENSE
+  Resources/Models/mr-super-resolution/configs/inference.json
+  Resources/Models/mr-super-resolution/configs/metadata.json
+  Resources/Models/mr-super-resolution/docs/README.md
+  Resources/Models/mr-super-resolution/docs/curve.csv
+  Resources/Models/mr-super-resolution/docs/curve.png
+  Resources/Models/mr-super-resolution/models/model.pt
   Resources/SampleData/ct_thigh.LICENSE.txt
   Resources/SampleData/ct_thigh.nii.gz
   Resources/SampleData/hippocampus_t1.LICENSE.txt

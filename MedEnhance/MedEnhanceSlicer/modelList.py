@@ -41,7 +41,7 @@ class ModelList:
         if entries != self._shown:
             self._fill(entries)
         ids = [entry[1] for entry in entries]
-        self._list.setCurrentRow(ids.index(modelId) if modelId in ids else 0)
+        self._list.currentRow = ids.index(modelId) if modelId in ids else 0
         self._list.blockSignals(wasBlocked)
 
     def search(self, text=None):

@@ -177,9 +177,7 @@ def test_the_card_tells_what_a_model_is_for(panel: PanelDriver) -> None:
     assert "brain" in card and "voxels 0.5 to 1.5 mm" in card
 
 
-def test_the_time_is_told_once_a_run_has_been_timed(
-    panel: PanelDriver, worker: FakeWorker
-) -> None:
+def test_the_time_is_told_once_a_run_has_been_timed(panel: PanelDriver, worker: FakeWorker) -> None:
     assert "after the first run" in panel.ui.forecastLabel.text
     job = panel.apply()
     worker.succeed(seconds=30.0, peak_memory_mb=1200)

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib import SegmentOptions, Task, Volume, enhance
+from MedEnhanceLib import SegmentOptions, Volume, enhance
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.evaluation.peers import ATROPOS, peer_ids, peers_of, told_the_brain
 from MedEnhanceLib.result import Result
 from training.data import FloatArray
 from training.tables.rows import UNIT, Row, row, volume_of
@@ -28,21 +27,17 @@ OUTSIDE = {
 """Brightness of what surrounds the brain in phantoms of whole heads."""
 NOISE = (0.03, 0.09)
 FILTERS = {"filter-otsu": "Otsu", "filter-gaussian-mixture": "Gaussian mixture"}
-PEER = "N4 + Atropos"
-PEER_CONTRAST = "T1"
-"""It takes half a minute, so it is compared on the first subject and in one contrast only."""
 UNTIDIED = SegmentOptions(keep_largest=False, fill_holes=False)
 
 
 def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
     """Dice of each tissue in brains without and heads with a skull, beside classes of brightness.
 
-    The others see brains only, Atropos (`.[bench]`) is told where the brain is, and each of their
-    classes is taken for the tissue that fits best, which favours them; a whole head they cannot
-    divide.
+    The filters see brains only, and each of their classes is taken for the tissue that fits best,
+    which favours them; a whole head they cannot divide.
     """
     table = read_table()
-    for place, source in enumerate(tissue_maps(data, "validation", table)):
+    for source in tissue_maps(data, "validation", table):
         truth = table.tissues[source.rows]
         for number, (contrast, noise) in enumerate((c, n) for c in CONTRASTS for n in NOISE):
             rng = np.random.default_rng([number, len(source.name)])
@@ -52,8 +47,6 @@ def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
                 scan = volume_of((noisy * UNIT).astype(np.float32), ras=True)
                 condition = f"{contrast}, {'head' if head else 'brain'}, noise {noise:.0%}"
                 yield from tissue_rows(scan, truth, model, source.name, condition, head)
-                if not head and place == 0 and contrast == PEER_CONTRAST:
-                    yield from peer_rows(scan, truth, model, source.name, condition)
 
 
 def phantom(rows: NDArray[np.uint8], table: TissueTable, contrast: str, head: bool) -> FloatArray:
@@ -77,7 +70,7 @@ def tissue_rows(
     head: bool,
 ) -> Iterator[Row]:
     """Rows of one phantom: three tissues, and the brain as a whole."""
-    found = enhance(scan, "segment", model).output.voxels
+    found, cost = timed(partial(enhance, scan, "segment", model))
     ours = tissue_dice(found, truth)
     if head:
         comparator, theirs = "none", dict.fromkeys(ours, 0.0)
@@ -87,22 +80,7 @@ def tissue_rows(
         yield row(subject, f"{condition}, {name}", ours[value], comparator, theirs[value], "Dice")
     whole = overlap(found > 0, truth > 0)
     yield row(subject, f"{condition}, brain", whole, "none", 0.0, "Dice")
-
-
-def peer_rows(
-    scan: Volume, truth: NDArray[np.uint8], model: str, subject: str, condition: str
-) -> Iterator[Row]:
-    """Dice and cost beside Atropos, where it is installed."""
-    if ATROPOS not in peer_ids(Task.SEGMENT):
-        return
-    (peer,) = peers_of(Task.SEGMENT, [ATROPOS])
-    peer = told_the_brain(peer, truth > 0)
-    found, cost = timed(partial(enhance, scan, "segment", model))
-    classes, peer_cost = timed(partial(peer.run, scan, UNTIDIED))
-    ours, theirs = tissue_dice(found, truth), best_naming(classes, truth)
-    for value, name in TISSUES.items():
-        yield row(subject, f"{condition}, {name}", ours[value], PEER, theirs[value], "Dice")
-    yield row(subject, condition, cost, PEER, peer_cost, "core-us per voxel")
+    yield row(subject, condition, cost, "none", 0.0, "core-us per voxel")
 
 
 def timed(run: Callable[[], Result]) -> tuple[NDArray[np.integer], float]:
