@@ -29,7 +29,9 @@ def fillTable(table, measures):
     table.setRowCount(len(measures))
     for row, measure in enumerate(measures):
         name = measure.name[:1].upper() + measure.name[1:]
-        cells = (name, *(value_text(v, measure.unit) for v in (measure.before, measure.after)))
+        # The unit stands with the name, so that the columns of numbers stay narrow.
+        titled = f"{name} ({measure.unit})" if measure.unit else name
+        cells = (titled, value_text(measure.before), value_text(measure.after))
         for column, text in enumerate(cells):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(f"{name}: {measure.meaning}" if measure.meaning else name)

@@ -65,7 +65,7 @@ def compose(
     painter = QtGui.QPainter(canvas)
     painter.drawImage(0, 0, panel)
     painter.setPen(QtGui.QColor(230, 230, 230))
-    top = (size[1] - SLICE_HEIGHT) // 2
+    top = 3 * GAP
     for column, (voxels, title) in enumerate(((before, "before"), (after, "after"))):
         left = panel.width() + GAP + column * (width + GAP)
         height_px, width_px = voxels.shape

@@ -84,7 +84,8 @@ def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
     assert measured(panel).startswith("Measured")
     table = unwrap(panel.ui.evidenceTable)
     names = [table.item(r, 0).text() for r in range(table.rowCount())]
-    assert names == ["Noise"] + [f"{n} against the reference" for n in ("PSNR", "SSIM", "RMSE")]
+    against = " against the reference"
+    assert names == ["Noise", f"PSNR{against} (dB)", f"SSIM{against}", f"RMSE{against}"]
     before, after = (float(table.item(1, c).text().split()[0]) for c in (1, 2))
     assert after > before
 
@@ -98,7 +99,7 @@ def test_measuring_against_reference_segments(panel: PanelDriver) -> None:
     table = unwrap(panel.ui.evidenceTable)
     values = {table.item(r, 0).text(): table.item(r, 2).text() for r in range(table.rowCount())}
     assert values["Dice of Anterior hippocampus"] == "1"
-    assert values["HD95 of Posterior hippocampus"] == "0 mm"
+    assert values["HD95 of Posterior hippocampus (mm)"] == "0"
 
 
 def test_measuring_can_be_stopped(panel: PanelDriver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from MedEnhanceLib import Geometry, Volume, enhance, read_volume
+from MedEnhanceLib import Volume, enhance, read_volume
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.registration import rigidly_placed
+from MedEnhanceLib.tiles import Box
 from training.data import FloatArray, average_neighbours, read_splits
 from training.denoising import LEAST_NOISE_OVER_REFERENCE
 from training.guides import CONTRAST
@@ -29,31 +30,39 @@ GUIDE_NOISE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A clean block with its place in the patient, and a whole guide as it was scanned."""
+    """A clean scan, the block of it that is denoised, and a whole guide as it was scanned."""
 
     name: str
-    clean: Volume
+    scan: Volume
+    block: Box
     guide: Volume
 
-    def guides(self) -> dict[str, tuple[Volume | None, bool]]:
-        """What may be wrong with the guide: the guide, and whether it is registered."""
-        x, y, z = self.guide.geometry.origin
-        away = replace(self.guide.geometry, origin=(x + MISPLACED_MM, y, z))
-        moved = self.guide.with_voxels(self.guide.voxels, away)
+    def cut(self, volume: Volume) -> Volume:
+        """The block of a volume on the scan's grid."""
+        start, size = self.block.start[::-1], self.block.shape[::-1]
+        voxels = np.ascontiguousarray(volume.voxels[self.block.slices])
+        return volume.with_voxels(voxels, volume.geometry.cropped(start, size))
+
+    def guides(self, noisy: Volume) -> dict[str, Volume | None]:
+        """The guide registered to the whole noisy scan as at use, and all that may go wrong."""
         return {
-            "guided": (self.guide, True),
-            "no guide": (None, True),
-            f"header {MISPLACED_MM:g} mm off": (moved, True),
-            f"{MISPLACED_MM:g} mm off, not registered": (placed_as(moved, self), False),
+            "guided": registered(self.guide, noisy),
+            "no guide": None,
+            f"header {MISPLACED_MM:g} mm off": registered(shifted(self.guide), noisy),
+            f"{MISPLACED_MM:g} mm off, not registered": shifted(registered(self.guide, self.scan)),
         }
 
 
-def placed_as(moved: Volume, case: Case) -> Volume:
-    """The guide moved away from where registration to the clean image finds it."""
-    found = rigidly_placed(case.guide, case.clean).geometry
-    shift = np.array(moved.geometry.origin) - np.array(case.guide.geometry.origin)
-    x, y, z = np.array(found.origin) + shift
-    return moved.with_voxels(moved.voxels, replace(found, origin=(x, y, z)))
+def registered(guide: Volume, volume: Volume) -> Volume:
+    """The guide where registration finds it."""
+    return guide.with_voxels(guide.voxels, rigidly_placed(guide, volume).geometry)
+
+
+def shifted(guide: Volume) -> Volume:
+    """The guide moved to the patient's left."""
+    x, y, z = guide.geometry.origin
+    away = replace(guide.geometry, origin=(x + MISPLACED_MM, y, z))
+    return guide.with_voxels(guide.voxels, away)
 
 
 def guided_rows(data: Path, model: str) -> Iterator[Row]:
@@ -71,21 +80,26 @@ def _scans(data: Path) -> Iterator[Case]:
     for subject in read_splits()["mr_head"]["validation"]:
         found = {m[1]: data / f for f in subject["files"] if (m := CONTRAST.search(f))}
         for contrast in [name for name in found if name != "T1" and "T1" in found]:
-            clean = _quiet_block(read_volume(found[contrast]))
+            quiet = _quieted(read_volume(found[contrast]))
             name = f"{subject['subject']} {contrast} by T1"
-            yield Case(name, clean, read_volume(found["T1"]))
+            yield Case(name, quiet, _middle(quiet), read_volume(found["T1"]))
 
 
-def _quiet_block(scan: Volume) -> Volume:
-    """The middle of a thick-sliced scan, averaged over pairs of voxels in-plane."""
+def _quieted(scan: Volume) -> Volume:
+    """A thick-sliced scan averaged over pairs of voxels in-plane, over its peak."""
     peak = np.float32(UNIT / robust_peak(scan.voxels))
     quiet = average_neighbours(scan.voxels.astype(np.float32) * peak, IN_PLANE)
     k, j, i = quiet.shape
     # An odd row or column at the end was left out.
-    whole = scan.geometry.cropped((0, 0, 0), (2 * i, 2 * j, k)).resized((i, j, k))
-    block = central_block(quiet)
-    start = [(n - b) // 2 for n, b in zip(quiet.shape, block.shape, strict=True)][::-1]
-    return Volume(block, whole.cropped(start, block.shape[::-1]), "MR")
+    grid = scan.geometry.cropped((0, 0, 0), (2 * i, 2 * j, k)).resized((i, j, k))
+    return Volume(quiet, grid, "MR")
+
+
+def _middle(volume: Volume) -> Box:
+    """Where `central_block` lies."""
+    shape, size = volume.voxels.shape, central_block(volume.voxels).shape
+    k, j, i = ((n - b) // 2 for n, b in zip(shape, size, strict=True))
+    return Box((k, j, i), (k + size[0], j + size[1], i + size[2]))
 
 
 def _phantoms(data: Path) -> Iterator[Case]:
@@ -94,24 +108,25 @@ def _phantoms(data: Path) -> Iterator[Case]:
         block = central_block(labels)
         image, guide = (UNIT * painted(block, rng) for _ in range(2))
         noisy = UNIT * add_rician_noise(guide / UNIT, GUIDE_NOISE, rng)
-        yield Case(f"phantom {number + 1}", volume_of(image), volume_of(noisy))
+        whole = volume_of(image)
+        yield Case(f"phantom {number + 1}", whole, _middle(whole), volume_of(noisy))
 
 
 def _rows(case: Case, model: str) -> Iterator[Row]:
-    clean: FloatArray = case.clean.voxels
-    geometry: Geometry = case.clean.geometry
+    clean: FloatArray = case.cut(case.scan).voxels
     own_noise = estimate_noise(clean)
     for level in LEVELS:
         if level * UNIT < LEAST_NOISE_OVER_REFERENCE * own_noise:
             continue
-        noisy = add_rician_noise(clean, level * UNIT, np.random.default_rng(11))
-        volume = Volume(noisy, geometry, "MR")
+        rng = np.random.default_rng(11)
+        scan = case.scan.with_voxels(add_rician_noise(case.scan.voxels, level * UNIT, rng))
+        volume = case.cut(scan)
         plain, attention = (
             psnr(enhance(volume, "denoise", name).volume.voxels, clean)
             for name in (PLAIN, ATTENTION)
         )
-        for condition, (guide, register) in case.guides().items():
-            options = {"register_guide": register}
+        for condition, guide in case.guides(scan).items():
+            options = {"register_guide": False}
             ours = enhance(volume, "denoise", model, options, guide=guide).volume.voxels
             made = row(
                 case.name, f"{level:.0%} noise, {condition}", psnr(ours, clean), PLAIN, plain
