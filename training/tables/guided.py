@@ -30,12 +30,16 @@ GUIDE_NOISE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A clean scan, the block of it that is denoised, and a whole guide as it was scanned."""
+    """A clean scan, the block of it that is denoised, and a whole guide as it was scanned.
+
+    ``kind`` tells phantoms from scans in the conditions, so that their means are kept apart.
+    """
 
     name: str
     scan: Volume
     block: Box
     guide: Volume
+    kind: str = ""
 
     def cut(self, volume: Volume) -> Volume:
         """The block of a volume on the scan's grid."""
@@ -109,7 +113,7 @@ def _phantoms(data: Path) -> Iterator[Case]:
         image, guide = (UNIT * painted(block, rng) for _ in range(2))
         noisy = UNIT * add_rician_noise(guide / UNIT, GUIDE_NOISE, rng)
         whole = volume_of(image)
-        yield Case(f"phantom {number + 1}", whole, _middle(whole), volume_of(noisy))
+        yield Case(f"phantom {number + 1}", whole, _middle(whole), volume_of(noisy), " (phantom)")
 
 
 def _rows(case: Case, model: str) -> Iterator[Row]:
