@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.losses import DiceCELoss
+from torch.nn import functional
 
 from MedEnhanceLib.engine.networks import TissueNet
 from MedEnhanceLib.engine.networks.tissue_net import COARSE, brain_box, contrast_free
@@ -20,11 +21,15 @@ from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
 from training.tissue_heads import Head, field_of_view
 from training.tissue_maps import TISSUES, read_table, tissue_maps
+from training.tissue_place import soft_dice
 from training.weights import start_from
 
 PATCHES = 16
 """Cut from every head, since painting one takes longer than learning from a patch."""
 LEAST_VIEW = 0.6
+MOST_TRIES = 40
+LEAST_PLACED = 0.35
+"""Soft Dice on the coarse grid below which a tissue was mistaken for another."""
 VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 Sample = tuple[torch.Tensor, torch.Tensor]
 
@@ -61,9 +66,15 @@ class BrainTissue:
         network.place.requires_grad_(False)
 
     def batch(self, rng: np.random.Generator) -> Batch:
+        tries = 0
         while len(self._ready) < self.batch_size:
             head = self.training[rng.integers(len(self.training))]
             self._ready += self._patches(head, rng, PATCHES)
+            tries += 1
+            if tries > MOST_TRIES:
+                raise SystemExit(
+                    f"In {tries} heads tissue was misplaced; train the first parts more."
+                )
         chosen = [self._ready.pop(rng.integers(len(self._ready))) for _ in range(self.batch_size)]
         features, tissues = (torch.stack(part) for part in zip(*chosen, strict=True))
         return Batch(features, tissues, torch.ones(()))
@@ -72,13 +83,18 @@ class BrainTissue:
     def _patches(
         self, head: Head, rng: np.random.Generator, count: int, style: str | None = None
     ) -> list[Sample]:
-        """Features (F, k/2, j/2, i/2) and tissues (1, k, j, i) of patches of one painted head."""
+        """Features (F, k/2, j/2, i/2) and tissues (1, k, j, i) of patches of one painted head.
+
+        None of a training head in which the first parts mistook one tissue for another: nothing is
+        to be learned from features that say the opposite.
+        """
         image, tissues = self.paint(head.warped(self.head_shape, 1, rng), rng, style)
         inside = field_of_view(image.shape, LEAST_VIEW, rng)
         image, tissues = image * inside, tissues * inside.to(torch.int64)
         shares = self.network.shares(image)
         box = brain_box(shares)
-        if box is None:
+        is_check = style is not None
+        if box is None or not (is_check or is_placed(shares, tissues)):
             return []
         shares = shares[:, box[0], box[1], box[2]]
         whole = tuple(slice(side.start * COARSE, side.stop * COARSE) for side in box)
@@ -116,6 +132,13 @@ class BrainTissue:
         }
         measures["score"] = float(np.mean(list(measures.values())))
         return measures
+
+
+def is_placed(shares: torch.Tensor, tissues: torch.Tensor) -> bool:
+    """Whether each tissue (k, j, i) that is there is roughly where the shares put it."""
+    masks = torch.stack([(tissues == value).float() for value in TISSUES])
+    truth = functional.avg_pool3d(masks, COARSE)
+    return bool(soft_dice(shares[None, 1:], truth[None]).min() > LEAST_PLACED)
 
 
 def random_box(

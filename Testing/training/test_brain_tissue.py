@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 
+import training.brain_tissue
 import training.tissue_maps
 from training.brain_tissue import BrainTissue, dice
 from training.data import read_splits
@@ -201,6 +202,22 @@ def test_soft_dice_of_the_truth_is_one() -> None:
     assert soft_dice(shares, shares).min() == pytest.approx(1)
 
 
+@pytest.fixture
+def any_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Untrained first parts misplace all tissue, which does not matter here."""
+    monkeypatch.setattr(training.brain_tissue, "LEAST_PLACED", -1)
+
+
+def test_a_head_of_misplaced_tissue_teaches_nothing(
+    heads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.brain_tissue, "LEAST_PLACED", 1)
+    monkeypatch.setattr(training.brain_tissue, "MOST_TRIES", 2)
+    with pytest.raises(SystemExit, match="misplaced"):
+        fine_recipe(heads)[0].batch(np.random.default_rng(0))
+
+
+@pytest.mark.usefixtures("any_place")
 def test_batches_depend_on_the_seed(heads: Path) -> None:
     first, again, other = (
         fine_recipe(heads)[0].batch(np.random.default_rng(seed)) for seed in (1, 1, 2)
@@ -212,6 +229,7 @@ def test_batches_depend_on_the_seed(heads: Path) -> None:
     assert set(first.target.unique().tolist()) <= {0, *TISSUES}
 
 
+@pytest.mark.usefixtures("any_place")
 def test_a_tiny_network_learns(heads: Path) -> None:
     recipe, network = fine_recipe(heads)
     batch = recipe.batch(np.random.default_rng(0))
