@@ -192,6 +192,13 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-hippocampus-unet/docs/curve.png
   Resources/Models/mr-hippocampus-unet/models/finder.pt
   Resources/Models/mr-hippocampus-unet/models/model.pt
+  Resources/Models/mr-super-resolution-adversarial/LICENSE
+  Resources/Models/mr-super-resolution-adversarial/configs/inference.json
+  Resources/Models/mr-super-resolution-adversarial/configs/metadata.json
+  Resources/Models/mr-super-resolution-adversarial/docs/README.md
+  Resources/Models/mr-super-resolution-adversarial/docs/curve.csv
+  Resources/Models/mr-super-resolution-adversarial/docs/curve.png
+  Resources/Models/mr-super-resolution-adversarial/models/model.pt
   Resources/Models/mr-super-resolution/LICENSE
   Resources/Models/mr-super-resolution/configs/inference.json
   Resources/Models/mr-super-resolution/configs/metadata.json

@@ -60,7 +60,7 @@ def test_apply_becomes_cancel_with_progress_and_back(
     assert not ui.progressBar.visible
     assert ui.settingsCollapsibleButton.enabled
     assert panel.status == "Done: Head denoised (AI-processed). The noise was estimated high."
-    assert "Signal to noise" in evidence(panel)
+    assert "Signal to noise (dB)" in evidence(panel)
     assert volumes() == ["Head", "Head denoised (AI-processed)"]
 
 
@@ -132,7 +132,7 @@ def test_segments_are_measured(panel: PanelDriver, worker: FakeWorker) -> None:
     panel.apply()
     worker.succeed()
     panel.wait_for_end()
-    assert "Volume of Anterior hippocampus" in evidence(panel)
+    assert "Volume of Anterior hippocampus (ml)" in evidence(panel)
     assert slicer.mrmlScene.GetFirstNodeByName("Head segmentation (AI-processed)") is not None
 
 

@@ -88,8 +88,10 @@ def test_sharpening_leaves_constants_alone_and_heeds_factor_profile_and_noise() 
         usual = sharpening(curve, half, one, none)
         assert not torch.allclose(usual, sharpening(curve, one, one, none))
         assert not torch.allclose(usual, sharpening(curve, half, half, none))
-        noisy = sharpening(curve, half, one, torch.full_like(one, 0.02))
-        torch.testing.assert_close(noisy, usual / 2)
+        # Two kernels, one of which is added with the trust 1 / (1 + (noise / 0.02)^2).
+        at = [sharpening(curve, half, one, torch.full_like(one, n)) for n in (0.02, 1e6)]
+        torch.testing.assert_close(at[0], (usual + at[1]) / 2)
+        assert not torch.allclose(usual, at[1])
         mixed = sharpening(curve, torch.stack([half[0], one[0]]), one, none)
         torch.testing.assert_close(mixed[0], usual[0])
         assert not torch.allclose(mixed[1], usual[1])
