@@ -23,7 +23,7 @@ from .jobs import Job
 
 NAME = "MedEnhance preview"
 ROLE = "MedEnhance.Preview"
-CONTEXT = 6
+CONTEXT = 4
 """Slices on each side that a network sees, and as many that it sees for super-resolution."""
 SHOWN = 1
 """Slices on each side that are shown, so that a small step of the view still finds some."""
