@@ -1,5 +1,7 @@
 """Measures a result against a reference, a little at a time, so that the panel stays alive."""
 
+import logging
+
 import numpy as np
 import qt
 import slicer
@@ -156,6 +158,7 @@ class ReferenceComparison:
             self.stop()
             self.problem = str(error)
         except Exception as error:
+            logging.exception("MedEnhance: a comparison with a reference failed")
             self.stop()
             self.problem = _("The comparison failed ({reason}).").format(reason=error)
         self._told()

@@ -64,3 +64,17 @@ def results_panel(open_panel: Any, worker: FakeWorker, views: Any) -> PanelDrive
 
     add_head()
     return PanelDriver(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+
+
+@pytest.fixture
+def dark() -> Iterator[None]:
+    """A dark theme."""
+    from PySide6 import QtGui, QtWidgets
+
+    application = QtWidgets.QApplication.instance()
+    assert isinstance(application, QtWidgets.QApplication)
+    before = application.palette()
+    palette = QtGui.QPalette(QtGui.QColor(60, 60, 60), QtGui.QColor(45, 45, 45))
+    application.setPalette(palette)
+    yield
+    application.setPalette(before)

@@ -8,7 +8,7 @@ import slicer
 from Testing.gui.batch import OpenPanel, add_recipe, add_sequence, answer, open_batch
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
-from Testing.gui.test_panel_pictures import assert_picture, dark  # noqa: F401
+from Testing.gui.test_panel_pictures import assert_picture
 from Testing.gui.volumes import add_head
 
 LONG = "T1 MPRAGE sagittal 1 mm isotropic, session 2"
@@ -69,7 +69,7 @@ def test_recipe_and_queue(panel: PanelDriver, worker: FakeWorker) -> None:
     assert_picture(panel, "44-batch-one-failure-narrow", 300)
 
 
-def test_dark(dark: None, panel: PanelDriver, worker: FakeWorker) -> None:  # noqa: F811
+def test_dark(dark: None, panel: PanelDriver, worker: FakeWorker) -> None:
     only_batch(panel)
     add_head("FLAIR")
     panel.breathe()

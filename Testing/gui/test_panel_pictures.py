@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -30,18 +30,6 @@ def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
     import MedEnhance
 
     return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
-
-
-@pytest.fixture
-def dark() -> Iterator[None]:
-    """A dark theme."""
-    application = QtWidgets.QApplication.instance()
-    assert isinstance(application, QtWidgets.QApplication)
-    before = application.palette()
-    palette = QtGui.QPalette(QtGui.QColor(60, 60, 60), QtGui.QColor(45, 45, 45))
-    application.setPalette(palette)
-    yield
-    application.setPalette(before)
 
 
 def assert_picture(panel: PanelDriver, name: str, width: int = WIDTH) -> None:
