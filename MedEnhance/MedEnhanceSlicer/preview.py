@@ -47,7 +47,7 @@ class PreviewJob(Job):
         """The slab; the noise is that of the whole volume, as it will be in the run."""
         volume = volumeFromNode(self.inputNode)
         if self.task is Task.DENOISE and self.options.noise is None:
-            sigma = estimate_noise(volume.voxels, modality_of(volume) != "CT")
+            sigma = noiseOf(self.inputNode, volume)
             if sigma > 0:
                 self.options = replace(self.options, noise=sigma)
         reach = CONTEXT + SHOWN
@@ -68,6 +68,18 @@ class PreviewJob(Job):
     def slabSize(self):
         count = geometryFromNode(self.inputNode).size[2 - self.axis]
         return min(count - 1, self.index + CONTEXT + SHOWN) - self.firstSlice() + 1
+
+
+_noise = {}
+
+
+def noiseOf(node, volume):
+    """Noise of a node's whole volume; kept while its voxels stay, since previews come in rows."""
+    key = (node.GetID(), node.GetImageData().GetMTime())
+    if key not in _noise:
+        _noise.clear()
+        _noise[key] = estimate_noise(volume.voxels, modality_of(volume) != "CT")
+    return _noise[key]
 
 
 def checkModel(model):
