@@ -5,8 +5,35 @@ from __future__ import annotations
 import locale
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from Testing import counts
+
+try:
+    from hypothesis import settings
+except ModuleNotFoundError:
+    # The tests that run inside Slicer need pytest only.
+    pass
+else:
+    # No test may depend on how busy the machine is, nor on what was generated before.
+    settings.register_profile(
+        "steady", deadline=None, max_examples=60, derandomize=True, database=None
+    )
+    settings.load_profile("steady")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = {getattr(item, "function", None) for item in items}
+    for test in tests:
+        if getattr(test, "is_hypothesis_test", False):
+            counts.count_examples(test)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if said := counts.summary():
+        terminalreporter.write_line(f"Inputs made up by the tests: {said}.")
 
 
 @pytest.fixture(autouse=True)

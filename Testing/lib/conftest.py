@@ -10,15 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 
 from MedEnhanceLib import Catalog, Geometry, Volume
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, SharpeningUNet
-
-# No test may depend on how busy the machine is.
-settings.register_profile("steady", deadline=None, max_examples=60)
-settings.load_profile("steady")
 
 OBLIQUE = (
     (0.9362933635841992, -0.27509584731824366, 0.21835066314633444),

@@ -68,7 +68,7 @@ angles = st.floats(-np.pi, np.pi)
 millimetres = st.floats(-800, 800)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     size=st.tuples(*[st.integers(1, 6)] * 3),
     spacing=st.tuples(*[st.floats(0.1, 12)] * 3),
