@@ -41,7 +41,7 @@ class BrainTissue:
         self.batch_size = int(config["batch"])
         self.patch = [int(n) for n in config["patch"]]
         self.head_shape = [int(n) for n in config["head"]]
-        self.first, self.place = Path(config["first"]), Path(config["place"])
+        self.parts = {name: Path(config[name]) for name in ("first", "atlas", "place")}
         table = read_table()
         self.paint = Painter(table)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -55,8 +55,8 @@ class BrainTissue:
     def prepare(self, network: torch.nn.Module) -> None:
         """Give the network its trained first parts."""
         assert isinstance(network, TissueNet)
-        start_from(network.first, self.first)
-        start_from(network.place, self.place)
+        for name, path in self.parts.items():
+            start_from(getattr(network, name), path)
 
     def use(self, network: torch.nn.Module) -> None:
         """Its first parts make the features, and stay as they are."""

@@ -1,7 +1,7 @@
 """Teaching the first parts of the brain tissue model: roughly, where in a head lies which tissue.
 
 They see whole heads in ever new contrasts: at a first look, in voxels of 8 mm, the scan alone; at a
-second, in 4 mm, also what follows from the contrast that was measured after the first.
+second, in 4 mm, also what follows from the contrast that was measured where the atlas was laid.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import torch
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.tissue_net import (
-    FLUID_STARTS,
     first_look,
     first_shares,
     second_look,
@@ -22,6 +21,7 @@ from MedEnhanceLib.engine.networks.tissue_net import (
 from training.network import build_network
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
+from training.tissue_atlas import trained_atlas
 from training.tissue_heads import Head, field_of_view
 from training.tissue_maps import TISSUES, read_table, tissue_maps
 from training.weights import start_from
@@ -40,6 +40,7 @@ class TissuePlace:
         self.patch = tuple(int(n) for n in config["patch"])
         self.painted_mm = config["spacing_mm"] / FOLD
         self.first = trained_first(Path(config["first"])) if "first" in config else None
+        self.atlas = trained_atlas(Path(config["atlas"])) if "atlas" in config else None
         table = read_table()
         self.paint = Painter(table, self.painted_mm)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -53,7 +54,7 @@ class TissuePlace:
         samples = []
         for _ in range(self.batch_size // 2):
             rows = self._shape(self.training[rng.integers(len(self.training))], rng)
-            samples += [self._seen(*self._look(rows, rng), start_of(rng)) for _ in range(2)]
+            samples += [self._seen(*self._look(rows, rng)) for _ in range(2)]
         images, shares = (torch.stack(part) for part in zip(*samples, strict=True))
         return Batch(images, shares, torch.ones(()))
 
@@ -61,13 +62,12 @@ class TissuePlace:
         return head.warped([n * FOLD for n in self.patch], self.painted_mm, rng)
 
     @torch.no_grad()
-    def _seen(
-        self, image: torch.Tensor, shares: torch.Tensor, fluid: float | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _seen(self, image: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What the network sees at its look, and the shares it should find."""
-        if self.first is None:
+        if self.first is None or self.atlas is None:
             return first_look(functional.avg_pool3d(image[None], FOLD)), shares
-        return second_look(image, first_shares(self.first, image), fluid), shares
+        prior = self.atlas.laid_over(image, first_shares(self.first, image))
+        return second_look(image, prior), shares
 
     def _look(
         self, rows: torch.Tensor, rng: np.random.Generator, style: str | None = None
@@ -105,11 +105,6 @@ class TissuePlace:
         by_style = scores.mean(1).reshape(len(VALIDATION_STYLES), -1).mean(1).tolist()
         measures |= dict(zip(VALIDATION_STYLES, by_style, strict=True))
         return measures | {"score": float(scores.mean())}
-
-
-def start_of(rng: np.random.Generator) -> float | None:
-    """How fluid is looked for: wrong guesses, too, are to be told from right ones."""
-    return None if rng.random() < 0.5 else FLUID_STARTS[rng.integers(1, len(FLUID_STARTS))]
 
 
 def trained_first(path: Path) -> torch.nn.Module:

@@ -13,6 +13,7 @@ import torch
 
 import training.brain_tissue
 import training.tissue_maps
+from MedEnhanceLib.engine.networks.tissue_atlas import TissueAtlas
 from training.brain_tissue import BrainTissue, dice
 from training.data import read_splits
 from training.network import build_network
@@ -61,18 +62,13 @@ def config(name: str) -> dict[str, Any]:
 
 def fine_recipe(data: Path) -> tuple[BrainTissue, torch.nn.Module]:
     """The recipe of the second part on small heads, with an untrained first part."""
-    changes = {
-        "batch": 2,
-        "patch": [24, 24, 24],
-        "head": [48, 48, 48],
-        "first": data / "first.pt",
-        "place": data / "place.pt",
-    }
+    parts = {name: data / f"{name}.pt" for name in ("first", "atlas", "place")}
+    changes = {"batch": 2, "patch": [24, 24, 24], "head": [48, 48, 48], **parts}
     recipe = BrainTissue(config("mr-brain-tissue-unet.json") | changes, data)
     torch.manual_seed(0)
     network = build_network({"_target_": "MedEnhanceLib.engine.networks.TissueNet", **SMALL})
-    torch.save(network.first.state_dict(), data / "first.pt")
-    torch.save(network.place.state_dict(), data / "place.pt")
+    for name, path in parts.items():
+        torch.save(getattr(network, name).state_dict(), path)
     recipe.prepare(network)
     recipe.use(network)
     return recipe, network
@@ -85,7 +81,8 @@ def look_recipe(data: Path, is_second: bool) -> tuple[TissuePlace, torch.nn.Modu
     network = build_network({"_target_": target, "classes": 4, "channels": [8, 8]})
     changes = {"batch": 2, "patch": [12, 12, 12], "spacing_mm": 4}
     recipe = TissuePlace(config("stages/tissue-first-look.json") | changes, data)
-    recipe.first = network if is_second else None
+    if is_second:
+        recipe.first, recipe.atlas = network, TissueAtlas()
     return recipe, network
 
 

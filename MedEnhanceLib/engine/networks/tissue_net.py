@@ -1,8 +1,9 @@
 """Brain tissue in any contrast: where it lies, how bright it is there, then voxel by voxel.
 
 A network that only sees a part of a head cannot know whether bright is fluid, fat or white matter.
-Here a small network places the tissues in the whole head, the scan's own contrast is measured
-there, and a second network, which sees the scan in terms of that contrast, labels the voxels.
+Here a small network guesses where the tissues of the whole head are, an atlas is laid over that
+guess, and the scan's own contrast is measured where the atlas says. A second small network corrects
+what follows from it, and a third one, which sees the scan in terms of its contrast, labels voxels.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from MedEnhanceLib.engine.networks.folding import (
     depth_to_space,
     space_to_depth,
 )
+from MedEnhanceLib.engine.networks.tissue_atlas import CLASSES, TissueAtlas
 from MedEnhanceLib.engine.networks.tissue_place import TissuePlaceUNet, far_padding
 from MedEnhanceLib.engine.networks.tissue_statistics import (
     TissueFit,
@@ -32,13 +34,10 @@ COARSE = 4
 COARSER = 2
 """So many of those again, 8 mm, for its first look."""
 TISSUES = 3
-CLASSES = 1 + TISSUES
 FLUID, GREY, WHITE = range(TISSUES)
 FULL = FOLD**3
 FEATURES = (2 + TISSUES) * FULL + TISSUES + 3
 """Channels of what the second network sees, at half resolution."""
-FLUID_STARTS = (None, 0.04, 0.96)
-"""Fluid lies next to bone and is hard to place: it may be what the place says, dark, or bright."""
 BRAIN = 0.05
 """Where tissue is less likely than this, nothing is looked for."""
 MARGIN = 2
@@ -75,6 +74,7 @@ class TissueNet(nn.Module):
     ) -> None:
         super().__init__()
         self.first = TissuePlaceUNet(CLASSES, first)
+        self.atlas = TissueAtlas()
         self.place = TissuePlaceUNet(CLASSES, place)
         self.fine = TissueFineNet(width, wider, blocks)
 
@@ -107,11 +107,8 @@ class TissueNet(nn.Module):
     def shares(self, image: torch.Tensor) -> torch.Tensor:
         """How likely each class is, roughly: (D, H, W) -> (4, D/4, H/4, W/4)."""
         half = functional.avg_pool3d(image[None], COARSE // 2)[0]
-        first = first_shares(self.first, half)
-        looks = [second_look(half, first, fluid) for fluid in FLUID_STARTS]
-        found = [self.place(look[None])[0].softmax(0) for look in looks]
-        best = max(range(len(looks)), key=lambda n: agreement(looks[n][1:], found[n][1:]))
-        shares: torch.Tensor = self.place(second_look(half, found[best])[None])[0].softmax(0)
+        prior = self.atlas.laid_over(half, first_shares(self.first, half))
+        shares: torch.Tensor = self.place(second_look(half, prior)[None])[0].softmax(0)
         return shares
 
     def features(self, image: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
@@ -162,25 +159,17 @@ def first_look(scan: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def second_look(
-    half: torch.Tensor, shares: torch.Tensor, fluid: float | None = None
-) -> torch.Tensor:
+def second_look(half: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
     """The scan, and what its contrast says about each tissue: (2d, 2h, 2w) -> (4, d, h, w).
 
-    The contrast is measured where the last look placed the tissues; its shares may be coarser.
+    The contrast is measured where the atlas placed the tissues.
     """
-    fit, field = fit_tissues(half, shares, step=3, rounds=12, fluid=fluid)
+    fit, field = fit_tissues(half, shares, step=3, rounds=12)
     prior = functional.interpolate(shares[None], tuple(half.shape), mode="trilinear")[0]
     chance = posterior(half / field, floored(prior), fit)[1:]
     seen = torch.cat([half[None], chance])
     coarse = functional.avg_pool3d(seen, COARSE // 2)
     return torch.cat([levelled(coarse[:1]), coarse[1:]])
-
-
-def agreement(guess: torch.Tensor, found: torch.Tensor) -> float:
-    """Soft Dice of two sets of shares (T, d, h, w), the least of the tissues."""
-    overlap = 2 * torch.minimum(guess, found).sum((1, 2, 3))
-    return float((overlap / (guess + found).sum((1, 2, 3)).clamp_min(1e-6)).min())
 
 
 def levelled(scan: torch.Tensor) -> torch.Tensor:

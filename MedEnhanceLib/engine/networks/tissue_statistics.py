@@ -7,7 +7,7 @@ smooth multiplicative field (Van Leemput et al. 1999, doi:10.1109/42.811270; Ash
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
@@ -17,7 +17,6 @@ from MedEnhanceLib.engine.networks.folding import box_mean
 CELL = 4
 """The field has one cell for so many of the shares' along each axis."""
 BINS = 48
-LIKELY_OUTSIDE = 0.3
 SHARPEN = 3.0
 """Power of the shares for the first means, so that voxels of one tissue count."""
 LEAST_SHARE = 0.02
@@ -51,11 +50,7 @@ class TissueFit:
 
 
 def fit_tissues(
-    image: torch.Tensor,
-    shares: torch.Tensor,
-    step: int,
-    rounds: int,
-    fluid: float | None = None,
+    image: torch.Tensor, shares: torch.Tensor, step: int, rounds: int
 ) -> tuple[TissueFit, torch.Tensor]:
     """The mixture that explains a scan.
 
@@ -65,8 +60,6 @@ def fit_tissues(
             of the same field of view: (1 + T, d, h, w).
         step: every so many voxels along each axis, one is looked at.
         rounds: of expectation and maximisation.
-        fluid: the quantile of the brain's brightness that the first tissue begins with, instead
-            of where it seems to lie.
 
     Returns:
         The mixture of the evened image, and the field (D, H, W) to divide the image by.
@@ -74,9 +67,6 @@ def fit_tissues(
     some = image[::step, ::step, ::step]
     prior = floored(functional.interpolate(shares[None], tuple(some.shape), mode="trilinear")[0])
     fit = mixture(some, prior**SHARPEN, some.max().clamp_min(1e-6))
-    inside = some[prior[0] < LIKELY_OUTSIDE]
-    if fluid is not None and len(inside):
-        fit = with_fluid(fit, inside, fluid)
     field = torch.ones_like(some)
     for _ in range(rounds):
         weights = posterior(some / field, prior, fit)
@@ -84,17 +74,6 @@ def fit_tissues(
         fit = mixture(some / field, weights, fit.peak)
     whole = functional.interpolate(field[None, None], tuple(image.shape), mode="trilinear")
     return fit, whole[0, 0]
-
-
-def with_fluid(fit: TissueFit, inside: torch.Tensor, quantile: float) -> TissueFit:
-    """The same with a first tissue as bright as a quantile of the voxels inside (N,)."""
-    rank = round(quantile * (len(inside) - 1))
-    ordered = inside.sort().values
-    ends = ordered[int(0.04 * len(ordered))], ordered[int(0.96 * len(ordered))]
-    means, spreads = fit.means.clone(), fit.spreads.clone()
-    means[0] = ordered[rank]
-    spreads[0] = ((ends[1] - ends[0]) / 8).clamp_min(LEAST_SPREAD * fit.peak)
-    return replace(fit, means=means, spreads=spreads)
 
 
 def floored(shares: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,167 @@
+"""An atlas of where tissue lies in heads, laid over one head.
+
+A rough guess of the tissues is enough to turn, stretch and bend the atlas until both agree, since
+heads are alike; what the guess saw in the face or the scalp has no part in the atlas. Then the
+contrast is measured where the atlas says the tissues are, and the atlas follows what that shows, as
+in unified segmentation (Ashburner and Friston 2005, doi:10.1016/j.neuroimage.2005.02.018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from MedEnhanceLib.engine.networks.folding import box_mean
+from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues, floored, posterior
+
+ATLAS_MM = 4.0
+ATLAS_SHAPE = (48, 56, 44)
+CLASSES = 4
+KNOTS = (6, 7, 6)
+"""Points of the bend across the field of view, about 35 mm apart."""
+BEND_MM = 10.0
+"""Unit of the bend; of the shift it is 100 mm."""
+SHIFT_MM = 100.0
+DOUBT = 0.02
+"""Share of each class that is possible anywhere."""
+TOWARDS = (0.8, 0.95)
+"""How long the descent (Adam, Kingma and Ba 2015, arXiv:1412.6980) remembers slopes."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """From places in a scan to places in the atlas, both in mm from the middle of their grids.
+
+    Attributes:
+        centre: place in the scan (3,) that the atlas turns about.
+        shift: (3,) in units of ``SHIFT_MM``.
+        stretch: what is added to the identity (3, 3).
+        bend: displacements at knots across the scan (1, 3, *KNOTS) in units of ``BEND_MM``.
+    """
+
+    centre: torch.Tensor
+    shift: torch.Tensor
+    stretch: torch.Tensor
+    bend: torch.Tensor
+
+    def __call__(self, places: torch.Tensor) -> torch.Tensor:
+        """Places in the atlas of all voxels of a scan (D, H, W, 3)."""
+        matrix = torch.eye(3, device=places.device) + self.stretch
+        straight = (places - self.centre) @ matrix.T + self.shift * SHIFT_MM
+        size = tuple(places.shape[:3])
+        bend = functional.interpolate(self.bend, size, mode="trilinear", align_corners=True)
+        return straight + bend[0].permute(1, 2, 3, 0) * BEND_MM
+
+    def effort(self) -> torch.Tensor:
+        """How far from a mere shift and turn it is; smooth placings cost least."""
+        turned = (self.stretch - self.stretch.T) / 2
+        resized = (self.stretch + self.stretch.T) / 2
+        uneven = torch.stack([(self.bend.diff(dim=axis) ** 2).mean() for axis in (2, 3, 4)])
+        return (turned**2).sum() / 2 + 2 * (resized**2).sum() + uneven.sum() / 10
+
+
+class TissueAtlas(nn.Module):
+    """Shares of air and else, fluid, grey and white matter in an average head, in its weights."""
+
+    shares: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        shares = torch.zeros(CLASSES, *ATLAS_SHAPE)
+        shares[0] = 1
+        self.register_buffer("shares", shares)
+
+    def laid_over(self, half: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+        """The atlas in the place of one head.
+
+        Args:
+            half: the scan with voxels of 2 mm (2d, 2h, 2w), at least zero.
+            guess: rough shares of the classes on a grid of 8 mm (4, d/2, h/2, w/2).
+
+        Returns:
+            Shares of the classes (4, d, h, w) with voxels of 4 mm.
+        """
+        # The descent needs slopes, also where the network around it is only asked.
+        with torch.inference_mode(False), torch.enable_grad():
+            half, guess, shares = half.clone(), guess.clone(), self.shares.float().clone()
+            coarse = functional.avg_pool3d(shares[None], 2)[0]
+            placing = descend(box_mean(coarse, 3), guess, first_placing(guess), 30, 0.04)
+            placing = descend(coarse, guess, placing, 20, 0.02)
+            grid = [n // 2 for n in half.shape]
+            with torch.no_grad():
+                seen = seen_shares(half, resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM))
+            seen = functional.avg_pool3d(seen[None], 2)[0]
+            placing = descend(coarse, seen, placing, 30, 0.02, bends=True)
+            with torch.no_grad():
+                return resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM)
+
+
+def seen_shares(half: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+    """What the scan's own contrast makes of a prior: (2d, 2h, 2w), (4, d, h, w) -> (4, d, h, w)."""
+    fit, field = fit_tissues(half, prior, step=2, rounds=6)
+    fine = functional.interpolate(prior[None], tuple(half.shape), mode="trilinear")[0]
+    return functional.avg_pool3d(posterior(half / field, floored(fine), fit)[None], 2)[0]
+
+
+def first_placing(guess: torch.Tensor) -> Placing:
+    """The atlas's middle where the middle of the guessed brain is (4, d, h, w), at 8 mm."""
+    brain = 1 - guess[0]
+    places = places_of(brain.shape, 2 * ATLAS_MM, guess.device)
+    centre = (brain[..., None] * places).sum((0, 1, 2)) / brain.sum().clamp_min(1e-3)
+    zeros = guess.new_zeros
+    return Placing(centre, zeros(3), zeros(3, 3), zeros(1, 3, *KNOTS))
+
+
+def descend(
+    atlas: torch.Tensor,
+    shares: torch.Tensor,
+    start: Placing,
+    steps: int,
+    rate: float,
+    bends: bool = False,
+) -> Placing:
+    """The placing of an atlas at 8 mm that makes shares (4, d, h, w) on such a grid likeliest.
+
+    Args:
+        rate: of the descent; it falls to nothing.
+        bends: whether the atlas may be bent as well.
+    """
+    parts = {"shift": start.shift, "stretch": start.stretch}
+    parts |= {"bend": start.bend} if bends else {}
+    moving = {name: part.clone().requires_grad_() for name, part in parts.items()}
+    rates = {"shift": rate, "stretch": rate, "bend": 4 * rate}
+    descent = torch.optim.Adam(
+        [{"params": [part], "lr": rates[name]} for name, part in moving.items()], betas=TOWARDS
+    )
+    slower = torch.optim.lr_scheduler.LinearLR(descent, 1.0, 0.02, steps)
+    for _ in range(steps):
+        placing = replace(start, **moving)
+        expected = resampled(atlas, 2 * ATLAS_MM, placing, shares.shape[1:], 2 * ATLAS_MM)
+        doubted = expected * (1 - CLASSES * DOUBT) + DOUBT
+        loss = placing.effort() - 100 * (shares * doubted.log()).mean()
+        descent.zero_grad()
+        loss.backward()
+        descent.step()
+        slower.step()
+    return replace(start, **{name: part.detach() for name, part in moving.items()})
+
+
+def resampled(
+    atlas: torch.Tensor, atlas_mm: float, placing: Placing, shape: Sequence[int], mm: float
+) -> torch.Tensor:
+    """An atlas (4, D, H, W) on the grid of a scan; nothing but air beyond its borders."""
+    places = placing(places_of(shape, mm, atlas.device))
+    halves = torch.tensor(atlas.shape[1:], device=atlas.device) * (atlas_mm / 2)
+    where = (places / halves).flip(-1)[None]
+    tissues = functional.grid_sample(atlas[None, 1:], where, align_corners=False)[0]
+    return torch.cat([1 - tissues.sum(0, keepdim=True), tissues])
+
+
+def places_of(shape: Sequence[int], mm: float, device: torch.device) -> torch.Tensor:
+    """Centres of the voxels of a grid (D, H, W), in mm from its middle: (D, H, W, 3)."""
+    axes = [(torch.arange(n, device=device) - (n - 1) / 2) * mm for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)

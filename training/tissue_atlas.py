@@ -1,0 +1,85 @@
+"""The atlas of the brain tissue model: ``python -m training.tissue_atlas --data FOLDER``.
+
+The label maps that may be trained on, laid over their own mean again and again, and their mirror
+images. It is kept like a trained network's weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from MedEnhanceLib.engine.networks.tissue_atlas import (
+    ATLAS_MM,
+    ATLAS_SHAPE,
+    CLASSES,
+    TissueAtlas,
+    descend,
+    first_placing,
+    resampled,
+)
+from training.tissue_heads import Head, nearest
+from training.tissue_maps import TissueTable, read_table, tissue_maps
+from training.weights import start_from
+
+ROUNDS = 3
+STEPS, RATE = 60, 0.03
+FROM_LEFT = 3
+"""Axis of shares (class, k, j, i) that runs from left to right."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
+    args = parser.parse_args()
+    table = read_table()
+    heads = [Head(m, table.tissues) for m in tissue_maps(args.data, "training", table)]
+    atlas = TissueAtlas()
+    atlas.shares.copy_(mean_head([shares_of(head, table) for head in heads]))
+    path = args.runs / "tissue-atlas" / "best.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(atlas.state_dict(), path)
+    print(f"Wrote {path}, the mean of {len(heads)} heads.")
+
+
+def mean_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The mean of heads (4, k, j, i) at 4 mm after each was turned, stretched and bent to it."""
+    moved = list(heads)
+    for _ in range(ROUNDS):
+        mean = torch.stack([*moved, *(head.flip(FROM_LEFT) for head in moved)]).mean(0)
+        moved = [laid_over(head, mean) for head in heads]
+    return torch.stack([*moved, *(head.flip(FROM_LEFT) for head in moved)]).mean(0)
+
+
+def laid_over(head: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """A head in the place and about the shape of another (4, k, j, i)."""
+    coarse, guess = (functional.avg_pool3d(shares[None], 2)[0] for shares in (head, mean))
+    placing = descend(coarse, guess, first_placing(guess), STEPS, RATE, bends=True)
+    return resampled(head, ATLAS_MM, placing, head.shape[1:], ATLAS_MM)
+
+
+def shares_of(head: Head, table: TissueTable) -> torch.Tensor:
+    """How much of each voxel of 4 mm each class has, the brain in the middle (4, k, j, i)."""
+    fold = round(ATLAS_MM)
+    axes = [torch.arange(n * fold) - (n * fold - 1) / 2 for n in ATLAS_SHAPE]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    places += torch.tensor(head.middle)[:, None, None, None]
+    tissues = torch.from_numpy(table.tissues.astype("int64"))[nearest(head.rows, places)]
+    classes = functional.one_hot(tissues, CLASSES).permute(3, 0, 1, 2).float()
+    return functional.avg_pool3d(classes, fold)
+
+
+def trained_atlas(path: Path) -> TissueAtlas:
+    """The atlas that was kept at ``path``."""
+    atlas = TissueAtlas()
+    start_from(atlas, path)
+    return atlas
+
+
+if __name__ == "__main__":
+    main()
