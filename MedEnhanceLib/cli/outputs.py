@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from typing import Any
 from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.io import write_image
 from MedEnhanceLib.io.formats import format_to_write
+from MedEnhanceLib.io.writing import STAGE
+from MedEnhanceLib.private import make_folder, remove_folder, sweep
 from MedEnhanceLib.volume import LabelMap, Volume
 
 # A dictionary becomes JSON; bytes are written as they are.
@@ -51,7 +51,7 @@ def write_all(files: Mapping[Path, Content]) -> None:
             _move(stage, path)
     finally:
         for stage in stages.values():
-            shutil.rmtree(stage, ignore_errors=True)
+            remove_folder(stage)
 
 
 def json_text(data: Any) -> str:
@@ -90,7 +90,7 @@ def _check_place(path: Path) -> None:
     if not path.parent.is_dir():
         raise FileError(f"The folder '{path.parent}' does not exist; create it first.")
     # Only trying tells: permissions, read-only disks and network shares each say it their own way.
-    shutil.rmtree(_stage(path), ignore_errors=True)
+    remove_folder(_stage(path))
 
 
 def _check_not_input(path: Path, source: Path) -> None:
@@ -116,8 +116,9 @@ def _check_not_input(path: Path, source: Path) -> None:
 
 
 def _stage(path: Path) -> Path:
+    sweep(STAGE, path.parent)
     try:
-        return Path(tempfile.mkdtemp(prefix=".medenhance-", dir=path.parent))
+        return make_folder(STAGE, path.parent)
     except OSError as error:
         raise FileError(
             f"'{path}' cannot be written there ({error.strerror}); choose another folder."

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +11,10 @@ from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.catalog import Catalog, bundle_folders, user_folder
 from MedEnhanceLib.errors import BundleError, FileError, MedEnhanceError
 from MedEnhanceLib.importing.copying import safe_name
+from MedEnhanceLib.private import make_folder, remove_folder, sweep
 
 LONGEST_ID = 80
+STAGE, REPLACED = ".importing-", ".replaced-"
 
 
 @contextmanager
@@ -26,7 +26,9 @@ def staging(into: Path | None) -> Iterator[Path]:
     into = user_folder() if into is None else into
     try:
         into.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".importing-", dir=into))
+        _put_back(into)
+        sweep(STAGE, into)
+        stage = make_folder(STAGE, into)
     except OSError as error:
         raise FileError(
             f"Models cannot be kept in '{into}' ({error.strerror}); choose a folder that you may "
@@ -35,7 +37,7 @@ def staging(into: Path | None) -> Iterator[Path]:
     try:
         yield stage
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        remove_folder(stage)
 
 
 def place(folder: Path, replace: bool) -> Bundle:
@@ -106,14 +108,37 @@ def _called(names: set[str], into: Path) -> list[Path]:
 
 def _exchange(folder: Path, final: Path, taken: list[Path]) -> None:
     """Rename ``folder`` to ``final``; those taken away come back when that fails."""
-    aside = {old: folder.parent / f".replaced-{number}" for number, old in enumerate(taken)}
     moved: list[Path] = []
     try:
-        for old, kept in aside.items():
-            os.replace(old, kept)
+        for old in taken:
+            os.replace(old, _aside(old))
             moved.append(old)
         os.replace(folder, final)
     except OSError:
         for old in moved:
-            os.replace(aside[old], old)
+            os.replace(_aside(old), old)
         raise
+    for old in moved:
+        _remove(_aside(old))
+
+
+def _aside(model: Path) -> Path:
+    """Where a model waits, under a hidden name, until the one that replaces it is in place."""
+    return model.with_name(REPLACED + model.name)
+
+
+def _put_back(into: Path) -> None:
+    """Bring back models that were set aside by an import that was killed."""
+    for aside in into.glob(f"{REPLACED}*"):
+        model = into / aside.name[len(REPLACED) :]
+        if model.exists():
+            _remove(aside)
+        else:
+            os.replace(aside, model)
+
+
+def _remove(model: Path) -> None:
+    if model.is_symlink() or model.is_file():
+        model.unlink()
+    else:
+        remove_folder(model)

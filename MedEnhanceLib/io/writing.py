@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,11 @@ from MedEnhanceLib.io.headers import check_nifti_complete
 from MedEnhanceLib.io.segments import header_from_labels
 from MedEnhanceLib.io.toolkit import quiet, simpleitk
 from MedEnhanceLib.itk import to_itk
+from MedEnhanceLib.private import staging
 from MedEnhanceLib.volume import LabelMap, Volume
 
+# Hidden folders beside the targets, in which files grow.
+STAGE = ".medenhance-"
 LITTLE_SPACE = 1 << 20
 # Windows knows no quota of its own.
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -96,14 +98,11 @@ def _check_target(path: Path) -> None:
 
 
 def _write_beside(image: Any, path: Path, form: Format) -> None:
-    stage = Path(tempfile.mkdtemp(prefix=".medenhance-", dir=path.parent))
-    try:
+    with staging(STAGE, path.parent) as stage:
         # The last name is used already here, since a detached header repeats it.
         staged = stage / f"{path.name[: -len(form.extension)]}{form.extension}"
         _write(image, staged, form)
         _move(staged, path)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _write(image: Any, path: Path, form: Format) -> None:

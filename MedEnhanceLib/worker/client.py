@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from MedEnhanceLib.errors import MedEnhanceError, WorkerError
+from MedEnhanceLib.errors import WorkerError
 from MedEnhanceLib.options import Options, options_from_json
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
@@ -23,7 +23,6 @@ from MedEnhanceLib.worker.folder import (
     guide_file,
     input_file,
     output_file,
-    remove_stale_folders,
     store_voxels,
     take_voxels,
     uncertainty_file,
@@ -219,10 +218,11 @@ class Worker:
             process.end(0.0)
 
     def _running_process(self) -> Process:
-        if self._process is not None and self._process.exit_code is not None:
+        process = self._process
+        # Those who tidy up folders for temporary files may have taken it away.
+        if process is not None and (process.exit_code is not None or not process.folder.is_dir()):
             self.close()
         if self._process is None:
-            remove_stale_folders()
             command = self._command or default_command(self._python)
             self._process = Process(command, self._environment)
         return self._process
@@ -238,8 +238,9 @@ class Worker:
                 return []
             is_last = data["kind"] in LAST_KINDS
             event = Event.from_json(data, self._fetched)
-        except (OSError, EOFError, ValueError, KeyError, TypeError, MedEnhanceError) as error:
-            # A launcher or a wrapper may print before the process takes hold of its channel.
+        except Exception as error:
+            # A launcher or a wrapper may print before the process takes hold of its channel, and
+            # there is no end to what can be wrong with a line.
             self._process.note(f"[not an event: {line[:NOTE_LENGTH]!r} ({error})]")
             if not is_last:
                 return []

@@ -18,7 +18,8 @@ from typing import IO, BinaryIO
 
 import MedEnhanceLib
 from MedEnhanceLib.errors import WorkerError
-from MedEnhanceLib.worker.folder import make_folder, remove_folder
+from MedEnhanceLib.private import make_folder, remove_folder, sweep
+from MedEnhanceLib.worker.folder import PREFIX
 
 KEPT_BYTES = 64 * 1024
 BLOCK = 4096
@@ -40,8 +41,9 @@ class Process:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None) -> None:
+        sweep(PREFIX)
         try:
-            self.folder = make_folder()
+            self.folder = make_folder(PREFIX)
         except OSError as error:
             raise WorkerError(
                 f"The folder for temporary files cannot be used ({error.strerror}); free some "

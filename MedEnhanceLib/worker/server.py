@@ -21,16 +21,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO
 
-from MedEnhanceLib.errors import CancelledError, MedEnhanceError
+from numpy.typing import NDArray
+
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
+from MedEnhanceLib.private import is_running, remove_folder
 from MedEnhanceLib.result import Progress, Result
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker.folder import (
     discard_files,
     guide_file,
     input_file,
-    is_running,
     output_file,
-    remove_folder,
     store_voxels,
     take_voxels,
     uncertainty_file,
@@ -38,6 +39,8 @@ from MedEnhanceLib.worker.folder import (
 from MedEnhanceLib.worker.protocol import CANCELLED, LONGEST_LINE, Event, Job, from_line, to_line
 
 OWNER_CHECK_SECONDS = 2.0
+# Of a job as it is repeated to whoever sent nonsense.
+LONGEST_NAME = 64
 
 Enhance = Callable[..., Result]
 FindCatalog = Callable[[Sequence[str], Sequence[str]], Any]
@@ -112,6 +115,8 @@ class _Server:
         self._enhance, self._find_catalog = enhance, find_catalog
         self._sending = threading.Lock()
         self._jobs: queue.Queue[Job] = queue.Queue()
+        # Names of jobs that are not over, and of those among them that were cancelled.
+        self._pending: set[str] = set()
         self._cancelled: set[str] = set()
 
     def listen(self) -> None:
@@ -132,29 +137,34 @@ class _Server:
         """Run one job after the other."""
         while True:
             job = self._jobs.get()
-            self._send(self._run(job))
+            event = self._run(job)
+            self._pending.discard(job.id)
             self._cancelled.discard(job.id)
+            self._send(event)
 
     def _obey(self, line: bytes) -> None:
         name = ""
         try:
             data = from_line(line)
-            name = str(data.get("id", ""))
+            name = str(data.get("id", ""))[:LONGEST_NAME]
             if data["do"] == "run":
-                self._jobs.put(Job.from_json(data))
+                job = Job.from_json(data)
+                self._pending.add(job.id)
+                self._jobs.put(job)
             elif data["do"] == "cancel":
-                self._cancelled.add(name)
+                self._cancelled |= self._pending & {name}
             else:
                 raise ValueError(f"nothing is called '{data['do']}'")
         except MedEnhanceError as error:
             self._send(_failure(name, error, str(error)))
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:
+            # Whatever a line holds, the process lives on.
             sentence = "The inference process was sent a line that is not a job; run it again."
             self._send(Event("error", name, message=sentence, details=repr(error)[:500]))
 
     def _run(self, job: Job) -> Event:
         try:
-            voxels = take_voxels(input_file(self._folder, job.id))
+            voxels = self._taken(input_file(self._folder, job.id))
             volume = Volume(voxels, job.geometry, job.modality, job.units)
             guide = self._guide(job)
             with warnings.catch_warnings():
@@ -171,10 +181,7 @@ class _Server:
                 )
             if job.id in self._cancelled:
                 return Event("cancelled", job.id, message=CANCELLED)
-            store_voxels(result.output.voxels, output_file(self._folder, job.id))
-            if result.uncertainty is not None:
-                file = uncertainty_file(self._folder, job.id)
-                store_voxels(result.uncertainty.voxels, file)
+            self._hand_over(result, job.id)
             return Event("result", job.id, result=result)
         except CancelledError:
             return Event("cancelled", job.id, message=CANCELLED)
@@ -194,7 +201,30 @@ class _Server:
     def _guide(self, job: Job) -> Volume | None:
         if job.guide is None:
             return None
-        return job.guide.volume(take_voxels(guide_file(self._folder, job.id)))
+        return job.guide.volume(self._taken(guide_file(self._folder, job.id)))
+
+    def _taken(self, file: Path) -> NDArray[Any]:
+        try:
+            return take_voxels(file)
+        except (OSError, EOFError, ValueError) as error:
+            raise WorkerError(
+                "The voxels did not arrive whole at the inference process; run it again."
+            ) from error
+
+    def _hand_over(self, result: Result, job: str) -> None:
+        try:
+            store_voxels(result.output.voxels, output_file(self._folder, job))
+            if result.uncertainty is not None:
+                store_voxels(result.uncertainty.voxels, uncertainty_file(self._folder, job))
+        except OSError as error:
+            if not self._folder.is_dir():
+                raise WorkerError(
+                    "The folder of the inference process was removed while it worked; run it again."
+                ) from error
+            raise WorkerError(
+                f"The result cannot be handed over ({error.strerror}); free some space on the disk "
+                f"of '{self._folder.parent}' and run it again."
+            ) from error
 
     def _failed(self, job: Job, error: BaseException, sentence: str) -> Event:
         discard_files(self._folder, job.id)

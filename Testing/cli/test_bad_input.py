@@ -232,7 +232,7 @@ def test_an_unwritable_place_is_told_before_the_work(
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("MedEnhanceLib.cli.outputs.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("MedEnhanceLib.private.tempfile.mkdtemp", refuse)
     monkeypatch.setattr("MedEnhanceLib.io.reading.read_volume", None)
     _refused(run("denoise", volume_file, volume_file.with_name("o.nii")), "Permission denied")
 

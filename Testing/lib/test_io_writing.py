@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from MedEnhanceLib import private
 from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.io import read_volume, write_image, writing
@@ -59,7 +60,7 @@ def test_an_unwritable_folder(
     def fail(**_: object) -> str:
         raise PermissionError(writing.errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(writing.tempfile, "mkdtemp", fail)
+    monkeypatch.setattr(private.tempfile, "mkdtemp", fail)
     refuse(volume, tmp_path / "out.nii", "no permission")
 
 

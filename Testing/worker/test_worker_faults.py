@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,17 +13,13 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib.errors import WorkerError
+from MedEnhanceLib.private import is_running
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker import Worker
-from MedEnhanceLib.worker.folder import (
-    PREFIX,
-    is_running,
-    make_folder,
-    output_file,
-    remove_stale_folders,
-)
+from MedEnhanceLib.worker.folder import PREFIX, output_file
 from MedEnhanceLib.worker.process import Process, Tail
 from MedEnhanceLib.worker.protocol import from_line
+from Testing.left_behind import left_behind
 
 from .conftest import FAKE, MANY_POLLS, last_event, poll_until
 
@@ -40,7 +35,7 @@ def wait_until_gone(pid: int, folder: Path) -> None:
 
 WATCHER = """
 import os, sys, time
-from MedEnhanceLib.worker.folder import is_running
+from MedEnhanceLib.private import is_running
 def dead(pid):
     if not is_running(pid):
         return True
@@ -246,51 +241,13 @@ def test_the_process_alone_speaks_the_protocol(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_only_forgotten_folders_are_swept(temporary: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    here = socket.gethostname()
-
-    def folder(name: str, owner: object) -> Path:
-        path = temporary / f"{PREFIX}{name}"
-        path.mkdir()
-        (path / "owner.json").write_text(json.dumps(owner))
-        (path / "x.in.npy").write_bytes(b"voxels")
-        return path
-
-    forgotten = folder("forgotten", {"pid": ended.pid, "host": here})
-    mine = make_folder()
-    kept = [
-        mine,
-        folder("elsewhere", {"pid": ended.pid, "host": f"not-{here}"}),
-        folder("strange", ["no owner"]),
-        temporary / f"{PREFIX}file",
-        temporary / "somebody-elses",
-    ]
-    kept[-2].touch()
-    kept[-1].mkdir()
-    if os.name != "nt":
-        link = temporary / f"{PREFIX}link"
-        target = temporary / "target"
-        target.mkdir()
-        (target / "owner.json").write_text(json.dumps({"pid": ended.pid, "host": here}))
-        link.symlink_to(target, target_is_directory=True)
-        kept += [link, target]
-    remove_stale_folders()
-    assert not forgotten.exists()
-    assert all(path.exists() for path in kept)
-
-
 def test_starting_sweeps(worker: Worker, volume: Volume, temporary: Path) -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    forgotten = temporary / f"{PREFIX}forgotten"
-    forgotten.mkdir()
-    owner = {"pid": ended.pid, "host": socket.gethostname()}
-    (forgotten / "owner.json").write_text(json.dumps(owner))
+    left = temporary / left_behind(PREFIX)
+    left.mkdir()
+    (left / "x.in.npy").write_bytes(b"voxels")
     worker.submit(volume, "denoise")
     worker.wait()
-    assert not forgotten.exists()
+    assert not left.exists()
 
 
 def test_what_was_printed_is_kept_within_bounds() -> None:
