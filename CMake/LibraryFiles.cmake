@@ -2,6 +2,9 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/__init__.py
   MedEnhanceLib/acquisition.py
   MedEnhanceLib/assessment.py
+  MedEnhanceLib/benchmark/__init__.py
+  MedEnhanceLib/benchmark/memory.py
+  MedEnhanceLib/benchmark/phantoms.py
   MedEnhanceLib/bundle.py
   MedEnhanceLib/catalog.py
   MedEnhanceLib/cli/__init__.py
@@ -43,12 +46,14 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/pilot_filters.py
   MedEnhanceLib/engine/networks/refiner.py
   MedEnhanceLib/engine/networks/super_resolver.py
+  MedEnhanceLib/engine/networks/tissue_atlas.py
   MedEnhanceLib/engine/networks/tissue_net.py
   MedEnhanceLib/engine/networks/tissue_place.py
   MedEnhanceLib/engine/networks/tissue_statistics.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/engine/programs.py
   MedEnhanceLib/engine/scores.py
+  MedEnhanceLib/engine/sizes.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py
   MedEnhanceLib/evaluation/__init__.py
@@ -81,6 +86,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/importing/form.py
   MedEnhanceLib/importing/networks.py
   MedEnhanceLib/importing/placing.py
+  MedEnhanceLib/input_spec.py
   MedEnhanceLib/intensity.py
   MedEnhanceLib/io/__init__.py
   MedEnhanceLib/io/checks.py
@@ -105,6 +111,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/pictures/comparing.py
   MedEnhanceLib/pictures/sheet.py
   MedEnhanceLib/pictures/slices.py
+  MedEnhanceLib/private.py
   MedEnhanceLib/provenance.py
   MedEnhanceLib/quality/__init__.py
   MedEnhanceLib/quality/comparison.py
@@ -112,6 +119,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/quality/evidence.py
   MedEnhanceLib/quality/hot_spots.py
   MedEnhanceLib/quality/metrics.py
+  MedEnhanceLib/quality/removed_signal.py
   MedEnhanceLib/quality/segmentation_metrics.py
   MedEnhanceLib/quality/sharpness.py
   MedEnhanceLib/registration.py
@@ -126,6 +134,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/resample.py
   MedEnhanceLib/resources.py
   MedEnhanceLib/result.py
+  MedEnhanceLib/slabs.py
   MedEnhanceLib/slice_profile.py
   MedEnhanceLib/task.py
   MedEnhanceLib/tasks/__init__.py

@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.noise import estimate_noise
-from MedEnhanceLib.quality.sharpness import edge_mask, edge_sharpness, gradient_magnitude
+from MedEnhanceLib.quality.removed_signal import CT_WINDOW, WINDOW, removed_signal
+from MedEnhanceLib.quality.sharpness import (
+    edge_mask,
+    edge_sharpness,
+    gradient_magnitude,
+    sharpness_at,
+)
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
 
 # Noise alone exceeds 1.5 sigma over 27 voxels in 0.02 % of places (chi-squared), and in 0.6 %
 # when sigma was estimated a tenth too low; more than 2 % is anatomy.
@@ -20,9 +27,6 @@ UNEXPLAINED_PERCENT = 2.0
 STRUCTURE_CORRELATION = 0.25
 MEAN_SHIFT_PERCENT = 2.0
 CONSISTENCY_PERCENT = 2.0
-# The radius (x, y, z) of the window in which the removed signal's strength is measured. Noise of CT
-# is correlated within the slice, so that 27 voxels hold too few independent values to tell.
-WINDOW, CT_WINDOW = (1, 1, 1), (4, 4, 1)
 # Noise of CT differs within the body: between the hips it is twice that of the flanks.
 CT_EXPLAINED_SIGMAS = 2.0
 CT_MEAN_SHIFT_HU = 2.0
@@ -35,7 +39,7 @@ def tissue_masks(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The object, and its homogeneous part (lower half of the gradients)."""
     inside = foreground(voxels) if is_mr else _body(voxels)
-    return inside, inside & (gradient <= np.median(gradient[inside]))
+    return inside, inside & (gradient <= quantile(gradient, inside, 0.5))
 
 
 def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -46,11 +50,25 @@ def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
 
 def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     """The object (k, j, i): Otsu's foreground, or everything when there is none."""
+    smooth = filtered(voxels, _box_mean, 1)
+    inside: NDArray[np.bool_] = smooth > _otsu_threshold(sample(smooth))
+    return inside if inside.any() else np.ones(voxels.shape, bool)
+
+
+def _box_mean(voxels: NDArray[Any]) -> NDArray[np.float32]:
+    """Mean over the 3x3x3 voxels around each."""
     import SimpleITK as sitk
 
-    smooth = sitk.BoxMean(unplaced(voxels.astype(np.float32)), [1, 1, 1])
-    inside: NDArray[np.bool_] = from_itk(sitk.OtsuThreshold(smooth, 0, 1)).astype(bool)
-    return inside if inside.any() else np.ones(voxels.shape, bool)
+    return from_itk(sitk.BoxMean(unplaced(voxels.astype(np.float32)), [1, 1, 1]))
+
+
+def _otsu_threshold(values: NDArray[np.float32]) -> float:
+    """The threshold that best parts the values (n) in two (Otsu 1979)."""
+    import SimpleITK as sitk
+
+    otsu = sitk.OtsuThresholdImageFilter()
+    otsu.Execute(sitk.GetImageFromArray(np.ascontiguousarray(values)[None]))
+    return float(otsu.GetThreshold())
 
 
 def denoise_evidence(
@@ -71,13 +89,11 @@ def denoise_evidence(
     """
     gradient = gradient_magnitude(after, geometry)
     inside, smooth = tissue_masks(after, gradient, is_mr)
-    removed = before.astype(np.float32) - after
-    mean_before, mean_after = float(before[smooth].mean()), float(after[smooth].mean())
+    mean_before, mean_after = mean_inside(before, smooth), mean_inside(after, smooth)
     noise_after = estimate_noise(after, is_mr)
-    strength = local_strength(removed, WINDOW if is_mr else CT_WINDOW)
-    correlation = _pearson(strength[inside], gradient[inside])
     explained = EXPLAINED_SIGMAS if is_mr else CT_EXPLAINED_SIGMAS
-    unexplained = 100 * float((strength[inside] > explained * sigma).mean())
+    window = WINDOW if is_mr else CT_WINDOW
+    removed = removed_signal(before, after, inside, gradient, window, explained * sigma)
     edges = edge_mask(gradient)
     measures = [
         Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
@@ -91,7 +107,7 @@ def denoise_evidence(
         Measure(
             "Edge sharpness",
             edge_sharpness(before, geometry, edges),
-            edge_sharpness(after, geometry, edges),
+            sharpness_at(edges, gradient, after),
             "%/mm",
             "Mean gradient at the strongest edges; should hardly fall.",
         ),
@@ -105,21 +121,21 @@ def denoise_evidence(
         Measure(
             "Removed signal: correlation with edges",
             None,
-            correlation,
+            removed.edge_correlation,
             "",
             "0 or less when only noise was removed; towards 1 when the anatomy was.",
         ),
         Measure(
             "Removed signal: more than noise",
             None,
-            unexplained,
+            removed.unexplained_percent,
             "% of object",
             f"Where over {explained:g} times the noise was taken away; near 0 for noise.",
         ),
         Measure(
             "Removed signal: correlation of neighbours",
             None,
-            neighbour_correlation(removed, inside),
+            removed.neighbour_correlation,
             "",
             "0 for white noise; more when structure was removed or the noise is correlated.",
         ),
@@ -128,7 +144,8 @@ def denoise_evidence(
         # Zero is water in HU: the mean is no measure of the signal.
         measures = [measure for measure in measures if measure.name != SIGNAL_TO_NOISE]
     shifted = _shift_warning(mean_before, mean_after, is_mr)
-    return measures, [*_structure_warning(correlation, unexplained), *shifted]
+    structure = _structure_warning(removed.edge_correlation, removed.unexplained_percent)
+    return measures, [*structure, *shifted]
 
 
 def _structure_warning(correlation: float, unexplained: float) -> list[str]:
@@ -153,48 +170,6 @@ def _shift_warning(mean_before: float, mean_after: float, is_mr: bool) -> list[s
     return [f"The mean of homogeneous tissue moved by {shift:.1f} %; {end}"] if moved else []
 
 
-def local_strength(
-    removed: NDArray[np.float32], radius: tuple[int, int, int] = WINDOW
-) -> NDArray[np.float32]:
-    """Root mean square of the removed signal around each voxel, (k, j, i).
-
-    ``radius`` of the window (x, y, z) in voxels.
-    """
-    import SimpleITK as sitk
-
-    squared = unplaced(removed.astype(np.float32) ** 2)
-    # The running sums of the box mean may end a little below zero.
-    return np.sqrt(np.maximum(from_itk(sitk.BoxMean(squared, radius)), 0))
-
-
-def neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
-    """Correlation of the removed signal between voxels that touch, mean over the axes."""
-    values = []
-    for axis in range(3):
-        if removed.shape[axis] < 2:
-            continue
-        first, second = _shifted(removed, axis)
-        both = np.logical_and(*_shifted(inside, axis))
-        values.append(_pearson(first[both], second[both]))
-    return float(np.mean(values)) if values else 0.0
-
-
-def _shifted(array: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    length = array.shape[axis]
-    return (
-        array.take(range(length - 1), axis=axis),
-        array.take(range(1, length), axis=axis),
-    )
-
-
-def _pearson(first: NDArray[Any], second: NDArray[Any]) -> float:
-    if first.size < 2 or first.std() == 0 or second.std() == 0:
-        return 0.0
-    a = first.astype(np.float64) - first.mean(dtype=np.float64)
-    b = second.astype(np.float64) - second.mean(dtype=np.float64)
-    return float((a * b).mean() / np.sqrt((a * a).mean() * (b * b).mean()))
-
-
 def super_resolution_evidence(
     before: NDArray[Any],
     interpolated: NDArray[Any],
@@ -211,7 +186,8 @@ def super_resolution_evidence(
         residual_percent: of the data consistency, root mean square in percent of the peak.
         tolerated_percent: what the input's own noise leaves of it.
     """
-    edges = edge_mask(gradient_magnitude(after, target))
+    gradient = gradient_magnitude(after, target)
+    edges = edge_mask(gradient)
     measures = [
         Measure(name, old, new, "mm", "Distance of voxel centres.")
         for name, old, new in zip(
@@ -222,7 +198,7 @@ def super_resolution_evidence(
         Measure(
             "Edge sharpness",
             edge_sharpness(interpolated, target, edges),
-            edge_sharpness(after, target, edges),
+            sharpness_at(edges, gradient, after),
             "%/mm",
             "Mean gradient at the strongest edges, before: plain interpolation.",
         ),

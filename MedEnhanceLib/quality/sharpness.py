@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,27 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
-from MedEnhanceLib.itk import from_itk, to_itk
+from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
 
 STRONGEST_SHARE = 0.05
 SHORTEST_RECURSIVE = 4
+SMOOTHING_REACH = 10
+"""Slices away at which a Gaussian of one voxel, filtered recursively, has faded below 1e-7."""
 
 
 def gradient_magnitude(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
     """Gradient per mm, (k, j, i), of the image smoothed over one voxel of the finest axis."""
-    import SimpleITK as sitk
-
     if min(voxels.shape) < SHORTEST_RECURSIVE:
         return _plain_gradient(voxels, geometry)
-    image = to_itk(voxels.astype(np.float32), geometry)
+    return filtered(voxels, partial(_smooth_gradient, geometry=geometry), SMOOTHING_REACH)
+
+
+def _smooth_gradient(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
+    import SimpleITK as sitk
+
+    image = unplaced(voxels.astype(np.float32))
+    image.SetSpacing(geometry.spacing)
     return from_itk(sitk.GradientMagnitudeRecursiveGaussian(image, min(geometry.spacing)))
 
 
@@ -37,10 +46,9 @@ def _plain_gradient(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.floa
 
 def edge_mask(gradient: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The strongest 5 % of the gradients that are not zero."""
-    used = gradient[gradient > 0]
-    if used.size == 0:
+    if not gradient.any():
         return np.zeros(gradient.shape, bool)
-    return gradient >= np.quantile(used, 1 - STRONGEST_SHARE)
+    return gradient >= quantile(gradient, gradient > 0, 1 - STRONGEST_SHARE)
 
 
 def edge_sharpness(
@@ -54,7 +62,13 @@ def edge_sharpness(
             compare two images.
     """
     gradient = gradient_magnitude(voxels, geometry)
-    mask = edge_mask(gradient) if edges is None else edges
-    if not mask.any():
+    return sharpness_at(edge_mask(gradient) if edges is None else edges, gradient, voxels)
+
+
+def sharpness_at(
+    edges: NDArray[np.bool_], gradient: NDArray[np.float32], voxels: NDArray[Any]
+) -> float:
+    """The same for an image whose gradient is at hand; 0 when there are no edges."""
+    if not edges.any():
         return 0.0
-    return 100 * float(gradient[mask].mean()) / robust_peak(voxels - min(0, voxels.min()))
+    return 100 * mean_inside(gradient, edges) / robust_peak(sample(voxels) - min(0, voxels.min()))

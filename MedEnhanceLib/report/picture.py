@@ -20,7 +20,7 @@ from MedEnhanceLib.pictures.comparing import (
 )
 from MedEnhanceLib.pictures.sheet import Panel, sheet
 from MedEnhanceLib.pictures.slices import Plane, fullest_share
-from MedEnhanceLib.quality.evidence import local_strength
+from MedEnhanceLib.quality.removed_signal import local_strength
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
 

@@ -1,0 +1,88 @@
+"""Passes over a volume some slices at a time, so that what they need in between stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+MOST_VOXELS = 8_000_000
+LARGEST_SAMPLE = 4_000_000
+LEAST_MARGINS = 4
+"""A slab is this many margins thick, so that little is worked on twice."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Some slices of a volume, and those around them that a filter looks at too.
+
+    Attributes:
+        core: the slices, as an index along k.
+        grown: the same with a margin, as far as the volume reaches.
+        inner: the core within the grown slab.
+    """
+
+    core: slice
+    grown: slice
+    inner: slice
+
+
+def slabs(shape: tuple[int, ...], margin: int = 0, multiple: int = 1) -> Iterator[Slab]:
+    """Slabs that cover a volume (k, j, i) in order; one slab when it is small.
+
+    Args:
+        shape: of the volume.
+        margin: slices on both sides that are looked at too.
+        multiple: all slabs but the last are a multiple of this thick.
+    """
+    depth = shape[0]
+    within = MOST_VOXELS // max(1, int(np.prod(shape[1:], dtype=np.int64)))
+    thickness = max(1, within, LEAST_MARGINS * margin)
+    thickness = -(-thickness // multiple) * multiple
+    for start in range(0, depth, thickness):
+        stop = min(depth, start + thickness)
+        first, last = max(0, start - margin), min(depth, stop + margin)
+        yield Slab(slice(start, stop), slice(first, last), slice(start - first, stop - first))
+
+
+def filtered(
+    voxels: NDArray[Any],
+    run: Callable[[NDArray[Any]], NDArray[Any]],
+    margin: int,
+    dtype: DTypeLike = np.float32,
+) -> NDArray[Any]:
+    """What a filter gives for a volume (k, j, i).
+
+    Args:
+        run: the filter, which keeps the shape.
+        margin: how many slices away it looks.
+        dtype: of the result.
+    """
+    result = np.empty(voxels.shape, dtype)
+    for slab in slabs(voxels.shape, margin):
+        result[slab.core] = run(voxels[slab.grown])[slab.inner]
+    return result
+
+
+def sample(values: NDArray[Any]) -> NDArray[Any]:
+    """A view of every so manieth value, all of them when they are few; for quantiles."""
+    flat = values.reshape(-1)
+    return flat[:: max(1, flat.size // LARGEST_SAMPLE)]
+
+
+def mean_inside(values: NDArray[Any], inside: NDArray[np.bool_]) -> float:
+    """Mean of the values inside, summed in double precision; 0 when nothing is inside."""
+    total, count = 0.0, 0
+    for slab in slabs(values.shape):
+        chosen = values[slab.core][inside[slab.core]]
+        total += float(chosen.sum(dtype=np.float64))
+        count += chosen.size
+    return total / count if count else 0.0
+
+
+def quantile(values: NDArray[Any], inside: NDArray[np.bool_], share: float) -> float:
+    """The quantile of the values inside, of a large volume that of a regular sample."""
+    return float(np.quantile(sample(values)[sample(inside)], share))
