@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from MedEnhanceLib.errors import BundleError, TrustError
+from MedEnhanceLib.errors import BundleError, OptionsError, TrustError
 from MedEnhanceLib.finder import Finder, read_finder
+from MedEnhanceLib.input_spec import InputSpec, read_input_spec, within
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label
@@ -22,35 +23,10 @@ TORCHSCRIPT, ONNX = "TorchScript", "ONNX"
 PROGRAMS = {"torch.jit.load": TORCHSCRIPT, "onnxruntime.InferenceSession": ONNX}
 ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
 LARGEST_JSON = 4_000_000
-CHANNELS = ("image", "noise", "factor", "profile", "guide", "guide_noise")
-AXIS_ORDERS = ("kji", "ijk")
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What the network takes.
-
-    Attributes:
-        dimensions: 3 for patches, 2 for slices along k.
-        neighbours: slices above and below that come along as channels (2.5D).
-        channels: what each input channel holds, of `CHANNELS`. A guide is a second contrast on
-            the image's grid; both of its channels are zero where there is none.
-        normalisation: name in `MedEnhanceLib.intensity.SCALINGS`.
-        multiple: spatial sizes must be multiples of this.
-        orientation: anatomical letters the axes must point to, or None for any.
-        spacing_mm: spacing (x, y, z) to resample to, or None for any.
-        axis_order: "kji" when the network was trained on arrays as MedEnhance holds them, "ijk"
-            for arrays as MONAI reads them.
-    """
-
-    dimensions: int = 3
-    neighbours: int = 0
-    channels: tuple[str, ...] = ("image",)
-    normalisation: str = "zscore_nonzero"
-    multiple: int = 1
-    orientation: str | None = None
-    spacing_mm: tuple[float, float, float] | None = None
-    axis_order: str = "kji"
+MOST_HALO = 512
+# What reading impossible facts raises.
+IMPOSSIBLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OptionsError)
+LONGEST_REASON, LONGEST_QUOTE, LONGEST_ID = 200, 60, 80
 
 
 @dataclass(frozen=True)
@@ -79,7 +55,7 @@ class Bundle(Model):
     weights: Path = Path()
     sha256: str = ""
     network: dict[str, Any] | None = None
-    input: InputSpec = InputSpec()
+    input: InputSpec = field(default_factory=InputSpec)
     halo: int | None = None
     patch: tuple[int, int, int] | None = None
     shipped: bool = False
@@ -163,10 +139,16 @@ def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> B
     facts = metadata.get("medenhance", {})
     try:
         return _bundle(folder, metadata, inference, facts, shipped, trusted)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except IMPOSSIBLE as error:
+        what = " ".join(str(error).split())[:LONGEST_REASON]
         raise BundleError(
             f"The bundle '{folder.name}' has a {METADATA} that cannot be understood "
-            f"({type(error).__name__}: {error}); correct it or remove the folder."
+            f"({type(error).__name__}: {what}); correct it or remove the folder."
+        ) from error
+    except RecursionError as error:
+        raise BundleError(
+            f"The bundle '{folder.name}' has a configuration that is nested too deeply; remove the "
+            "folder."
         ) from error
 
 
@@ -188,7 +170,7 @@ def _bundle(
     task = Task.named(facts["task"]) if "task" in facts else _guess_task(folder, metadata)
     image = _network_image(metadata)
     return Bundle(
-        id=str(facts.get("id", folder.name)),
+        id=_name(facts.get("id", folder.name)),
         title=str(facts.get("title", metadata.get("name", folder.name))),
         task=task,
         method=str(facts.get("method", network["_target_"].rsplit(".", 1)[-1])),
@@ -209,8 +191,8 @@ def _bundle(
         weights=weights,
         sha256=str(facts.get("sha256", "")),
         network=network,
-        input=_input_spec(facts.get("input", {}), image),
-        halo=None if facts.get("halo") is None else int(facts["halo"]),
+        input=read_input_spec(facts.get("input", {}), image),
+        halo=None if facts.get("halo") is None else within(facts["halo"], 0, MOST_HALO, "halo"),
         patch=_patch(facts, image),
         shipped=shipped,
         trusted=trusted,
@@ -222,15 +204,36 @@ def _bundle(
     )
 
 
+def _name(given: Any) -> str:
+    name = str(given)
+    if not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_ID:
+        raise ValueError(
+            f"its id {_quoted(name)} is no name, which has 1 to {LONGEST_ID} visible letters"
+        )
+    return name
+
+
+def _quoted(text: Any) -> str:
+    """What a bundle says, fit to stand in a sentence."""
+    return repr(str(text)[:LONGEST_QUOTE])
+
+
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     try:
+        if path.exists() and not path.is_file():
+            raise BundleError(
+                f"The bundle '{folder.name}' has a {name} that is no ordinary file; remove the "
+                "folder."
+            )
         if path.stat().st_size > LARGEST_JSON:
             raise BundleError(
                 f"The bundle '{folder.name}' has a {name} of over {LARGEST_JSON} bytes, which is "
                 "no configuration; remove the folder."
             )
         data = json.loads(path.read_text("utf-8"))
+        # JSON can spell halves of letters, which nothing can write down again.
+        json.dumps(data, ensure_ascii=False).encode()
     except OSError as error:
         raise BundleError(
             f"The bundle '{folder.name}' has no readable {name} ({error.strerror}); copy the whole "
@@ -249,12 +252,13 @@ def _weights(folder: Path, name: str) -> Path:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise BundleError(
-            f"The bundle '{folder.name}' names weights outside its own folder ('{name}'); refused."
+            f"The bundle '{folder.name}' names weights outside its own folder ({_quoted(name)}); "
+            "refused."
         )
     if not path.is_file():
         raise BundleError(
-            f"The bundle '{folder.name}' lacks its weights ({name}); copy the whole bundle folder "
-            "again."
+            f"The bundle '{folder.name}' lacks its weights ({_quoted(name)}); copy the whole "
+            "bundle folder again."
         )
     return path
 
@@ -279,8 +283,9 @@ def _guess_task(folder: Path, metadata: dict[str, Any]) -> Task:
         return Task.SUPER_RESOLUTION
     if "denois" in words:
         return Task.DENOISE
+    said = _quoted(metadata.get("task", "an unnamed task"))
     raise BundleError(
-        f"The bundle '{folder.name}' is for '{metadata.get('task', 'an unnamed task')}', which "
+        f"The bundle '{folder.name}' is for {said}, which "
         "MedEnhance does not do; it denoises, super-resolves and segments."
     )
 
@@ -300,37 +305,6 @@ def _labels(metadata: dict[str, Any], facts: dict[str, Any]) -> tuple[Label, ...
     return tuple(Label(int(value), str(name)) for value, name in names.items() if int(value) > 0)
 
 
-def _input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
-    default = InputSpec()
-    channels = tuple(spec.get("channels", default.channels))
-    unknown = [name for name in channels if name not in CHANNELS]
-    if unknown:
-        raise ValueError(f"unknown input channel '{unknown[0]}'")
-    if not spec and int(image.get("num_channels", 1)) != 1:
-        raise ValueError(f"it takes {image['num_channels']} images at once, MedEnhance gives one")
-    spacing = spec.get("spacing_mm")
-    dimensions = int(spec.get("dimensions", len(image.get("spatial_shape", (0, 0, 0)))))
-    if dimensions not in (2, 3):
-        raise ValueError(f"its network has {dimensions} spatial dimensions, not 2 or 3")
-    return InputSpec(
-        dimensions=dimensions,
-        neighbours=int(spec.get("neighbours", 0)),
-        channels=channels,
-        normalisation=str(spec.get("normalisation", default.normalisation)),
-        multiple=max(1, int(spec.get("multiple", 16 if not spec else 1))),
-        orientation=spec.get("orientation"),
-        spacing_mm=None if spacing is None else (spacing[0], spacing[1], spacing[2]),
-        axis_order=_axis_order(spec),
-    )
-
-
-def _axis_order(spec: dict[str, Any]) -> str:
-    order = str(spec.get("axis_order", "kji" if spec else "ijk"))
-    if order not in AXIS_ORDERS:
-        raise ValueError(f"its axis_order '{order}' is none of {', '.join(AXIS_ORDERS)}")
-    return order
-
-
 def _patch(facts: dict[str, Any], image: dict[str, Any]) -> tuple[int, int, int] | None:
     size = facts.get("patch", image.get("spatial_shape"))
     if not size or len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
@@ -346,9 +320,9 @@ def _foreign_code(network: dict[str, Any], inference: dict[str, Any]) -> str:
     builders = [target for target in _targets(network) if PROGRAMS.get(target) != ONNX]
     for target in builders:
         if not target.startswith(ALLOWED_NETWORKS):
-            return f"builds its network from '{target}', which is not on the allow-list"
+            return f"builds its network from {_quoted(target)}, which is not on the allow-list"
     if expression := _first_expression(inference):
-        return f"holds the code expression '{expression[:60]}' in {INFERENCE}"
+        return f"holds the code expression {_quoted(expression)} in {INFERENCE}"
     return ""
 
 

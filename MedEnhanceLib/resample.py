@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.itk import from_itk, to_itk
 
 MOST_SAMPLES_PER_AXIS = 4
+MOST_VOXELS = 2_000_000_000
 METHODS = {
     "nearest": "sitkNearestNeighbor",
     "linear": "sitkLinear",
@@ -32,7 +35,11 @@ def resample(
     Outside of the source's outermost voxel edges the value is ``outside``, by default that of
     the darkest voxel.
     ``method`` is a key of `METHODS`; "nearest" keeps label values whole.
+
+    Raises:
+        VolumeError: when the target has more voxels than any computer holds.
     """
+    _check_size(target)
     import SimpleITK as sitk
 
     image = to_itk(voxels.astype(np.float32), source)
@@ -44,6 +51,15 @@ def resample(
     beyond = float(voxels.min()) if outside is None else outside
     moved = sitk.Resample(image, grid, sitk.Transform(), interpolator, beyond, sitk.sitkFloat32)
     return from_itk(moved)
+
+
+def _check_size(target: Geometry) -> None:
+    if math.prod(target.size) > MOST_VOXELS:
+        spacing = " x ".join(f"{s:.3g}" for s in target.spacing)
+        raise VolumeError(
+            f"At {spacing} mm, as the model wants it, the volume has more than {MOST_VOXELS:.0e} "
+            "voxels; crop it or choose another model."
+        )
 
 
 def resample_averaged(

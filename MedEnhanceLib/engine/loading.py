@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 
 import torch
 
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.programs import open_program
+from MedEnhanceLib.engine.sizes import TooLargeError, check_network_size, check_stored
 from MedEnhanceLib.errors import BundleError, DependencyError
 
 MOST_CACHED = 4
@@ -51,16 +52,23 @@ def _is_3d(network: torch.nn.Module) -> bool:
 def _build(bundle: Bundle) -> torch.nn.Module:
     definition = bundle.network or {}
     try:
+        if not (bundle.shipped or bundle.foreign):
+            check_network_size(partial(_instantiate, definition), bundle.weights)
         network = _with_monai(bundle) if bundle.foreign else _instantiate(definition)
     except ImportError as error:
         raise DependencyError(
             f"The model '{bundle.id}' needs the package '{error.name}', which is not installed; "
             f"install it (pip install {error.name})."
         ) from error
-    except (AttributeError, TypeError, ValueError) as error:
+    except TooLargeError as error:
         raise BundleError(
-            f"The network of '{bundle.id}' cannot be built from its network_def ({error}); the "
-            "bundle may need another version of MONAI."
+            f"The network of '{bundle.id}' is larger than its weights ({error}); the bundle is "
+            "refused."
+        ) from error
+    except Exception as error:  # a network of strangers may fail in any way
+        raise BundleError(
+            f"The network of '{bundle.id}' cannot be built from its network_def "
+            f"({_first_line(error)}); the bundle may need another version of MONAI."
         ) from error
     if not isinstance(network, torch.nn.Module):
         raise BundleError(f"The network_def of '{bundle.id}' does not describe a network.")
@@ -92,10 +100,10 @@ def _fill(network: torch.nn.Module, bundle: Bundle) -> None:
     try:
         state = _read_state(bundle)
         network.load_state_dict(state)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+    except Exception as error:  # torch raises all sorts of errors for damaged files
         raise BundleError(
-            f"The weights of '{bundle.id}' cannot be used ({reason}); install the model again."
+            f"The weights of '{bundle.id}' cannot be used ({_first_line(error)}); install the "
+            "model again."
         ) from error
     if not all(bool(torch.isfinite(p).all()) for p in network.state_dict().values()):
         raise BundleError(
@@ -109,6 +117,7 @@ def _read_state(bundle: Bundle) -> dict[str, torch.Tensor]:
         from safetensors.torch import load_file
 
         return load_file(str(bundle.weights))
+    check_stored(bundle.weights)
     state = torch.load(bundle.weights, map_location="cpu", weights_only=True)
     for nested in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(nested), dict):
@@ -116,3 +125,8 @@ def _read_state(bundle: Bundle) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict):
         raise ValueError("the file holds no table of weights")
     return state
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -5,8 +5,8 @@ from __future__ import annotations
 import colorsys
 from dataclasses import dataclass
 
-from MedEnhanceLib.bundle import AXIS_ORDERS
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.input_spec import AXIS_ORDERS
 from MedEnhanceLib.intensity import SCALINGS
 from MedEnhanceLib.orientation import LETTERS
 from MedEnhanceLib.task import Task

@@ -13,7 +13,6 @@ from MedEnhanceLib.errors import BundleError, FileError, MedEnhanceError
 from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
 
-LONGEST_ID = 80
 STAGE, REPLACED = ".importing-", ".replaced-"
 
 
@@ -73,13 +72,8 @@ def place(folder: Path, replace: bool) -> Bundle:
 
 
 def _checked(folder: Path) -> Bundle:
-    """The bundle's facts, when its weights are what it says and its id is a name."""
+    """The bundle's facts, when its weights are what it says."""
     bundle = read_bundle(folder)
-    if not bundle.id.isprintable() or not 0 < len(bundle.id.strip()) <= LONGEST_ID:
-        raise BundleError(
-            f"The bundle '{folder.name}' calls itself {bundle.id[:LONGEST_ID]!r}, which is no "
-            f"name; give it an id of 1 to {LONGEST_ID} letters."
-        )
     bundle.verify_weights()
     if bundle.finder_model is not None:
         bundle.finder_model.verify_weights()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.bundle import InputSpec
 from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.input_spec import InputSpec
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.orientation import Turn, turn_towards
 from MedEnhanceLib.resample import resample
