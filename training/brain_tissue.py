@@ -15,13 +15,13 @@ from monai.losses import DiceCELoss
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks import TissueNet
-from MedEnhanceLib.engine.networks.tissue_net import COARSE, brain_box, contrast_free
+from MedEnhanceLib.engine.networks.tissue_net import COARSE, Box, brain_box, contrast_free
 from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
+from training.tissue_guess import soft_dice
 from training.tissue_heads import Head, field_of_view
 from training.tissue_maps import TISSUES, read_table, tissue_maps
-from training.tissue_place import soft_dice
 from training.weights import start_from
 
 PATCHES = 16
@@ -41,7 +41,7 @@ class BrainTissue:
         self.batch_size = int(config["batch"])
         self.patch = [int(n) for n in config["patch"]]
         self.head_shape = [int(n) for n in config["head"]]
-        self.parts = {name: Path(config[name]) for name in ("first", "atlas", "place")}
+        self.parts = {name: Path(config[name]) for name in ("guess", "atlas")}
         table = read_table()
         self.paint = Painter(table)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -62,8 +62,7 @@ class BrainTissue:
         """Its first parts make the features, and stay as they are."""
         assert isinstance(network, TissueNet)
         self.network = network
-        network.first.requires_grad_(False)
-        network.place.requires_grad_(False)
+        network.guess.requires_grad_(False)
 
     def batch(self, rng: np.random.Generator) -> Batch:
         tries = 0
@@ -91,21 +90,21 @@ class BrainTissue:
         image, tissues = self.paint(head.warped(self.head_shape, 1, rng), rng, style)
         inside = field_of_view(image.shape, LEAST_VIEW, rng)
         image, tissues = image * inside, tissues * inside.to(torch.int64)
-        shares = self.network.shares(image)
-        box = brain_box(shares)
+        places = self.network.places(image)
+        box = brain_box(places.atlas)
         is_check = style is not None
-        if box is None or not (is_check or is_placed(shares, tissues)):
+        if box is None or not (is_check or is_placed(places.seen, tissues)):
             return []
-        shares = shares[:, box[0], box[1], box[2]]
+        places = places.within(box)
         whole = tuple(slice(side.start * COARSE, side.stop * COARSE) for side in box)
         image, tissues = image[whole], tissues[whole]
-        fit, field = fit_tissues(image, shares, step=3, rounds=6)
+        fit, field = fit_tissues(image, places.seen, step=3, rounds=6)
         image = image / field
         samples = []
         for _ in range(count):
-            coarse = random_box(shares.shape[1:], [n // COARSE for n in self.patch], rng)
+            coarse = random_box(places.seen.shape[1:], [n // COARSE for n in self.patch], rng)
             fine = tuple(slice(side.start * COARSE, side.stop * COARSE) for side in coarse)
-            features = contrast_free(image[fine], shares[:, coarse[0], coarse[1], coarse[2]], fit)
+            features = contrast_free(image[fine], places.within(coarse), fit)
             samples.append((features[0], tissues[fine][None]))
         return samples
 
@@ -141,9 +140,7 @@ def is_placed(shares: torch.Tensor, tissues: torch.Tensor) -> bool:
     return bool(soft_dice(shares[None, 1:], truth[None]).min() > LEAST_PLACED)
 
 
-def random_box(
-    shape: Sequence[int], patch: Sequence[int], rng: np.random.Generator
-) -> tuple[slice, slice, slice]:
+def random_box(shape: Sequence[int], patch: Sequence[int], rng: np.random.Generator) -> Box:
     """A patch anywhere inside; no larger than the shape."""
     box = []
     for size, wanted in zip(shape, patch, strict=True):

@@ -54,7 +54,7 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     from training.finding import Finding
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
-    from training.tissue_place import TissuePlace
+    from training.tissue_guess import TissueGuess
 
     kinds: dict[str, Callable[[Config, Path], Recipe]] = {
         "denoise": Denoising,
@@ -63,6 +63,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
         "segment": Segmentation,
         "find": Finding,
         "brain-tissue": BrainTissue,
-        "tissue-place": TissuePlace,
+        "tissue-guess": TissueGuess,
     }
     return kinds[config["recipe"]](config, data)

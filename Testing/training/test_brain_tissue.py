@@ -13,18 +13,17 @@ import torch
 
 import training.brain_tissue
 import training.tissue_maps
-from MedEnhanceLib.engine.networks.tissue_atlas import TissueAtlas
 from training.brain_tissue import BrainTissue, dice
 from training.data import read_splits
 from training.network import build_network
 from training.synthetic_contrast import STYLES, Painter, blurred, rician, stripped
 from training.tables.brain_tissue import best_naming, phantom
+from training.tissue_guess import TissueGuess, soft_dice
 from training.tissue_heads import Head, field_of_view, nearest
 from training.tissue_maps import TISSUES, TissueMap, read_map, read_table
-from training.tissue_place import TissuePlace, soft_dice
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
-SMALL = {"first": [8, 8], "place": [8, 8], "width": 8, "wider": 8, "blocks": [1, 1]}
+SMALL = {"guess": [8, 8], "width": 8, "wider": 8, "blocks": [1, 1]}
 FLUID, GREY, WHITE, BONE, SCALP = 24, 3, 2, 515, 511
 
 
@@ -62,11 +61,12 @@ def config(name: str) -> dict[str, Any]:
 
 def fine_recipe(data: Path) -> tuple[BrainTissue, torch.nn.Module]:
     """The recipe of the second part on small heads, with an untrained first part."""
-    parts = {name: data / f"{name}.pt" for name in ("first", "atlas", "place")}
+    parts = {name: data / f"{name}.pt" for name in ("guess", "atlas")}
     changes = {"batch": 2, "patch": [24, 24, 24], "head": [48, 48, 48], **parts}
     recipe = BrainTissue(config("mr-brain-tissue-unet.json") | changes, data)
     torch.manual_seed(0)
     network = build_network({"_target_": "MedEnhanceLib.engine.networks.TissueNet", **SMALL})
+    network.atlas.shares.fill_(0.25)
     for name, path in parts.items():
         torch.save(getattr(network, name).state_dict(), path)
     recipe.prepare(network)
@@ -74,16 +74,13 @@ def fine_recipe(data: Path) -> tuple[BrainTissue, torch.nn.Module]:
     return recipe, network
 
 
-def look_recipe(data: Path, is_second: bool) -> tuple[TissuePlace, torch.nn.Module]:
-    """The recipe of a first look, or of a second after an untrained first, on small heads."""
+def guess_recipe(data: Path) -> tuple[TissueGuess, torch.nn.Module]:
+    """The recipe of the first part on small heads."""
     torch.manual_seed(0)
-    target = "MedEnhanceLib.engine.networks.TissuePlaceUNet"
+    target = "MedEnhanceLib.engine.networks.TissueGuessUNet"
     network = build_network({"_target_": target, "classes": 4, "channels": [8, 8]})
     changes = {"batch": 2, "patch": [12, 12, 12], "spacing_mm": 4}
-    recipe = TissuePlace(config("stages/tissue-first-look.json") | changes, data)
-    if is_second:
-        recipe.first, recipe.atlas = network, TissueAtlas()
-    return recipe, network
+    return TissueGuess(config("stages/tissue-guess.json") | changes, data), network
 
 
 def test_subjects_are_disjoint() -> None:
@@ -182,14 +179,13 @@ def test_blurring_keeps_the_mean_and_softens() -> None:
     assert float(soft[5, 5, 6] / soft[5, 5, 5]) == pytest.approx(np.exp(-0.5 / 0.36), rel=1e-4)
 
 
-@pytest.mark.parametrize("is_second", [False, True])
-def test_looks_at_whole_heads(heads: Path, is_second: bool) -> None:
-    recipe, network = look_recipe(heads, is_second)
+def test_guesses_are_learned_on_whole_heads(heads: Path) -> None:
+    recipe, network = guess_recipe(heads)
     first, again = (recipe.batch(np.random.default_rng(1)) for _ in range(2))
     assert torch.equal(first.inputs, again.inputs)
-    assert first.inputs.shape == first.target.shape == (2, 4, 12, 12, 12)
+    assert first.inputs.shape == (2, 1, 12, 12, 12)
+    assert first.target.shape == (2, 4, 12, 12, 12)
     assert float(first.target.sum(1).sub(1).abs().max()) < 1e-5
-    assert bool(first.inputs[:, 1:].any()) == is_second
     assert float(recipe.loss(network(first.inputs), first).detach()) > 0
     assert 0 <= recipe.validate(network)["score"] <= 1
 
@@ -239,8 +235,7 @@ def test_a_tiny_network_learns(heads: Path) -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
-    frozen = [*network.first.parameters(), *network.place.parameters()]
-    assert not any(p.requires_grad for p in frozen)
+    assert not any(p.requires_grad for p in network.guess.parameters())
     assert 0 <= recipe.validate(network)["score"] <= 1
 
 

@@ -39,13 +39,14 @@ def test_weighted_mean_takes_each_tap_from_its_place() -> None:
     """All weight on one tap must give that neighbour's value, or that wider mean."""
     image = torch.rand(1, 1, 6, 6, 6)
     means = (torch.rand_like(image), torch.rand_like(image))
+    padded = torch.nn.functional.pad(image, (1,) * 6, mode="replicate")
     inner = (..., slice(1, -1), slice(1, -1), slice(1, -1))
     for tap, shift in {0: (1, 1, 1), 13: (0, 0, 0), 26: (-1, -1, -1), 5: (1, 0, -1)}.items():
         expected = torch.roll(image, shift, dims=(2, 3, 4))
-        found = depth_to_space(weighted_mean(only(tap, image), image, means))
+        found = depth_to_space(weighted_mean(only(tap, image), padded, means))
         torch.testing.assert_close(found[inner], expected[inner])
     torch.testing.assert_close(
-        depth_to_space(weighted_mean(only(28, image), image, means)), means[1]
+        depth_to_space(weighted_mean(only(28, image), padded, means)), means[1]
     )
 
 

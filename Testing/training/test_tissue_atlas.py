@@ -14,7 +14,7 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     resampled,
 )
 from training.tissue_atlas import mean_head
-from training.tissue_place import soft_dice
+from training.tissue_guess import soft_dice
 
 BRIGHTNESS = torch.tensor([0.3, 0.1, 0.5, 0.9])
 CLASSES = 4

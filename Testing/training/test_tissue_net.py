@@ -11,7 +11,13 @@ from torch.nn import functional
 
 from MedEnhanceLib.engine.networks import TissueNet, tissue_net
 from MedEnhanceLib.engine.networks.folding import depth_to_space
-from MedEnhanceLib.engine.networks.tissue_net import FEATURES, brain_box, contrast_free, first_guess
+from MedEnhanceLib.engine.networks.tissue_net import (
+    FEATURES,
+    Places,
+    brain_box,
+    contrast_free,
+    first_guess,
+)
 from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues, posterior
 from training.network import build_network
 
@@ -20,8 +26,11 @@ BRIGHTNESS = torch.tensor([0.0, 0.2, 0.5, 0.8])
 
 
 def small(seed: int = 0) -> TissueNet:
+    """An untrained network with an atlas in which there may be anything anywhere."""
     torch.manual_seed(seed)
-    return TissueNet([8, 8], [8, 8], 8, 8, [1, 1]).eval()
+    network = TissueNet([8, 8], 8, 8, [1, 1]).eval()
+    network.atlas.shares.fill_(0.25)
+    return network
 
 
 def shells(size: int = 40) -> torch.Tensor:
@@ -84,7 +93,7 @@ def test_an_untrained_second_part_says_what_the_mixture_says() -> None:
     image = BRIGHTNESS[classes] + 0.02 * torch.rand(40, 40, 40)
     shares = rough_shares(classes)
     fit, field = fit_tissues(image, shares, step=1, rounds=5)
-    features = contrast_free(image / field, shares, fit)
+    features = contrast_free(image / field, Places(shares, shares), fit)
     assert features.shape == (1, FEATURES, 20, 20, 20)
     with torch.inference_mode():
         found = small()(features)[0].argmax(0)
@@ -96,7 +105,8 @@ def test_slabs_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     network = small()
     torch.nn.init.normal_(network.fine.tail.weight, std=0.1)
     image = torch.rand(1, 1, 96, 24, 24)
-    monkeypatch.setattr(network, "shares", lambda scan: torch.full((4, 24, 6, 6), 0.25))
+    shares = torch.full((4, 24, 6, 6), 0.25)
+    monkeypatch.setattr(network, "places", lambda scan: Places(shares, shares))
     with torch.inference_mode():
         whole = network(image)
         monkeypatch.setattr(tissue_net, "MOST_VOXELS", 24**3)

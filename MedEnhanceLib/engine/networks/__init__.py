@@ -5,8 +5,8 @@ from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
 from MedEnhanceLib.engine.networks.super_resolver import SharpeningFilter, SharpeningUNet
+from MedEnhanceLib.engine.networks.tissue_guess import TissueGuessUNet
 from MedEnhanceLib.engine.networks.tissue_net import TissueNet
-from MedEnhanceLib.engine.networks.tissue_place import TissuePlaceUNet
 
 __all__ = [
     "CtDenoiser",
@@ -15,6 +15,6 @@ __all__ = [
     "RefinedDenoiser",
     "SharpeningFilter",
     "SharpeningUNet",
+    "TissueGuessUNet",
     "TissueNet",
-    "TissuePlaceUNet",
 ]

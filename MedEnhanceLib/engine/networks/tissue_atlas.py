@@ -16,7 +16,12 @@ from torch import nn
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.folding import box_mean
-from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues, floored, posterior
+from MedEnhanceLib.engine.networks.tissue_statistics import (
+    at_voxels,
+    fit_tissues,
+    floored,
+    posterior,
+)
 
 ATLAS_MM = 4.0
 ATLAS_SHAPE = (48, 56, 44)
@@ -28,6 +33,8 @@ BEND_MM = 10.0
 SHIFT_MM = 100.0
 DOUBT = 0.02
 """Share of each class that is possible anywhere."""
+LOOKS = 2
+"""How often the contrast is measured before the atlas is bent to what that shows."""
 TOWARDS = (0.8, 0.95)
 """How long the descent (Adam, Kingma and Ba 2015, arXiv:1412.6980) remembers slopes."""
 
@@ -65,14 +72,18 @@ class Placing:
 
 
 class TissueAtlas(nn.Module):
-    """Shares of air and else, fluid, grey and white matter in an average head, in its weights."""
+    """Shares of air and else, fluid, grey and white matter in an average head.
+
+    Attributes:
+        shares: (1, 4, D, H, W), of a rank that can be put in any order of memory, as weights are.
+    """
 
     shares: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        shares = torch.zeros(CLASSES, *ATLAS_SHAPE)
-        shares[0] = 1
+        shares = torch.zeros(1, CLASSES, *ATLAS_SHAPE)
+        shares[:, 0] = 1
         self.register_buffer("shares", shares)
 
     def laid_over(self, half: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
@@ -87,24 +98,25 @@ class TissueAtlas(nn.Module):
         """
         # The descent needs slopes, also where the network around it is only asked.
         with torch.inference_mode(False), torch.enable_grad():
-            half, guess, shares = half.clone(), guess.clone(), self.shares.float().clone()
+            half, guess, shares = half.clone(), guess.clone(), self.shares[0].float().clone()
             coarse = functional.avg_pool3d(shares[None], 2)[0]
             placing = descend(box_mean(coarse, 3), guess, first_placing(guess), 30, 0.04)
             placing = descend(coarse, guess, placing, 20, 0.02)
             grid = [n // 2 for n in half.shape]
-            with torch.no_grad():
-                seen = seen_shares(half, resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM))
-            seen = functional.avg_pool3d(seen[None], 2)[0]
-            placing = descend(coarse, seen, placing, 30, 0.02, bends=True)
+            for _ in range(LOOKS):
+                with torch.no_grad():
+                    prior = resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM)
+                    seen = functional.avg_pool3d(seen_shares(half, prior, rounds=8)[None], 2)[0]
+                placing = descend(coarse, seen, placing, 20, 0.02, bends=True)
             with torch.no_grad():
                 return resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM)
 
 
-def seen_shares(half: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
+def seen_shares(half: torch.Tensor, prior: torch.Tensor, rounds: int) -> torch.Tensor:
     """What the scan's own contrast makes of a prior: (2d, 2h, 2w), (4, d, h, w) -> (4, d, h, w)."""
-    fit, field = fit_tissues(half, prior, step=2, rounds=6)
-    fine = functional.interpolate(prior[None], tuple(half.shape), mode="trilinear")[0]
-    return functional.avg_pool3d(posterior(half / field, floored(fine), fit)[None], 2)[0]
+    fit, field = fit_tissues(half, prior, step=3, rounds=rounds)
+    chance = posterior(half / field, at_voxels(floored(prior), half.shape), fit)
+    return functional.avg_pool3d(chance[None], 2)[0]
 
 
 def first_placing(guess: torch.Tensor) -> Placing:

@@ -2,13 +2,14 @@
 
 A network that only sees a part of a head cannot know whether bright is fluid, fat or white matter.
 Here a small network guesses where the tissues of the whole head are, an atlas is laid over that
-guess, and the scan's own contrast is measured where the atlas says. A second small network corrects
-what follows from it, and a third one, which sees the scan in terms of its contrast, labels voxels.
+guess, and the scan's own contrast is measured where the atlas says. A second network, which sees
+the scan in terms of that contrast, labels the voxels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -20,10 +21,11 @@ from MedEnhanceLib.engine.networks.folding import (
     depth_to_space,
     space_to_depth,
 )
-from MedEnhanceLib.engine.networks.tissue_atlas import CLASSES, TissueAtlas
-from MedEnhanceLib.engine.networks.tissue_place import TissuePlaceUNet, far_padding
+from MedEnhanceLib.engine.networks.tissue_atlas import CLASSES, TissueAtlas, seen_shares
+from MedEnhanceLib.engine.networks.tissue_guess import TissueGuessUNet, far_padding
 from MedEnhanceLib.engine.networks.tissue_statistics import (
     TissueFit,
+    at_voxels,
     fit_tissues,
     floored,
     posterior,
@@ -36,10 +38,10 @@ COARSER = 2
 TISSUES = 3
 FLUID, GREY, WHITE = range(TISSUES)
 FULL = FOLD**3
-FEATURES = (2 + TISSUES) * FULL + TISSUES + 3
+FEATURES = (2 + TISSUES) * FULL + 2 * TISSUES + 3
 """Channels of what the second network sees, at half resolution."""
-BRAIN = 0.05
-"""Where tissue is less likely than this, nothing is looked for."""
+BRAIN = 0.3
+"""Share of tissue in the atlas where the brain begins."""
 MARGIN = 2
 """Coarse voxels around it that are looked at as well."""
 REACH = 3.0
@@ -47,6 +49,8 @@ SURE = 0.01
 """Chance that the mixture of Gaussians is never denied."""
 MOST_VOXELS = 6_000_000
 """The second network works on slabs of no more than this, beside their halo."""
+
+Box = tuple[slice, slice, slice]
 
 
 class TissueNet(nn.Module):
@@ -57,8 +61,7 @@ class TissueNet(nn.Module):
     D/2, H/2, W/2) may be given instead of scans.
 
     Args:
-        first: widths of the levels of the network that takes a first look, at 8 mm.
-        place: of the one that takes the second look, at 4 mm.
+        guess: widths of the levels of the network that guesses, at 8 mm.
         width: of the network that labels voxels, at half resolution.
         wider: its width at a quarter.
         blocks: its residual blocks at half and at a quarter of the resolution.
@@ -66,16 +69,14 @@ class TissueNet(nn.Module):
 
     def __init__(
         self,
-        first: Sequence[int],
-        place: Sequence[int],
+        guess: Sequence[int],
         width: int,
         wider: int,
         blocks: Sequence[int],
     ) -> None:
         super().__init__()
-        self.first = TissuePlaceUNet(CLASSES, first)
+        self.guess = TissueGuessUNet(CLASSES, guess)
         self.atlas = TissueAtlas()
-        self.place = TissuePlaceUNet(CLASSES, place)
         self.fine = TissueFineNet(width, wider, blocks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -91,11 +92,11 @@ class TissueNet(nn.Module):
         image = functional.pad(image, far_padding(size, COARSE * COARSER))
         scores = image.new_zeros((CLASSES, *image.shape))
         scores[0] = 1
-        shares = self.shares(image)
-        box = brain_box(shares)
+        places = self.places(image)
+        box = brain_box(places.atlas)
         if box is not None:
             fine = tuple(slice(s.start * COARSE, s.stop * COARSE) for s in box)
-            features = self.features(image[fine], shares[:, box[0], box[1], box[2]])
+            features = self.features(image[fine], places.within(box))
             for inner, slab in slabs(features, self.fine.halo // FOLD):
                 first = fine[0].start + inner.start * FOLD
                 last = fine[0].start + inner.stop * FOLD
@@ -104,23 +105,39 @@ class TissueNet(nn.Module):
                 )
         return scores[:, : size[0], : size[1], : size[2]]
 
-    def shares(self, image: torch.Tensor) -> torch.Tensor:
-        """How likely each class is, roughly: (D, H, W) -> (4, D/4, H/4, W/4)."""
+    def places(self, image: torch.Tensor) -> Places:
+        """Roughly, where in a scan (D, H, W) which tissue is; sizes are multiples of 8."""
         half = functional.avg_pool3d(image[None], COARSE // 2)[0]
-        prior = self.atlas.laid_over(half, first_shares(self.first, half))
-        shares: torch.Tensor = self.place(second_look(half, prior)[None])[0].softmax(0)
-        return shares
+        atlas = self.atlas.laid_over(half, guessed_shares(self.guess, half))
+        return Places(atlas, seen_shares(half, atlas, rounds=20))
 
-    def features(self, image: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    def features(self, image: torch.Tensor, places: Places) -> torch.Tensor:
         """What the second network sees: (1, FEATURES, D/2, H/2, W/2)."""
-        fit, field = fit_tissues(image, shares, step=3, rounds=6)
-        return contrast_free(image / field, shares, fit)
+        fit, field = fit_tissues(image, places.seen, step=3, rounds=6)
+        return contrast_free(image / field, places, fit)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Shares of the classes (4, D/4, H/4, W/4) in a scan (D, H, W).
+
+    Attributes:
+        atlas: as the atlas has them that was laid over the scan.
+        seen: as they follow from that and the scan's own contrast.
+    """
+
+    atlas: torch.Tensor
+    seen: torch.Tensor
+
+    def within(self, box: Box) -> Places:
+        """Those of a part of the scan."""
+        return Places(self.atlas[:, box[0], box[1], box[2]], self.seen[:, box[0], box[1], box[2]])
 
 
 class TissueFineNet(nn.Module):
     """Scores at full resolution from features at half: (B, F, d, h, w) -> (B, 4, 2d, 2h, 2w).
 
-    It starts as the mixture of Gaussians with the shares of the place, and learns to do better:
+    It starts as the mixture of Gaussians with the shares by place, and learns to do better:
     a residual body at half resolution with a second one at a quarter, without normalisation.
     """
 
@@ -146,30 +163,11 @@ class TissueFineNet(nn.Module):
         return depth_to_space(self.tail(self.body(level + low)) + first_guess(features))
 
 
-def first_shares(first: nn.Module, half: torch.Tensor) -> torch.Tensor:
+def guessed_shares(network: nn.Module, half: torch.Tensor) -> torch.Tensor:
     """Shares (4, d, h, w) at 8 mm of a scan with voxels of 2 mm, (4d, 4h, 4w)."""
-    coarser = functional.avg_pool3d(half[None], COARSE // 2 * COARSER)
-    shares: torch.Tensor = first(first_look(coarser)[None])[0].softmax(0)
+    coarse = functional.avg_pool3d(half[None], COARSE // 2 * COARSER)
+    shares: torch.Tensor = network(levelled(coarse)[None])[0].softmax(0)
     return shares
-
-
-def first_look(scan: torch.Tensor) -> torch.Tensor:
-    """What is seen when nothing is known: (1, d, h, w) -> (4, d, h, w)."""
-    return torch.cat([levelled(scan), scan.new_zeros(TISSUES, *scan.shape[1:])])
-
-
-@torch.no_grad()
-def second_look(half: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """The scan, and what its contrast says about each tissue: (2d, 2h, 2w) -> (4, d, h, w).
-
-    The contrast is measured where the atlas placed the tissues.
-    """
-    fit, field = fit_tissues(half, shares, step=3, rounds=12)
-    prior = functional.interpolate(shares[None], tuple(half.shape), mode="trilinear")[0]
-    chance = posterior(half / field, floored(prior), fit)[1:]
-    seen = torch.cat([half[None], chance])
-    coarse = functional.avg_pool3d(seen, COARSE // 2)
-    return torch.cat([levelled(coarse[:1]), coarse[1:]])
 
 
 def levelled(scan: torch.Tensor) -> torch.Tensor:
@@ -178,19 +176,18 @@ def levelled(scan: torch.Tensor) -> torch.Tensor:
     return scan * (inside.sum() / scan.sum().clamp_min(1e-9))
 
 
-def contrast_free(image: torch.Tensor, shares: torch.Tensor, fit: TissueFit) -> torch.Tensor:
+def contrast_free(image: torch.Tensor, places: Places, fit: TissueFit) -> torch.Tensor:
     """A scan in terms of its own contrast, (1, FEATURES, D/2, H/2, W/2).
 
     Channels: brightness between grey and white matter and between fluid and grey matter, and the
-    mixture's chance of each tissue, folded; shares by place; noise over contrast, and how the two
-    contrasts are to each other.
+    mixture's chance of each tissue, folded; shares by place, as seen and in the atlas; noise over
+    contrast, and how the two contrasts are to each other.
     """
     noise = fit.spreads[[GREY, WHITE]].mean()
     white = wide_enough(fit.means[WHITE] - fit.means[GREY], noise)
     fluid = wide_enough(fit.means[GREY] - fit.means[FLUID], noise)
     full = tuple(image.shape)
-    prior = functional.interpolate(shares[None], full, mode="trilinear")[0]
-    chance = posterior(image, floored(prior), fit)
+    chance = posterior(image, at_voxels(floored(places.seen), image.shape), fit)
     voxels = torch.stack(
         [
             ((image - fit.means[GREY]) / white).clamp(-REACH, REACH),
@@ -199,7 +196,8 @@ def contrast_free(image: torch.Tensor, shares: torch.Tensor, fit: TissueFit) -> 
         ]
     )
     half = tuple(n // FOLD for n in full)
-    place = functional.interpolate(shares[None, 1:], half, mode="trilinear")
+    known = torch.cat([places.seen[1:], places.atlas[1:]])[None]
+    place = functional.interpolate(known, half, mode="trilinear")
     kind = torch.stack([noise / white.abs(), noise / fluid.abs(), white / fluid])
     constant = kind.clamp(-REACH, REACH)[None, :, None, None, None].expand(-1, -1, *half)
     return torch.cat([space_to_depth(voxels[None]), place, constant], dim=1)
@@ -218,8 +216,8 @@ def first_guess(features: torch.Tensor) -> torch.Tensor:
     return torch.cat([other, tissues], dim=1).clamp_min(SURE).log()
 
 
-def brain_box(shares: torch.Tensor) -> tuple[slice, slice, slice] | None:
-    """Coarse voxels (4, d, h, w) that may hold tissue, and a margin; None where there are none."""
+def brain_box(shares: torch.Tensor) -> Box | None:
+    """Coarse voxels that hold tissue in shares (4, d, h, w), and a margin; None where none do."""
     brain = shares[0] < 1 - BRAIN
     if not bool(brain.any()):
         return None

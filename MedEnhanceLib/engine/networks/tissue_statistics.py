@@ -20,7 +20,7 @@ BINS = 48
 SHARPEN = 3.0
 """Power of the shares for the first means, so that voxels of one tissue count."""
 LEAST_SHARE = 0.02
-"""Of each class anywhere: brightness may overrule a place."""
+"""Of each class near tissue: brightness may overrule a place."""
 OUTLIERS = 0.003
 FAR = 6.0
 """Spreads from a mean beyond which all is equally unlikely."""
@@ -65,7 +65,7 @@ def fit_tissues(
         The mixture of the evened image, and the field (D, H, W) to divide the image by.
     """
     some = image[::step, ::step, ::step]
-    prior = floored(functional.interpolate(shares[None], tuple(some.shape), mode="trilinear")[0])
+    prior = at_voxels(floored(shares), some.shape)
     fit = mixture(some, prior**SHARPEN, some.max().clamp_min(1e-6))
     field = torch.ones_like(some)
     for _ in range(rounds):
@@ -77,8 +77,15 @@ def fit_tissues(
 
 
 def floored(shares: torch.Tensor) -> torch.Tensor:
-    """Shares of which none is zero."""
-    return (1 - LEAST_SHARE * len(shares)) * shares + LEAST_SHARE
+    """Shares (1 + T, d, h, w) of which none is zero beside tissue; what is far from it is none."""
+    tissue = functional.max_pool3d((1 - shares[:1])[None], 3, stride=1, padding=1)[0]
+    least = LEAST_SHARE * tissue
+    return (1 - least * len(shares)) * shares + least
+
+
+def at_voxels(shares: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Shares on a finer grid of the same field of view (1 + T, D, H, W)."""
+    return functional.interpolate(shares[None], tuple(shape), mode="trilinear")[0]
 
 
 def posterior(image: torch.Tensor, prior: torch.Tensor, fit: TissueFit) -> torch.Tensor:

@@ -10,20 +10,14 @@ from torch.nn import functional
 
 GROUP = 8
 """Channels that are normalised together."""
-SURE = 0.02
-"""Chance that is never denied."""
 
 
-class TissuePlaceUNet(nn.Module):
-    """Scores of classes on a coarse grid, (B, classes, D, H, W) -> (B, classes, D, H, W).
+class TissueGuessUNet(nn.Module):
+    """Scores of classes on a coarse grid, (B, 1, D, H, W) -> (B, classes, D, H, W).
 
-    The first channel is the scan, divided by the mean of what is not air. The others are zero at a
-    first look; at a second they are the chance of each class but the first, as they follow from the
-    contrast that was measured where the first look placed the tissues.
-
-    A U-Net (Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28) with additive skips and
-    group normalisation (Wu and He 2018, arXiv:1803.08494), added to what the contrast says. Any
-    size will do: the far ends are filled up with air.
+    It is given the scan, divided by the mean of what is not air. A U-Net (Ronneberger et al. 2015,
+    doi:10.1007/978-3-319-24574-4_28) with additive skips and group normalisation (Wu and He 2018,
+    arXiv:1803.08494). Any size will do: the far ends are filled up with air.
 
     Args:
         classes: number of classes, background included.
@@ -33,9 +27,7 @@ class TissuePlaceUNet(nn.Module):
     def __init__(self, classes: int, channels: Sequence[int]) -> None:
         super().__init__()
         finer, coarser = channels[:-1], channels[1:]
-        self.head = nn.Sequential(
-            conv_block(classes, channels[0]), conv_block(channels[0], channels[0])
-        )
+        self.head = nn.Sequential(conv_block(1, channels[0]), conv_block(channels[0], channels[0]))
         self.down = nn.ModuleList(
             nn.Sequential(conv_block(a, b, stride=2), ResidualPair(b))
             for a, b in zip(finer, coarser, strict=True)
@@ -55,15 +47,8 @@ class TissuePlaceUNet(nn.Module):
         for number in reversed(range(len(levels))):
             wider = functional.interpolate(self.narrow[number](level), scale_factor=2.0)
             level = self.up[number](levels[number] + wider)
-        scores = self.scores(level)[:, :, : size[0], : size[1], : size[2]]
-        return scores + what_contrast_says(x[:, 1:])
-
-
-def what_contrast_says(chance: torch.Tensor) -> torch.Tensor:
-    """Scores of all classes for chances of all but the first; 0 where there are none in a scan."""
-    other = 1 - chance.sum(1, keepdim=True)
-    scores = (torch.cat([other, chance], dim=1) + SURE).log()
-    return scores * (chance.amax((1, 2, 3, 4), keepdim=True) > 0)
+        scores: torch.Tensor = self.scores(level)
+        return scores[:, :, : size[0], : size[1], : size[2]]
 
 
 class ResidualPair(nn.Module):

@@ -1,30 +1,21 @@
-"""Teaching the first parts of the brain tissue model: roughly, where in a head lies which tissue.
+"""Teaching the first part of the brain tissue model: roughly, where in a head lies which tissue.
 
-They see whole heads in ever new contrasts: at a first look, in voxels of 8 mm, the scan alone; at a
-second, in 4 mm, also what follows from the contrast that was measured where the atlas was laid.
+It sees whole heads in ever new contrasts, in voxels of 8 mm.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from MedEnhanceLib.engine.networks.tissue_net import (
-    first_look,
-    first_shares,
-    second_look,
-)
-from training.network import build_network
+from MedEnhanceLib.engine.networks.tissue_net import levelled
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
-from training.tissue_atlas import trained_atlas
 from training.tissue_heads import Head, field_of_view
 from training.tissue_maps import TISSUES, read_table, tissue_maps
-from training.weights import start_from
 
 FOLD = 2
 """Heads are painted on a finer grid and averaged over so many voxels, for partial volumes."""
@@ -32,15 +23,13 @@ LEAST_VIEW = 0.55
 VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 
 
-class TissuePlace:
+class TissueGuess:
     """Whole heads on a coarse grid; every shape is painted twice, in two contrasts."""
 
     def __init__(self, config: Config, data: Path) -> None:
         self.batch_size = int(config["batch"])
         self.patch = tuple(int(n) for n in config["patch"])
         self.painted_mm = config["spacing_mm"] / FOLD
-        self.first = trained_first(Path(config["first"])) if "first" in config else None
-        self.atlas = trained_atlas(Path(config["atlas"])) if "atlas" in config else None
         table = read_table()
         self.paint = Painter(table, self.painted_mm)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -54,30 +43,23 @@ class TissuePlace:
         samples = []
         for _ in range(self.batch_size // 2):
             rows = self._shape(self.training[rng.integers(len(self.training))], rng)
-            samples += [self._seen(*self._look(rows, rng)) for _ in range(2)]
+            samples += [self._look(rows, rng) for _ in range(2)]
         images, shares = (torch.stack(part) for part in zip(*samples, strict=True))
         return Batch(images, shares, torch.ones(()))
 
     def _shape(self, head: Head, rng: np.random.Generator) -> torch.Tensor:
         return head.warped([n * FOLD for n in self.patch], self.painted_mm, rng)
 
-    @torch.no_grad()
-    def _seen(self, image: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the network sees at its look, and the shares it should find."""
-        if self.first is None or self.atlas is None:
-            return first_look(functional.avg_pool3d(image[None], FOLD)), shares
-        prior = self.atlas.laid_over(image, first_shares(self.first, image))
-        return second_look(image, prior), shares
-
     def _look(
         self, rows: torch.Tensor, rng: np.random.Generator, style: str | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Image on the painted grid, and the share of each class on the coarse one (4, k, j, i)."""
+        """What the network sees (1, k, j, i), and the share of each class (4, k, j, i)."""
         image, tissues = self.paint(rows, rng, style)
         inside = field_of_view(image.shape, LEAST_VIEW, rng)
         masks = torch.stack([(tissues == v).float() * inside for v in TISSUES])
         shares = functional.avg_pool3d(masks, FOLD)
-        return image * inside, torch.cat([1 - shares.sum(0, keepdim=True), shares])
+        scan = levelled(functional.avg_pool3d((image * inside)[None], FOLD))
+        return scan, torch.cat([1 - shares.sum(0, keepdim=True), shares])
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Cross-entropy with the shares, and soft Dice of the three tissues."""
@@ -90,9 +72,7 @@ class TissuePlace:
             rng = np.random.default_rng(7)
             shapes = [self._shape(head, rng) for head in self.validation]
             self._checks = [
-                self._seen(*self._look(rows, rng, style))
-                for style in VALIDATION_STYLES
-                for rows in shapes
+                self._look(rows, rng, style) for style in VALIDATION_STYLES for rows in shapes
             ]
         with torch.inference_mode():
             scores = torch.cat(
@@ -105,14 +85,6 @@ class TissuePlace:
         by_style = scores.mean(1).reshape(len(VALIDATION_STYLES), -1).mean(1).tolist()
         measures |= dict(zip(VALIDATION_STYLES, by_style, strict=True))
         return measures | {"score": float(scores.mean())}
-
-
-def trained_first(path: Path) -> torch.nn.Module:
-    """The network of the first look, of the run whose configuration this is."""
-    config: Config = json.loads(path.read_text(encoding="utf-8"))
-    network = build_network(config["network_def"])
-    start_from(network, Path("runs") / config["id"] / "best.pt")
-    return network.eval()
 
 
 def soft_dice(chance: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
