@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.slabs import slabs
+
 EDGE = 8
 """Voxels along each side of the squares that are looked at, longer than the noise's grain."""
 SOFT_TISSUE_HU = (-200.0, 200.0)
@@ -52,6 +54,12 @@ def estimate_ct_noise(voxels: NDArray[Any]) -> float:
 
 def _squares(voxels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and variance of each square of each slice, (k, j / 8, i / 8)."""
+    parts = [_squares_of_slab(voxels[slab.core]) for slab in slabs(voxels.shape)]
+    means, variances = zip(*parts, strict=True)
+    return np.concatenate(means), np.concatenate(variances)
+
+
+def _squares_of_slab(voxels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     depth, rows, columns = voxels.shape
     high, wide = min(EDGE, rows), min(EDGE, columns)
     down, across = rows // high, columns // wide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import BundleError, VolumeError
+from MedEnhanceLib.slabs import sample, slabs
 
 PEAK_PERCENTILE = 99.9
-LARGEST_SAMPLE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,16 @@ class Scaling:
 
     def normalise(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
         """Float32 copy on the network's scale; any shape."""
-        return ((voxels.astype(np.float32)) - np.float32(self.offset)) / np.float32(self.scale)
+        values = voxels.astype(np.float32)
+        values -= np.float32(self.offset)
+        values /= np.float32(self.scale)
+        return values
 
     def restore(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Back to the volume's own unit; any shape."""
-        restored = voxels * np.float32(self.scale) + np.float32(self.offset)
-        return restored.astype(np.float32, copy=False)
+        """The same array, changed back to the volume's own unit; any shape."""
+        voxels *= np.float32(self.scale)
+        voxels += np.float32(self.offset)
+        return voxels
 
 
 def robust_peak(voxels: NDArray[Any]) -> float:
@@ -40,9 +45,7 @@ def robust_peak(voxels: NDArray[Any]) -> float:
     Raises:
         VolumeError: when no voxel is above zero.
     """
-    values = voxels.reshape(-1)
-    values = values[:: max(1, values.size // LARGEST_SAMPLE)]
-    peak = float(np.percentile(values, PEAK_PERCENTILE))
+    peak = float(np.percentile(sample(voxels), PEAK_PERCENTILE))
     if peak <= 0:
         peak = float(voxels.max())
     if peak <= 0:
@@ -60,10 +63,18 @@ def peak_scaling(voxels: NDArray[Any]) -> Scaling:
 
 def zscore_scaling(voxels: NDArray[Any]) -> Scaling:
     """Mean 0 and standard deviation 1 over the voxels that are not zero."""
-    inside = voxels[voxels != 0].astype(np.float64)
-    if inside.size < 2 or inside.std() == 0:
+    count, total, square = 0, 0.0, 0.0
+    parts = [voxels[slab.core] for slab in slabs(voxels.shape)]
+    for part in parts:
+        inside = part[part != 0]
+        count += inside.size
+        total += float(inside.sum(dtype=np.float64))
+    mean = total / max(1, count)
+    for part in parts:
+        square += float(np.square(part[part != 0].astype(np.float64) - mean).sum())
+    if count < 2 or square == 0:
         raise VolumeError("The volume is constant; there is nothing to see in it.")
-    return Scaling(float(inside.mean()), float(inside.std()))
+    return Scaling(mean, math.sqrt(square / count))
 
 
 def hounsfield_scaling(voxels: NDArray[Any]) -> Scaling:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
+from MedEnhanceLib.slabs import slabs
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -51,15 +52,23 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
 
 def _haar(voxels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Low-pass mean and all-diagonal detail, at half the size along the axes long enough."""
-    low = detail = voxels.astype(np.float32)
     axes = [axis for axis, length in enumerate(voxels.shape) if length >= SHORTEST_AXIS]
+    if not axes:
+        return voxels.astype(np.float32), np.empty(0, np.float32)
+    parts = [_haar_of_slab(voxels[slab.core], axes) for slab in slabs(voxels.shape, multiple=2)]
+    low, detail = zip(*parts, strict=True)
+    return np.concatenate(low), np.concatenate(detail)
+
+
+def _haar_of_slab(
+    voxels: NDArray[Any], axes: list[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    low = detail = voxels.astype(np.float32)
     for axis in axes:
         even, odd = _pairs(low, axis)
         low = (even + odd) * np.float32(0.5)
         even, odd = _pairs(detail, axis)
         detail = (even - odd) * np.float32(np.sqrt(0.5))
-    if not axes:
-        return low, np.empty(0, np.float32)
     return low, detail
 
 

@@ -116,10 +116,13 @@ def gaussian_weight(patch: Index) -> NDArray[np.float32]:
 
 
 def bounding_box(mask: NDArray[Any]) -> Box | None:
-    """The smallest box around the voxels that are true, or None when there is none."""
+    """The smallest box around the voxels that are not zero, or None when there is none."""
+    slices = np.flatnonzero([part.any() for part in mask])
+    plane = np.zeros(mask.shape[1:], bool)
+    for part in mask:
+        plane |= part != 0
     ranges = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+    for used in (slices, np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))):
         if used.size == 0:
             return None
         ranges.append((int(used[0]), int(used[-1]) + 1))

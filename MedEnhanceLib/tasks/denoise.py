@@ -21,6 +21,7 @@ from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.slabs import slabs
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
@@ -55,7 +56,7 @@ def denoise(
         aligned = guide_on_grid(guide, volume, options.register_guide)
     reporter.phase("Removing noise", 0.9)
     clean, traces = _clean(volume, aligned, model, sigma, is_mr, options, reporter)
-    clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
+    _keep_sign_and_air(volume.voxels, clean)
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = denoise_evidence(
         volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
@@ -80,7 +81,7 @@ def without_noise(
     how = DenoiseOptions(device=options.device, precision=options.precision, tile=options.tile)
     is_mr = modality_of(volume) != "CT"
     clean, traces = _clean(volume, None, model, sigma, is_mr, how, reporter)
-    clean = _keep_air(volume.voxels, _keep_sign(volume.voxels, clean))
+    _keep_sign_and_air(volume.voxels, clean)
     return volume.with_voxels(clean), traces
 
 
@@ -128,15 +129,22 @@ def _clean(
         seen = [mirrored(c, axes) if isinstance(c, np.ndarray) else c for c in channels]
         return mirrored(regress(forward, seen, options.tile), axes)
 
-    clean = voxels.astype(np.float32)
     if not options.uncertainty:
-        clean[box.slices] = scaling.restore(run(()))
-        return clean, traces_of(forward)
+        return _within(box, voxels.shape, scaling.restore(run(()))), traces_of(forward)
     output, spread = over_mirrors(run, forward, reporter)
-    clean[box.slices] = scaling.restore(output)
-    unsure = np.zeros_like(clean)
-    unsure[box.slices] = spread * np.float32(scaling.scale)
-    return clean, replace(traces_of(forward), uncertainty=volume.with_voxels(unsure))
+    spread *= np.float32(scaling.scale)
+    unsure = volume.with_voxels(_within(box, voxels.shape, spread))
+    clean = _within(box, voxels.shape, scaling.restore(output))
+    return clean, replace(traces_of(forward), uncertainty=unsure)
+
+
+def _within(box: Box, shape: tuple[int, ...], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The values of a box in a volume that is zero outside of it."""
+    if values.shape == shape:
+        return values
+    whole = np.zeros(shape, np.float32)
+    whole[box.slices] = values
+    return whole
 
 
 def _guide_channels(
@@ -157,22 +165,24 @@ def _guide_channels(
 def _content(voxels: NDArray[Any]) -> Box:
     """The box outside of which there is only masked-out air, exactly zero."""
     shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
-    box = bounding_box(voxels != 0)
+    box = bounding_box(voxels)
     return Box((0, 0, 0), shape) if box is None else box.grown(CONTENT_MARGIN, shape)
 
 
-def _keep_sign(before: NDArray[Any], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """An image without values below zero stays one."""
-    return np.maximum(after, 0) if before.min() >= 0 else after
+def _keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None:
+    """An image without values below zero stays one, and so does masked-out background.
 
-
-def _keep_air(before: NDArray[Any], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Masked-out background, zero together with all its neighbours, stays zero."""
+    That is zero together with all its neighbours. Changes ``after``.
+    """
     import SimpleITK as sitk
 
-    used = unplaced((before != 0).astype(np.uint8))
-    near = from_itk(sitk.BinaryDilate(used, [1, 1, 1], sitk.sitkBox))
-    return np.where(near > 0, after, np.float32(0))
+    least = 0 if before.min() >= 0 else -np.inf
+    for slab in slabs(before.shape, 1):
+        used = unplaced(before[slab.grown] != 0)
+        near = from_itk(sitk.BinaryDilate(used, [1, 1, 1], sitk.sitkBox))[slab.inner]
+        part = after[slab.core]
+        np.maximum(part, np.float32(least), out=part)
+        part *= near > 0
 
 
 def _blend(

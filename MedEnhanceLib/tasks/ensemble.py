@@ -51,7 +51,8 @@ def over_mirrors(
     2019, doi:10.1016/j.neucom.2019.01.103).
 
     Args:
-        run: takes axes, mirrors the input across them, and gives the output mirrored back.
+        run: takes axes, mirrors the input across them, and gives the output mirrored back, an
+            array of its own, which is written into.
         forward: the network, whose progress begins anew with each run.
         reporter: its phase is shared by the runs.
     """
@@ -65,10 +66,14 @@ def over_mirrors(
         output = run(axes)
         # Welford's way: sums of squares of large values would lose the small differences.
         change = output - mean
-        mean = mean + change / np.float32(number + 1)
-        squares = squares + change * (output - mean)
+        mean += change / np.float32(number + 1)
+        output -= mean
+        output *= change
+        squares += output
     reporter.begin, reporter.end = begin, end
-    return mean, np.sqrt(np.maximum(squares, 0) / np.float32(len(MIRRORS)))
+    np.maximum(squares, 0, out=squares)
+    squares /= np.float32(len(MIRRORS))
+    return mean, np.sqrt(squares, out=squares)
 
 
 def uncertainty_evidence(
