@@ -16,7 +16,7 @@ from MedEnhanceLib.io.checks import ImageWarning
 from MedEnhanceLib.io.formats import DICOM
 from MedEnhanceLib.io.frames import Frame
 from MedEnhanceLib.io.series import Series, choose_series, counted, list_series, series_of
-from MedEnhanceLib.io.toolkit import explained, quiet, simpleitk
+from MedEnhanceLib.io.toolkit import check_size, explained, quiet, simpleitk
 from MedEnhanceLib.volume import Volume
 
 ORIENTATION_TOLERANCE = 1e-3
@@ -194,6 +194,8 @@ def _pixels(path: Path) -> NDArray[Any]:
     reader.SetFileName(os.fspath(path))
     try:
         with quiet():
+            reader.ReadImageInformation()
+            check_size(reader, path)
             image = reader.Execute()
     except RuntimeError as error:
         raise explained(error, path.name) from error

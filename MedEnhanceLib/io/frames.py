@@ -11,7 +11,7 @@ from typing import Any
 
 from MedEnhanceLib.io.formats import DICOM
 from MedEnhanceLib.io.multiframe import find_places
-from MedEnhanceLib.io.toolkit import quiet, simpleitk
+from MedEnhanceLib.io.toolkit import metadata, quiet, simpleitk
 
 SHORTEST_SECRET = 3
 
@@ -72,7 +72,7 @@ def scan(file: Path) -> Scanned | None:
             reader.ReadImageInformation()
     except RuntimeError:
         return None
-    tags = {key: reader.GetMetaData(key).strip(" \0") for key in reader.GetMetaDataKeys()}
+    tags = {key: value.strip(" \0") for key, value in metadata(reader).items()}
     return Scanned(
         series=tags.get("0020|000e", ""),
         number=tags.get("0020|0011", ""),
@@ -91,7 +91,7 @@ def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
         kind=tags.get("0008|0016", ""),
         size=(columns, rows),
         index=0,
-        count=int(tags.get("0028|0008") or 1),
+        count=_count(tags.get("0028|0008")),
         channels=reader.GetNumberOfComponents(),
         spacing=reader.GetSpacing()[:2],
         placed="0020|0032" in tags and "0020|0037" in tags,
@@ -129,6 +129,14 @@ def _expanded(first: Frame) -> tuple[Frame, ...]:
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:
     x, y, z = values
     return (x, y, z)
+
+
+def _count(text: str | None) -> int:
+    """How many frames; -1, of which no file can state the places, when that is no number."""
+    try:
+        return int(text or 1)
+    except ValueError:
+        return -1
 
 
 def _number(text: str | None) -> float:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -40,7 +41,7 @@ def check_header(path: Path, form: Format) -> None:
         _check_spacing(header.spacing, path.name)
         _check_nifti_data(path, header)
     elif form.name == "MetaImage":
-        _check_spacing(_meta_spacing(path), path.name)
+        _check_meta(path)
 
 
 def check_nifti_complete(path: Path) -> None:
@@ -65,7 +66,7 @@ def _survey(file: BinaryIO, header: _Nifti) -> tuple[int, tuple[int, int]]:
     """Length of the uncompressed file, and how many of its voxels are NaN and infinite."""
     if header.floats is None and not isinstance(file, gzip.GzipFile):
         return file.seek(0, os.SEEK_END), (0, 0)
-    found, nans, infinite = len(file.read(header.begin)), 0, 0
+    found, nans, infinite = _skip(file, header.begin), 0, 0
     # Compressed data is read to its end also because gzip then verifies its checksum.
     while chunk := file.read(CHUNK):
         data = chunk[: max(0, header.bytes - found)]
@@ -76,6 +77,14 @@ def _survey(file: BinaryIO, header: _Nifti) -> tuple[int, tuple[int, int]]:
             nans += int(np.isnan(values).sum())
             infinite += int(np.isinf(values).sum())
     return found, (nans, infinite)
+
+
+def _skip(file: BinaryIO, length: int) -> int:
+    """Read over the start of a file, however long a header says it is; how much there was."""
+    found = 0
+    while found < length and (chunk := file.read(min(CHUNK, length - found))):
+        found += len(chunk)
+    return found
 
 
 def warn_of_second_position(path: Path, form: Format, used: Geometry) -> None:
@@ -165,7 +174,7 @@ def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
     voxels = math.prod(max(n, 0) for n in dims[1 : axes + 1])
     pixdim = struct.unpack_from(f"{order}8{at.real}", raw, at.pixdim_at)
     start = struct.unpack_from(order + at.start, raw, at.start_at)[0]
-    begin = int(start) if math.isfinite(start) else 0
+    begin = max(0, int(start)) if math.isfinite(start) else 0
     sform = None
     if struct.unpack_from(order + at.code, raw, at.code_at)[0] > 0:
         sform = np.eye(4)
@@ -181,25 +190,40 @@ def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
     )
 
 
-def _meta_spacing(path: Path) -> tuple[float, ...]:
-    """The spacing that a MetaImage header states, or nothing when it states none."""
-    spacing: tuple[float, ...] = ()
+def _check_meta(path: Path) -> None:
+    """Check what a MetaImage header states, where it states it; ITK crashes on too many axes."""
+    for key, value in _meta_fields(path):
+        if key == b"NDims" and not re.fullmatch(rb"[1-9]", value):
+            raise FileError(
+                f"'{path.name}' is damaged: it does not have {_shown(value)} axes; copy or export "
+                "it again."
+            )
+        if key == b"ElementSpacing":
+            try:
+                spacing = tuple(float(v) for v in value.split())
+            except ValueError as error:
+                raise VolumeError(
+                    f"The voxel spacing in '{path.name}' is not a number; correct its header."
+                ) from error
+            _check_spacing(spacing[:3], path.name)
+
+
+def _meta_fields(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """The header's lines, which are text and end with the one that names the data."""
     try:
         with path.open("rb") as file:
-            # The header is text and ends with the line that names the data.
-            for line in file.read(CHUNK // 16).split(b"\n"):
-                key, _, value = line.partition(b"=")
-                if key.strip() == b"ElementSpacing":
-                    spacing = tuple(float(v) for v in value.split())
-                if key.strip() == b"ElementDataFile":
-                    break
-    except ValueError as error:
-        raise VolumeError(
-            f"The voxel spacing in '{path.name}' is not a number; correct its header."
-        ) from error
+            header = file.read(CHUNK // 16)
     except OSError as error:
         raise FileError(f"'{path.name}' cannot be read: {error.strerror}.") from error
-    return spacing[:3]
+    for line in header.splitlines():
+        key, *value = re.split(rb"[=:]", line, maxsplit=1)
+        yield key.strip(), b"".join(value).strip()
+        if key.strip() == b"ElementDataFile":
+            break
+
+
+def _shown(value: bytes) -> str:
+    return value.decode("ascii", "replace")[:20]
 
 
 def _check_spacing(spacing: Sequence[float], name: str) -> None:

@@ -17,7 +17,7 @@ from MedEnhanceLib.io.dicom import read_dicom
 from MedEnhanceLib.io.formats import DICOM, Format, format_to_read
 from MedEnhanceLib.io.headers import check_header, warn_of_second_position
 from MedEnhanceLib.io.segments import OVERLAP, is_segmentation, labels_from_header
-from MedEnhanceLib.io.toolkit import explained, geometry_of, quiet, simpleitk
+from MedEnhanceLib.io.toolkit import check_size, explained, geometry_of, metadata, quiet, simpleitk
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 
@@ -80,6 +80,8 @@ def read_labelmap(path: str | os.PathLike[str], labels: Sequence[Label] = ()) ->
 def _check_readable(path: Path) -> None:
     if not path.exists():
         raise FileError(f"'{path}' does not exist; check the path.")
+    if not path.is_file() and not path.is_dir():
+        raise FileError(f"'{path.name}' is no ordinary file; give an image file or a folder.")
     if path.is_file() and path.stat().st_size == 0:
         raise FileError(f"'{path.name}' is an empty file; copy or export it again.")
     if not os.access(path, os.R_OK):
@@ -96,14 +98,14 @@ def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[s
         with quiet():
             reader.ReadImageInformation()
             _check_kind(reader, path.name, form)
+            check_size(reader, path, beside=form.detached)
             _keep_three_axes(reader)
             image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
         raise explained(error, path.name) from error
     geometry = geometry_of(image)
     warn_of_second_position(path, form, geometry)
-    header = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return itk.GetArrayFromImage(image), geometry, header
+    return itk.GetArrayFromImage(image), geometry, metadata(image)
 
 
 def _check_kind(reader: Any, name: str, form: Format) -> None:

@@ -57,6 +57,11 @@ def labels_from_header(header: Mapping[str, str], name: str) -> tuple[Label, ...
             prefix = f"Segment{match.group(1)}_"
             if header.get(f"{prefix}Layer", "0").strip() != "0":
                 raise VolumeError(OVERLAP.format(name=name))
+            if not re.fullmatch(r"\s*\d{1,9}\s*", value):
+                raise VolumeError(
+                    f"'{name}' has a segment whose label is {value[:20]!r}, not a whole number; "
+                    "export it again."
+                )
             labels.append(_label(int(value), prefix, header))
     return tuple(sorted(labels, key=lambda label: label.value))
 
@@ -98,9 +103,9 @@ def _triplet(code: Code) -> str:
 def _label(value: int, prefix: str, header: Mapping[str, str]) -> Label:
     label = Label(value, header.get(f"{prefix}Name", f"Segment {value}"))
     facts: dict[str, Any] = label.to_json()
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, OverflowError):
         color = [round(float(c) * 255) for c in header.get(f"{prefix}Color", "").split()]
-        if len(color) == 3:
+        if len(color) == 3 and all(0 <= c <= 255 for c in color):
             facts["color"] = color
     entry = re.search(rf"{TERMINOLOGY}:([^|]*)", header.get(f"{prefix}Tags", ""))
     if entry is not None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from MedEnhanceLib.errors import DependencyError, FileError, MedEnhanceError, VolumeError
-from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.geometry import LARGEST_AXIS, Geometry
+
+# The most that deflated data, the densest there is in these files, can grow.
+MOST_INFLATED = 1_032
 
 
 def simpleitk() -> Any:
@@ -76,6 +81,50 @@ def geometry_of(image: Any) -> Geometry:
     direction = np.array(image.GetDirection(), dtype=float).reshape(3, 3)
     rows = tuple(tuple(float(v) for v in row) for row in direction)
     return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), rows)  # type: ignore[arg-type]
+
+
+def metadata(image: Any) -> dict[str, str]:
+    """The fields of an image's or a reader's header, whatever alphabet they were written in."""
+    fields = {}
+    for key in image.GetMetaDataKeys():
+        # A key that is no Unicode cannot be asked for, and is none that is known here.
+        with contextlib.suppress(TypeError):
+            fields[key] = _unicode(image.GetMetaData(key))
+    return fields
+
+
+def _unicode(text: str) -> str:
+    """SimpleITK's text, which holds halves of letters where the file was not in UTF-8."""
+    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def check_size(reader: Any, path: Path, beside: bool = False) -> None:
+    """Raise before memory is filled with what a file cannot hold.
+
+    Args:
+        reader: which has read the header.
+        beside: whether the voxels may lie in other files of the folder.
+    """
+    size = reader.GetSize()
+    stated = " x ".join(map(str, size))
+    if max(size) > LARGEST_AXIS:
+        raise VolumeError(
+            f"'{path.name}' states a size of {stated} voxels, beyond {LARGEST_AXIS} along an axis; "
+            "correct its header or export it again."
+        )
+    component = simpleitk().Image(1, 1, reader.GetPixelIDValue()).GetSizeOfPixelComponent()
+    needed = math.prod(size) * reader.GetNumberOfComponents() * component
+    files = path.parent.iterdir() if beside else [path]
+    there = sum(file.stat().st_size for file in files if file.is_file())
+    if needed > MOST_INFLATED * there:
+        raise FileError(
+            f"'{path.name}' is damaged or incomplete ({there / 1e6:.3g} MB cannot hold {stated} "
+            "voxels); copy or export it again."
+        )
 
 
 def explained(error: Exception, name: str) -> MedEnhanceError:

@@ -212,3 +212,58 @@ def test_importing_the_room_is_light() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("axes", ["-1", "0", "1000000", "99999999999999999999", "3x"])
+def test_number_of_axes_in_metaimage(tmp_path: Path, axes: str) -> None:
+    """ITK itself would crash, and the whole program with it."""
+    header = META.format(size="2 2 2", spacing="1 1 1", axes=STRAIGHT).replace("= 3", f"= {axes}")
+    (tmp_path / "x.mha").write_bytes(header.encode() + bytes(8))
+    (tmp_path / "y.mha").write_bytes(header.replace(" =", " :").encode() + bytes(8))
+    refuse(tmp_path / "x.mha", FileError, "does not have .* axes")
+    refuse(tmp_path / "y.mha", FileError, "does not have .* axes")
+
+
+def test_a_million_voxels_along_an_axis(tmp_path: Path) -> None:
+    path = tmp_path / "x.mha"
+    header = META.format(size="1000000 1 1", spacing="1 1 1", axes=STRAIGHT)
+    path.write_bytes(header.encode() + bytes(1_000_000))
+    refuse(path, VolumeError, "1000000 x 1 x 1 voxels, beyond 65535")
+
+
+@pytest.mark.parametrize("extension", [".mha", ".nrrd"])
+def test_more_voxels_than_the_file_can_hold(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"x{extension}"
+    sizes = "60000 60000 600"
+    text = META.format(size=sizes, spacing="1 1 1", axes=STRAIGHT)
+    if extension == ".nrrd":
+        text = NRRD.format(axes="(1,0,0) (0,1,0) (0,0,1)").replace("2 2 2", sizes)
+    path.write_bytes(text.encode() + bytes(8))
+    refuse(path, FileError, "cannot hold 60000 x 60000 x 600 voxels")
+
+
+@pytest.mark.parametrize("start", [1e30, -1e30, 1e12])
+def test_voxels_that_begin_beyond_the_file(tmp_path: Path, start: float) -> None:
+    path = patched_nifti(tmp_path / "x.nii", (108, "f", (start,)))
+    if start > 0:
+        refuse(path, FileError, "damaged or incomplete")
+
+
+@pytest.mark.parametrize("extension", ALL)
+def test_a_header_in_another_alphabet(tmp_path: Path, extension: str) -> None:
+    """Old programs write Latin letters that are no Unicode, in names of fields too."""
+    path = store(tmp_path / f"x{extension}", np.zeros(SHAPE, np.int16))
+    raw = path.read_bytes()
+    fields = {
+        ".mha": (b"ObjectType", b"Gr\xf6\xdfe = Sch\xe4del\nObjectType"),
+        ".nrrd": (b"type:", b"Gr\xf6\xdfe:=Sch\xe4del\ntype:"),
+    }
+    if extension in fields:
+        path.write_bytes(raw.replace(*fields[extension], 1))
+    assert read_volume(path).voxels.shape == SHAPE
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_file_that_never_ends(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.nii")
+    refuse(tmp_path / "x.nii", FileError, "no ordinary file")
