@@ -85,4 +85,5 @@ def mean_inside(values: NDArray[Any], inside: NDArray[np.bool_]) -> float:
 
 def quantile(values: NDArray[Any], inside: NDArray[np.bool_], share: float) -> float:
     """The quantile of the values inside, of a large volume that of a regular sample."""
-    return float(np.quantile(sample(values)[sample(inside)], share))
+    chosen = sample(values)[sample(inside)]
+    return float(np.quantile(chosen, share, overwrite_input=True))

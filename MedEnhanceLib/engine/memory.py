@@ -19,6 +19,16 @@ GPU_SHARE = 0.6
 # Per voxel of a network that hides its layers: 64 channels in and out.
 UNSEEN_BYTES = 2 * 64 * 4
 FLOAT_BYTES = 4
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    # What oneDNN, which computes convolutions on CPUs, says when it gets no memory.
+    "could not create a primitive",
+    "could not execute a primitive",
+    "could not create a memory object",
+)
 HIDDEN = 1.6
 """Convolutions take memory that no tensor tells of, and the allocator keeps some back: the shipped
 networks took 1.2 to 1.8 times what their tensors hold."""
@@ -79,6 +89,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in words or "can't allocate memory" in words or "not enough memory" in words
-    )
+    return isinstance(error, RuntimeError) and any(phrase in words for phrase in OUT_OF_MEMORY)

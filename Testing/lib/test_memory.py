@@ -1,0 +1,218 @@
+"""Memory: what a run may take, what a network takes, and what is done when there is too little."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from MedEnhanceLib import slabs as slabs_module
+from MedEnhanceLib import system_memory
+from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.engine import forward, inference, memory
+from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
+from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
+from MedEnhanceLib.quality.sharpness import gradient_magnitude
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.slabs import filtered, mean_inside, slabs
+
+from .conftest import denoiser_bundle, head_like
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("margin", "multiple"), [(0, 1), (1, 1), (3, 2)])
+def test_slabs_cover_every_slice_once(
+    margin: int, multiple: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slabs_module, "MOST_VOXELS", 5 * 12)
+    shape = (53, 3, 4)
+    number = np.arange(53)
+    parts = list(slabs(shape, margin, multiple))
+    assert len(parts) > 3
+    assert np.array_equal(np.concatenate([number[p.core] for p in parts]), number)
+    for part in parts:
+        assert np.array_equal(number[part.grown][part.inner], number[part.core])
+        assert part.grown.start == max(0, part.core.start - margin)
+        assert part.core.start % multiple == 0
+
+
+def test_slab_by_slab_measures_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence, noise and edges of a volume do not depend on how it is cut."""
+    before, after = head_like((60, 24, 28)), head_like((60, 24, 28), sigma=4)
+    geometry = Geometry((28, 24, 60), (0.9, 1.1, 1.0))
+    once = _measured(before, after, geometry)
+    monkeypatch.setattr(slabs_module, "MOST_VOXELS", 24 * 28)
+    in_slabs = _measured(before, after, geometry)
+    assert once.keys() == in_slabs.keys()
+    for name, value in once.items():
+        assert in_slabs[name] == pytest.approx(value, rel=1e-4), name
+
+
+def _measured(before: Any, after: Any, geometry: Geometry) -> dict[str, float]:
+    measures, _ = denoise_evidence(before, after, 20.0, True, geometry, "")
+    ct, _ = denoise_evidence(before, after, 20.0, False, geometry, "HU")
+    found = {m.name: m.after or 0.0 for m in measures}
+    found |= {f"CT {m.name}": m.after or 0.0 for m in ct}
+    found["before"] = measures[2].before or 0.0
+    found["noise"] = estimate_noise(before)
+    found["foreground"] = float(foreground(before).sum())
+    found["gradient"] = mean_inside(gradient_magnitude(before, geometry), before > 300)
+    return found
+
+
+def test_filters_see_beyond_their_slab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slabs_module, "MOST_VOXELS", 1)
+    voxels = np.random.default_rng(0).random((40, 3, 3))
+
+    def mean_of_three(part: np.ndarray) -> np.ndarray:
+        padded = np.pad(part, [(1, 1), (0, 0), (0, 0)], mode="edge")
+        return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+
+    found = filtered(voxels, mean_of_three, 1, np.float64)
+    assert np.allclose(found, mean_of_three(voxels))
+
+
+def test_evidence_holds_few_copies_of_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peak of new numpy arrays in bytes per voxel; some 40 when all is held at once."""
+    monkeypatch.setattr(slabs_module, "MOST_VOXELS", 100_000)
+    monkeypatch.setattr(slabs_module, "LARGEST_SAMPLE", 100_000)
+    before = head_like((240, 64, 64))
+    after = before * np.float32(0.98)
+    geometry = Geometry((64, 64, 240))
+    tracemalloc.start()
+    try:
+        denoise_evidence(before, after, 20.0, True, geometry, "")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / before.size < 16
+
+
+def test_what_a_network_holds_is_seen() -> None:
+    """Three tensors at once: the input's product, its double, and their sum."""
+
+    class Holder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            once = x * self.factor
+            for _ in range(5):
+                once = once + 1  # the old one is let go
+            return once * 2 + once
+
+    sample = torch.rand(1, 1, 16, 16, 16)
+    ends = 4 * (2 + 1)
+    assert memory.bytes_per_voxel(Holder(), sample) == pytest.approx(ends + memory.HIDDEN * 3 * 4)
+
+
+def test_budget_follows_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda: 400_000_000)
+    assert memory.budget_bytes(CPU) == 200_000_000
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1 << 40)
+    assert memory.budget_bytes(CPU) == memory.MOST_ON_CPU
+    monkeypatch.setattr(memory, "available_bytes", lambda: None)
+    assert memory.budget_bytes(CPU) == memory.MOST_ON_CPU
+
+
+def test_free_memory_heeds_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system_memory, "CONTROL_GROUP", tmp_path)
+    unlimited = system_memory.available_bytes()
+    (tmp_path / "memory.max").write_text("300000000\n")
+    (tmp_path / "memory.current").write_text("120000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 20000000\n")
+    assert system_memory.available_bytes() == 200_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert system_memory.available_bytes() != 200_000_000
+    assert unlimited is None or unlimited > 1_000_000
+
+
+def test_a_small_device_gets_small_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same result from the pieces that a device of 20 MB allows."""
+    bundle = read_bundle(denoiser_bundle(tmp_path))
+    voxels = head_like((56, 60, 52)) / 900
+    whole, few = _regressed(bundle, voxels)
+    monkeypatch.setattr(forward, "budget_bytes", lambda device: 20_000_000)
+    pieces, many = _regressed(bundle, voxels)
+    assert many > 2 * few
+    assert np.abs(pieces - whole).max() < 1e-5
+
+
+def _regressed(bundle: Any, voxels: np.ndarray) -> tuple[np.ndarray, int]:
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    return inference.regress(passes, [voxels, 0.05], None), passes.done
+
+
+CHILD = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np, torch
+from MedEnhanceLib import system_memory
+from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.engine import forward, inference, memory
+from MedEnhanceLib.errors import MedEnhanceError
+from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.reporting import Reporter
+
+torch.set_num_threads(1)
+folder, image, room_mb, result = sys.argv[1:]
+voxels = np.load(image)
+passes = forward.Forward(read_bundle(Path(folder)), DenoiseOptions(device="cpu"), Reporter())
+inference.regress(passes, [voxels[:16, :16, :16], 0.05], None)
+passes.notes.clear(), setattr(passes, "done", 0)
+limit = system_memory._fields(system_memory.PROC / "self/status")["VmSize"]
+limit += int(float(room_mb) * 1e6)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    np.save(result, inference.regress(passes, [voxels, 0.05], None))
+    answer = {"notes": passes.notes, "passes": passes.done}
+except MedEnhanceError as error:
+    answer = {"error": str(error)}
+print(json.dumps(answer))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
+@pytest.mark.parametrize("room_mb", [130, 2])
+def test_a_real_limit_leads_to_smaller_pieces_or_one_sentence(tmp_path: Path, room_mb: int) -> None:
+    """The tiles were planned for plenty; what the system then refuses is done in smaller pieces."""
+    folder = denoiser_bundle(tmp_path)
+    voxels = head_like((96, 96, 96)) / 900
+    np.save(tmp_path / "image.npy", voxels)
+    answer = _limited(folder, tmp_path, room_mb)
+    if room_mb == 2:
+        assert "not enough memory for this volume even in the smallest pieces" in answer["error"]
+        assert not (tmp_path / "result.npy").exists()
+        return
+    assert answer["notes"] == ["Memory was short, so the volume was worked on in smaller pieces."]
+    assert answer["passes"] > 1
+    expected, _ = _regressed(read_bundle(folder), voxels)
+    assert np.abs(np.load(tmp_path / "result.npy") - expected).max() < 1e-5
+
+
+def _limited(folder: Path, place: Path, room_mb: int) -> dict[str, Any]:
+    """What a process says that may take so much more memory than it has after its imports."""
+    command = [sys.executable, "-c", CHILD, str(folder), str(place / "image.npy"), str(room_mb)]
+    command.append(str(place / "result.npy"))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_memory_of_a_network_grows_with_its_voxels_only() -> None:
+    """Whoever adds a layer that holds more than its neighbours shows it here."""
+    sample = torch.rand(1, 2, 32, 32, 32)
+    network = NoiseAwareDenoiser(width=32, blocks=4).eval()
+    assert memory.bytes_per_voxel(network, sample) < 400
