@@ -30,6 +30,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/ct_noise.py
   MedEnhanceLib/diagnosis.py
   MedEnhanceLib/engine/__init__.py
+  MedEnhanceLib/engine/channels.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py
   MedEnhanceLib/engine/inference.py
@@ -45,15 +46,17 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/halving.py
   MedEnhanceLib/engine/networks/pilot_filters.py
   MedEnhanceLib/engine/networks/refiner.py
+  MedEnhanceLib/engine/networks/streaming.py
   MedEnhanceLib/engine/networks/super_resolver.py
   MedEnhanceLib/engine/networks/tissue_atlas.py
+  MedEnhanceLib/engine/networks/tissue_guess.py
   MedEnhanceLib/engine/networks/tissue_net.py
-  MedEnhanceLib/engine/networks/tissue_place.py
   MedEnhanceLib/engine/networks/tissue_statistics.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/engine/programs.py
   MedEnhanceLib/engine/scores.py
   MedEnhanceLib/engine/sizes.py
+  MedEnhanceLib/engine/streamed.py
   MedEnhanceLib/enhancement.py
   MedEnhanceLib/errors.py
   MedEnhanceLib/evaluation/__init__.py
@@ -136,6 +139,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/result.py
   MedEnhanceLib/slabs.py
   MedEnhanceLib/slice_profile.py
+  MedEnhanceLib/system_memory.py
   MedEnhanceLib/task.py
   MedEnhanceLib/tasks/__init__.py
   MedEnhanceLib/tasks/consistency.py

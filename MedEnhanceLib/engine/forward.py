@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.device import choose_device
 from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel
+from MedEnhanceLib.engine.networks.streaming import Stream
 from MedEnhanceLib.engine.precision import choose_precision, precision_name
 from MedEnhanceLib.engine.programs import Program
 from MedEnhanceLib.errors import DeviceError, InferenceError
@@ -37,7 +39,10 @@ class Forward:
     Attributes:
         steps: how many passes the run will take, for the progress; set by the planner.
         notes: sentences on what had to be done differently, for the user.
+        core_seconds: processor time that the network itself has taken so far.
     """
+
+    core_seconds = 0.0
 
     def __init__(self, bundle: Bundle, options: RunOptions, reporter: Reporter) -> None:
         self.bundle = bundle
@@ -103,21 +108,55 @@ class Forward:
         """
         size = batch.shape[2:]
         padded = self._padded(batch)
+        started = time.process_time()
         with self._ticking(), torch.inference_mode():
             output = self._pass(padded)
+        self.core_seconds += time.process_time() - started
         inside: tuple[Any, ...] = (slice(None), slice(None), *(slice(0, n) for n in size))
         if output.ndim != batch.ndim or output.shape[2:] != padded.shape[2:]:
             raise InferenceError(
                 f"The network of '{self.bundle.id}' turned {padded.shape} into {output.shape} "
                 "(batch, channels, voxels); MedEnhance can only use networks that keep the size."
             )
-        output = output[inside]
-        if not np.isfinite(output).all():
+        output = self._checked(output[inside])
+        self.done += 1
+        return output
+
+    def open_stream(self) -> Stream | None:
+        """The network to be given a volume slab by slab; None where it has no such way."""
+        opened = getattr(self.network, "stream", None)
+        return None if opened is None else cast(Stream, opened())
+
+    def push(
+        self, stream: Stream, slab: NDArray[np.float32], last: bool
+    ) -> NDArray[np.float32] | None:
+        """Give a stream the next slices (1, C, k, j, i), of sizes that are multiples.
+
+        Returns:
+            The slices that are ready, (1, outputs, k, j, i), or None when there are none yet.
+
+        Raises:
+            InferenceError: when they hold NaN or infinity.
+        """
+        started = time.process_time()
+        half = self.precision is not torch.float32
+        with torch.inference_mode(), torch.autocast(self.device.type, self.precision, enabled=half):
+            output = stream.push(torch.from_numpy(slab).to(self.device), last)
+        found = None if output is None else self._checked(output.float().cpu().numpy())
+        self.core_seconds += time.process_time() - started
+        self.done += 1
+        self.reporter.step(self.done / max(self.steps, self.done))
+        return found
+
+    def _checked(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        # A sum is not finite when a value is not; it needs no mask of the output's size.
+        with np.errstate(all="ignore"):
+            suspicious = not np.isfinite(output.sum())
+        if suspicious and not np.isfinite(output).all():
             raise InferenceError(
                 f"The network of '{self.bundle.id}' gave NaN or infinite values, so nothing is "
                 "handed over; try --precision float32, or another model."
             )
-        self.done += 1
         return output
 
     def _padded(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.engine.forward import Forward
+from MedEnhanceLib.engine.channels import Channel, clipped, read_box, shape_of
+from MedEnhanceLib.engine.forward import SMALLEST_EDGE, Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
 from MedEnhanceLib.engine.scores import (
     Patches,
@@ -20,6 +21,7 @@ from MedEnhanceLib.engine.scores import (
     likeliest,
     mirrored_probabilities,
 )
+from MedEnhanceLib.engine.streamed import streamed
 from MedEnhanceLib.tiles import (
     Box,
     Index,
@@ -31,8 +33,6 @@ from MedEnhanceLib.tiles import (
     whole,
 )
 
-# One input channel: voxels (k, j, i), or one number for all of them.
-Channel = NDArray[np.float32] | float
 OVERLAP = 0.25
 SMALLEST_BOX = 16**3
 SLICES_AT_ONCE = 8
@@ -41,20 +41,23 @@ SLICES_AT_ONCE = 8
 def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
     """The network's first output for every voxel, (k, j, i) float32.
 
-    A network with a bounded receptive field is tiled exactly: the result is that of one pass
-    over the whole volume. Others are blended with Gaussian weights.
+    A network with a bounded receptive field is given the volume slab by slab, or where it has no
+    way of doing so is tiled exactly: the result is that of one pass over the whole volume. Others
+    are blended with Gaussian weights.
     """
-    shape = _shape(channels)
+    shape = shape_of(channels)
     if forward.dimensions == 2:
         return _slice_by_slice(forward, channels, shape)[0]
     if forward.bundle.halo is not None:
+        if min(shape) >= SMALLEST_EDGE and forward.open_stream() is not None:
+            return streamed(forward, channels, shape, forward.bundle.halo, tile)
         return _exact(forward, channels, shape, forward.bundle.halo, tile)
     return _blended(forward, channels, shape, tile)[0]
 
 
 def scores(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
     """All outputs for every voxel, (outputs, k, j, i); for volumes of few voxels."""
-    return _blended(forward, channels, _shape(channels), tile)
+    return _blended(forward, channels, shape_of(channels), tile)
 
 
 def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.uint8]:
@@ -62,7 +65,7 @@ def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) ->
 
     Scores of all classes are held only for the slab of slices that is being worked on.
     """
-    shape = _shape(channels)
+    shape = shape_of(channels)
     if forward.dimensions == 2:
         return likeliest(_slice_by_slice(forward, channels, shape))
     labels = np.zeros(shape, np.uint8)
@@ -81,7 +84,7 @@ def classify_with_doubt(
     Returns:
         Classes (k, j, i) uint8, and the doubt, float32 from 0 to 1.
     """
-    shape = _shape(channels)
+    shape = shape_of(channels)
     mirrors = fair_mirrors(forward.bundle)
     if forward.dimensions == 2:
         run = partial(mirrored_probabilities, forward, mirrors)
@@ -91,29 +94,6 @@ def classify_with_doubt(
     run = partial(mirrored_probabilities, partial(_on_some_device, forward), mirrors)
     fill(labels, doubt, _blended_patches(forward, channels, shape, tile, run, len(mirrors)))
     return labels, doubt
-
-
-def _shape(channels: Sequence[Channel]) -> Index:
-    k, j, i = next(c.shape for c in channels if isinstance(c, np.ndarray))
-    return (k, j, i)
-
-
-def _read(channels: Sequence[Channel], box: Box) -> NDArray[np.float32]:
-    """(1, C, k, j, i) of a box; beyond the volume its outermost voxels are repeated."""
-    shape = _shape(channels)
-    inner = Box(box.start, _clipped(box.stop, shape))
-    batch = np.empty((1, len(channels), *inner.shape), np.float32)
-    for number, channel in enumerate(channels):
-        batch[0, number] = channel[inner.slices] if isinstance(channel, np.ndarray) else channel
-    missing = [(0, b - a) for a, b in zip(inner.shape, box.shape, strict=True)]
-    if any(after for _, after in missing):
-        batch = np.pad(batch, [(0, 0), (0, 0), *missing], mode="edge")
-    return batch
-
-
-def _clipped(stop: Index, shape: Index) -> Index:
-    k, j, i = (min(s, n) for s, n in zip(stop, shape, strict=True))
-    return (k, j, i)
 
 
 def _exact(
@@ -131,12 +111,12 @@ def _exact(
         box = pending.pop()
         grown = box.grown(margin, padded)
         try:
-            output = forward(_read(channels, grown))
+            output = forward(read_box(channels, grown))
         except (RuntimeError, MemoryError) as error:
             pending.extend(_smaller(forward, box, error))
             forward.steps = forward.done + len(pending)
             continue
-        inner = Box(box.start, _clipped(box.stop, shape))
+        inner = Box(box.start, clipped(box.stop, shape))
         result[inner.slices] = output[0, 0][inner.inside(grown).slices]
     return result
 
@@ -174,8 +154,8 @@ def _blended_patches(
     forward.steps = len(plan) * passes
     weight = gaussian_weight(patch) if len(plan) > 1 else np.ones(plan[0].shape, np.float32)
     for box in plan:
-        output = run(_read(channels, box))[0]
-        inner = Box(box.start, _clipped(box.stop, shape))
+        output = run(read_box(channels, box))[0]
+        inner = Box(box.start, clipped(box.stop, shape))
         k, j, i = inner.inside(box).slices
         yield inner, output[:, k, j, i], weight[k, j, i]
 
@@ -250,7 +230,7 @@ def _slices_with_neighbours(
     channels: Sequence[Channel], slices: NDArray[np.intp], neighbours: int
 ) -> NDArray[np.float32]:
     """(B, C * (2 neighbours + 1), j, i); at the ends the last slice is repeated."""
-    depth, rows, columns = _shape(channels)
+    depth, rows, columns = shape_of(channels)
     offsets = np.arange(-neighbours, neighbours + 1)
     chosen = np.clip(slices[:, None] + offsets[None], 0, depth - 1)
     planes: list[Any] = [

@@ -77,6 +77,7 @@ def test_out_of_memory_halves_the_boxes_and_says_so(
         return plain(self, batch)
 
     monkeypatch.setattr(forward.Forward, "_pass", small_memory)
+    monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
     passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), Reporter())
     found = inference.regress(passes, [voxels, 0.05], None)
     assert refused
@@ -84,13 +85,39 @@ def test_out_of_memory_halves_the_boxes_and_says_so(
     assert passes.notes == ["Memory was short, so the volume was worked on in smaller pieces."]
 
 
-def test_out_of_memory_to_the_end_is_one_sentence(
-    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shape", [(84, 20, 16), (39, 21, 18)])
+def test_out_of_memory_amid_slabs_keeps_what_is_done(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int]
 ) -> None:
-    def no_memory(self: forward.Forward, batch: np.ndarray) -> np.ndarray:
+    voxels = head_like(shape) / 900
+    expected = whole_pass(denoiser, voxels)
+    plain = forward.Forward.push
+    pushed: list[int] = []
+
+    def runs_out(self: forward.Forward, stream: Any, slab: np.ndarray, last: bool) -> Any:
+        pushed.append(slab.shape[2])
+        if len(pushed) >= 3 and slab.shape[2] > 4:
+            raise torch.OutOfMemoryError("out of memory")
+        return plain(self, stream, slab, last)
+
+    monkeypatch.setattr(forward.Forward, "push", runs_out)
+    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), Reporter())
+    found = inference.regress(passes, [voxels, 0.05], None)
+    assert pushed[0] > 4 and pushed[-2] == 4
+    assert np.abs(found - expected).max() < 1e-5
+    assert passes.notes == ["Memory was short, so the volume was worked on in smaller pieces."]
+
+
+@pytest.mark.parametrize("way", ["_pass", "push"])
+def test_out_of_memory_to_the_end_is_one_sentence(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def no_memory(*_: Any) -> np.ndarray:
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(forward.Forward, "_pass", no_memory)
+    monkeypatch.setattr(forward.Forward, way, no_memory)
+    if way == "_pass":
+        monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
     with pytest.raises(DeviceError, match="not enough memory"):
         run(denoiser, head_like((20, 20, 20)) / 900)
 

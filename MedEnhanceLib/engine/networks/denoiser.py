@@ -12,8 +12,10 @@ from MedEnhanceLib.engine.networks.folding import (
     HalfResolutionNet,
     box_mean,
     depth_to_space,
+    in_planes,
     space_to_depth,
 )
+from MedEnhanceLib.engine.networks.streaming import Beside, Chain, Stream, Window
 
 LEAST_SIGMA = 1e-4
 NEIGHBOURS = 27
@@ -21,6 +23,8 @@ TAPS = NEIGHBOURS + 2
 """What a denoised voxel is the mean of: its 3x3x3 neighbours, and the means over 5 and 9 voxels."""
 WIDE_REACH = 4
 """Voxels on each side that the widest mean looks at."""
+AT_ONCE = 1 << 16
+"""Voxels averaged at once on a CPU, so that what is needed again stays in its cache."""
 CENTRE_LOGIT = 2.5
 """Training starts from a mean that is mostly the voxel itself."""
 
@@ -53,27 +57,60 @@ class NoiseAwareDenoiser(nn.Module):
         return self.kernels.halo + WIDE_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kernels = self.kernels
+        folded = kernels.tail(kernels.body(kernels.head(self.features(x))))
+        return self.averaged(folded, x, 0)
+
+    def stream(self) -> Stream:
+        """The same, slab after slab."""
+        look = Window(self.features, WIDE_REACH, FOLD)
+        return Beside(Chain(look, self.kernels.stream()), self.averaged, WIDE_REACH, FOLD)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the body sees, folded: (B, 32, D/2, H/2, W/2)."""
         image, sigma = x[:, :1], x[:, 1:2]
-        near, middle = box_mean(image, 3), box_mean(image, 5)
-        wide = box_mean(middle, 5)
+        near, wide = box_mean(image, 3), box_mean(box_mean(image, 5), 5)
         unit = sigma.clamp_min(LEAST_SIGMA)
-        features = torch.cat(
-            [
-                image,
-                sigma * SIGMA_GAIN,
-                torch.asinh((image - near) / unit),
-                torch.asinh((near - wide) / unit),
-            ],
-            dim=1,
-        )
-        *logits, remainder = self.kernels.folded(features).split(FOLD**3, dim=1)
-        mean = weighted_mean(logits, image, (middle, wide))
-        clean = depth_to_space(mean) + sigma * depth_to_space(remainder)
-        return torch.where(sigma > 0, clean, image)
+        seen = [
+            image,
+            sigma * SIGMA_GAIN,
+            torch.asinh((image - near) / unit),
+            torch.asinh((near - wide) / unit),
+        ]
+        return space_to_depth(torch.cat(seen, dim=1))
+
+    def averaged(self, folded: torch.Tensor, around: torch.Tensor, before: int) -> torch.Tensor:
+        """The clean image (B, 1, D, H, W).
+
+        Args:
+            folded: logits of all taps and the remainder, (B, 240, D/2, H/2, W/2).
+            around: the network's input, with further slices on both sides.
+            before: how many of these come before.
+        """
+        image, sigma = around[:, :1], around[:, 1:2]
+        middle = box_mean(image, 5)
+        wide = box_mean(middle, 5)
+        padded = functional.pad(image, (1,) * 6, mode="replicate")
+        depth = folded.shape[2]
+        at_once = depth
+        if not torch.is_grad_enabled() and folded.device.type == "cpu":
+            at_once = max(1, AT_ONCE // (FOLD**3 * folded[0, 0, 0].numel()))
+        clean = []
+        for first in range(0, depth, at_once):
+            part = in_planes(folded[:, :, first : first + at_once])
+            start = before + FOLD * first
+            stop = start + FOLD * part.shape[2]
+            *logits, remainder = part.split(FOLD**3, dim=1)
+            means = (middle[:, :, start:stop], wide[:, :, start:stop])
+            mean = weighted_mean(logits, padded[:, :, start : stop + 2], means)
+            level = sigma[:, :, start:stop]
+            changed = depth_to_space(mean) + level * depth_to_space(remainder)
+            clean.append(torch.where(level > 0, changed, image[:, :, start:stop]))
+        return torch.cat(clean, dim=2)
 
 
 def weighted_mean(
-    logits: list[torch.Tensor], image: torch.Tensor, means: tuple[torch.Tensor, ...]
+    logits: list[torch.Tensor], padded: torch.Tensor, means: tuple[torch.Tensor, ...]
 ) -> torch.Tensor:
     """Mean of each voxel's 27 neighbours and of wider means, by predicted weights.
 
@@ -82,8 +119,8 @@ def weighted_mean(
 
     Args:
         logits: for each tap (B, 8, D/2, H/2, W/2); their softmax over the taps are the weights.
-        image: (B, 1, D, H, W).
-        means: images of the same shape, the last taps.
+        padded: the image with one more voxel on every side, (B, 1, D + 2, H + 2, W + 2).
+        means: images (B, 1, D, H, W), the last taps.
 
     Returns:
         (B, 8, D/2, H/2, W/2), folded as by :func:`space_to_depth`.
@@ -91,9 +128,8 @@ def weighted_mean(
     largest = logits[0].detach()
     for logit in logits[1:]:
         largest = torch.maximum(largest, logit.detach())
-    padded = functional.pad(image, (1,) * 6, mode="replicate")
-    size = image.shape[2:]
-    total = weights = torch.zeros_like(largest, dtype=image.dtype)
+    size = [n - 2 for n in padded.shape[2:]]
+    total = weights = torch.zeros_like(largest, dtype=padded.dtype)
     for tap, logit in enumerate(logits):
         if tap < NEIGHBOURS:
             corner = (tap // 9, tap // 3 % 3, tap % 3)
@@ -102,7 +138,7 @@ def weighted_mean(
         else:
             values = means[tap - NEIGHBOURS]
         # In the image's precision: averaging in half precision would add noise of its own.
-        weight = torch.exp((logit - largest).to(image.dtype))
-        total = total + weight * space_to_depth(values)
+        weight = torch.exp((logit - largest).to(padded.dtype))
+        total = torch.addcmul(total, weight, space_to_depth(values))
         weights = weights + weight
     return total / weights
