@@ -41,8 +41,13 @@ def take_voxels(path: Path) -> NDArray[Any]:
         ValueError: when it holds anything but one array of plain values.
     """
     with path.open("rb") as file:
-        # Not numpy.load, which takes archives too.
-        voxels: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        try:
+            # Not numpy.load, which takes archives too.
+            voxels: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # numpy raises all sorts of errors for damaged headers
+            raise ValueError(f"not an array ({error})") from error
     path.unlink()
     return voxels
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from MedEnhanceLib.io import ImageWarning
 from MedEnhanceLib.result import Measure, Progress, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label, LabelMap, Volume
+from MedEnhanceLib.worker import folder
 from MedEnhanceLib.worker.server import serve
 
 PATIENCE_SECONDS = 120
@@ -114,6 +118,54 @@ def die(volume, task, facts, progress, cancel) -> Result:
     raise AssertionError("still here")
 
 
+def die_writing(volume, task, facts, progress, cancel) -> Result:
+    """Be killed when half of the result has been written."""
+
+    def half(file, voxels, allow_pickle) -> None:
+        file.write(voxels.tobytes()[: voxels.nbytes // 2])
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    folder.np.save = half
+    return Result(task, volume)
+
+
+def full_disk(volume, task, facts, progress, cancel) -> Result:
+    """Give back more than may be written, by a real limit on the size of files."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    return Result(task, volume.with_voxels(volume.voxels.astype(np.float64)))
+
+
+def remove_folder(volume, task, facts, progress, cancel) -> Result:
+    """Take the private folder away, as those do who tidy up."""
+    shutil.rmtree(sys.argv[sys.argv.index("--folder") + 1])
+    return Result(task, volume)
+
+
+def describe(volume, task, facts, progress, cancel) -> Result:
+    """What this process, and one that it starts, has open; and how large it is."""
+    listing = "import os; print([os.readlink(f'/proc/self/fd/{n}') for n in range(3)])"
+    child = [sys.executable, "-c", f"{listing}; print(len(os.listdir('/proc/self/fd')))"]
+    started = subprocess.run(child, stdout=subprocess.PIPE, text=True, check=True)
+    facts["open"] = [os.readlink(f"/proc/self/fd/{n}") for n in open_files()]
+    facts["child"] = started.stdout.split("\n")
+    return Result(task, volume, provenance=facts)
+
+
+def measure(volume, task, facts, progress, cancel) -> Result:
+    """How much this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    facts["kilobytes"] = pages * os.sysconf("SC_PAGE_SIZE") // 1024
+    facts["files"], facts["threads"] = len(open_files()), threading.active_count()
+    return Result(task, volume, provenance=facts)
+
+
+def open_files() -> list[str]:
+    return [n for n in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{n}")]
+
+
 BEHAVIOURS = {
     "auto": double,
     "double": double,
@@ -128,8 +180,32 @@ BEHAVIOURS = {
     "memory": run_out_of_memory,
     "exit": exit_at_once,
     "die": die,
+    "die writing": die_writing,
+    "full": full_disk,
+    "remove folder": remove_folder,
+    "describe": describe,
+    "measure": measure,
 }
+
+
+def kill_at_line(number: int) -> None:
+    """Be killed when the main thread has run so many lines of the worker's own code."""
+    lines = 0
+
+    def trace(frame, event, argument):
+        nonlocal lines
+        if not frame.f_code.co_filename.startswith(os.path.dirname(folder.__file__)):
+            return None
+        lines += event == "line"
+        if lines >= number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+
 
 if __name__ == "__main__":
     print("a launcher's greeting", flush=True)
+    if "KILL_AT_LINE" in os.environ:
+        kill_at_line(int(os.environ["KILL_AT_LINE"]))
     serve(fake_enhance, lambda folders, trusted: {"folders": folders, "trusted": trusted})
