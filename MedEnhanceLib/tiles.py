@@ -96,13 +96,36 @@ def aligned_halo(halo: int, multiple: int) -> int:
     return math.ceil(halo / multiple) * multiple
 
 
-def overlapping_plan(shape: Index, patch: Index, overlap: float) -> list[Box]:
+def overlapping_plan(shape: Index, patch: Index, overlap: Index) -> list[Box]:
     """Boxes of ``patch`` that cover ``shape`` with at least the given overlap, in order of k."""
-    starts = [_starts(n, p, overlap) for n, p in zip(shape, patch, strict=True)]
+    starts = [_starts(n, p, o) for n, p, o in zip(shape, patch, overlap, strict=True)]
     return [
         Box(_index(start), _index(a + p for a, p in zip(start, patch, strict=True)))
         for start in itertools.product(*starts)
     ]
+
+
+def largest_patch(
+    shape: Index, smallest: Index, overlap: Index, multiple: int, most_voxels: int
+) -> Index:
+    """The patch with which the fewest pieces of at most ``most_voxels`` cover ``shape``.
+
+    It is nowhere smaller than ``smallest``, even where that holds more.
+    """
+    pieces = [1, 1, 1]
+    while True:
+        fair = (
+            math.ceil((n + (count - 1) * o) / count)
+            for n, count, o in zip(shape, pieces, overlap, strict=True)
+        )
+        patch = padded_shape(
+            tuple(max(n, least) for n, least in zip(fair, smallest, strict=True)), multiple
+        )
+        room = [n - least for n, least in zip(patch, smallest, strict=True)]
+        if math.prod(patch) <= most_voxels or max(room) <= 0:
+            return patch
+        longest = max((n, -axis) for axis, n in enumerate(patch) if room[axis] > 0)
+        pieces[-longest[1]] += 1
 
 
 def gaussian_weight(patch: Index) -> NDArray[np.float32]:
@@ -129,10 +152,10 @@ def bounding_box(mask: NDArray[Any]) -> Box | None:
     return Box(_index(a for a, _ in ranges), _index(b for _, b in ranges))
 
 
-def _starts(length: int, patch: int, overlap: float) -> list[int]:
+def _starts(length: int, patch: int, overlap: int) -> list[int]:
     if patch >= length:
         return [0]
-    count = math.ceil((length - patch) / max(1.0, patch * (1 - overlap))) + 1
+    count = math.ceil((length - patch) / max(1, patch - overlap)) + 1
     return [round(n * (length - patch) / (count - 1)) for n in range(count)]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.engine.channels import Channel, clipped, read_box, shape_of
 from MedEnhanceLib.engine.forward import SMALLEST_EDGE, Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
+from MedEnhanceLib.engine.patches import blended_plan
 from MedEnhanceLib.engine.scores import (
     Patches,
     Run,
@@ -28,12 +29,9 @@ from MedEnhanceLib.tiles import (
     aligned_halo,
     exact_plan,
     gaussian_weight,
-    overlapping_plan,
     padded_shape,
-    whole,
 )
 
-OVERLAP = 0.25
 SMALLEST_BOX = 16**3
 SLICES_AT_ONCE = 8
 
@@ -41,16 +39,18 @@ SLICES_AT_ONCE = 8
 def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
     """The network's first output for every voxel, (k, j, i) float32.
 
-    A network with a bounded receptive field is given the volume slab by slab, or where it has no
-    way of doing so is tiled exactly: the result is that of one pass over the whole volume. Others
-    are blended with Gaussian weights.
+    A network with a bounded receptive field is given the volume slab by slab, or, where it has no
+    way of doing so or a slab is too much, is tiled exactly: the result is that of one pass over
+    the whole volume. Others are blended with Gaussian weights.
     """
     shape = shape_of(channels)
     if forward.dimensions == 2:
         return _slice_by_slice(forward, channels, shape)[0]
     if forward.bundle.halo is not None:
         if min(shape) >= SMALLEST_EDGE and forward.open_stream() is not None:
-            return streamed(forward, channels, shape, forward.bundle.halo, tile)
+            whole = streamed(forward, channels, shape, forward.bundle.halo, tile)
+            if whole is not None:
+                return whole
         return _exact(forward, channels, shape, forward.bundle.halo, tile)
     return _blended(forward, channels, shape, tile)[0]
 
@@ -148,11 +148,10 @@ def _blended_patches(
     ``run`` is what is done with a patch, in so many passes of the network.
     """
     run = run or partial(_on_some_device, forward)
-    patch = _patch_shape(forward, shape, tile)
-    plan = overlapping_plan(padded_shape(shape, forward.multiple), patch, OVERLAP)
-    plan = plan if len(plan) > 1 else [whole(padded_shape(shape, forward.multiple))]
+    plan = blended_plan(forward, shape, tile)
     forward.steps = len(plan) * passes
-    weight = gaussian_weight(patch) if len(plan) > 1 else np.ones(plan[0].shape, np.float32)
+    patch = plan[0].shape
+    weight = gaussian_weight(patch) if len(plan) > 1 else np.ones(patch, np.float32)
     for box in plan:
         output = run(read_box(channels, box))[0]
         inner = Box(box.start, clipped(box.stop, shape))
@@ -174,16 +173,6 @@ def _blended(
         weights[box.slices] += weight
     assert total is not None  # a volume has at least one patch
     return total / weights
-
-
-def _patch_shape(forward: Forward, shape: Index, tile: int | None) -> Index:
-    """The patch (k, j, i): the volume itself when it is no larger than what was trained on."""
-    trained = forward.bundle.patch or (96, 96, 96)
-    edges = [tile or n for n in trained]
-    if forward.bundle.input.axis_order == "kji":
-        edges.reverse()
-    k, j, i = (min(n, p) for n, p in zip(padded_shape(shape, forward.multiple), edges, strict=True))
-    return padded_shape((k, j, i), forward.multiple)
 
 
 def _on_some_device(forward: Forward, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,19 +16,26 @@ from MedEnhanceLib.tiles import Box, Index, aligned_halo, padded_shape
 SLAB_VOXELS = {"cpu": 1 << 20, "cuda": 1 << 25}
 """About what a device works on at once: enough to be efficient, and cancelled within a second."""
 FEWEST_SLICES = 8
+LEAST_SLICES_HELD = 24
+"""Thin slabs and what all layers keep of those before take the memory of about so many slices."""
 ALIGNMENT = 4
 """Slabs hold a multiple of so many slices, which every network can halve twice."""
 
 
 def streamed(
     forward: Forward, channels: Sequence[Channel], shape: Index, halo: int, tile: int | None
-) -> NDArray[np.float32]:
+) -> NDArray[np.float32] | None:
     """The network's first output for every voxel (k, j, i), as of one pass over all of them.
 
     When memory runs out, what is done is kept: the rest is begun ``halo`` slices earlier, in
     thinner slabs and at last on the CPU.
+
+    Returns:
+        None where memory does not even allow for thin slabs of whole slices.
     """
     padded = padded_shape(shape, forward.multiple)
+    if LEAST_SLICES_HELD * padded[1] * padded[2] > forward.most_voxels:
+        return None
     margin = aligned_halo(halo, max(ALIGNMENT, forward.multiple))
     result = np.empty(shape, np.float32)
     depth, done = _depth(forward, padded, tile), 0
@@ -45,6 +52,8 @@ def streamed(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            if depth <= ALIGNMENT and forward.device.type == "cpu":
+                return None
             depth = _thinner(forward, depth)
     return result
 

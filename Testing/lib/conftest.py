@@ -98,8 +98,9 @@ def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Pa
     )
 
 
-def unet_bundle(root: Path, name: str = "tiny-unet", **facts: Any) -> Path:
+def unet_bundle(root: Path, name: str = "tiny-unet", norm: str = "instance", **facts: Any) -> Path:
     arguments = {
+        "norm": norm,
         "spatial_dims": 3,
         "in_channels": 1,
         "out_channels": 3,

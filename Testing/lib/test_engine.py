@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from MedEnhanceLib.bundle import Bundle, read_bundle
-from MedEnhanceLib.engine import device, forward, inference
+from MedEnhanceLib.engine import device, forward, inference, patches
 from MedEnhanceLib.errors import CancelledError, DeviceError, InferenceError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.reporting import Reporter
@@ -193,10 +193,34 @@ def test_blended_classes_equal_one_pass_where_patches_agree(tmp_path: Path) -> N
     passes.bundle, passes.multiple, passes.dimensions = bundle, 1, 3
     passes.reporter, passes.notes, passes.steps, passes.done = Reporter(), [], 1, 0
     passes.network, passes.device, passes.precision = network, torch.device("cpu"), torch.float32
+    passes.most_voxels = int(17**3 / patches.COMFORTABLE_SHARE)
     found = inference.classify(passes, [voxels], None)
     assert passes.done > 8
     assert set(np.unique(found)) == set(np.unique(expected))
     assert (found == expected).mean() > 0.9999  # ties in rounding only
+
+
+@pytest.mark.parametrize(("norm", "local"), [("batch", True), ("instance", False)])
+def test_networks_that_look_around_only_get_large_patches(
+    tmp_path: Path, norm: str, local: bool
+) -> None:
+    bundle = read_bundle(unet_bundle(tmp_path, norm=norm, patch=[16, 16, 16]))
+    passes = forward.Forward(bundle, SegmentOptions(device="cpu"), Reporter())
+    assert patches.is_local(passes.network) == local
+    assert len(patches.blended_plan(passes, (40, 44, 36), None)) == (1 if local else 36)
+    assert len(patches.blended_plan(passes, (40, 44, 36), 16)) == 36
+
+
+def test_large_patches_label_as_one_pass_does(tmp_path: Path) -> None:
+    bundle = read_bundle(unet_bundle(tmp_path, norm="batch", patch=[24, 24, 24]))
+    passes = forward.Forward(bundle, SegmentOptions(device="cpu"), Reporter())
+    voxels = head_like((56, 60, 52)) / 900
+    whole = inference.classify(passes, [voxels], None)
+    passes.most_voxels, passes.done = int(40_000 / patches.COMFORTABLE_SHARE), 0
+    tiled = inference.classify(passes, [voxels], None)
+    assert passes.done > 4
+    assert len(np.unique(whole)) > 1
+    assert (tiled == whole).mean() > 0.99
 
 
 def test_unet_volume_smaller_than_its_patch_is_one_pass(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from MedEnhanceLib.quality.sharpness import gradient_magnitude
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.slabs import filtered, mean_inside, slabs
 
-from .conftest import denoiser_bundle, head_like
+from .conftest import denoiser_bundle, head_like, resolver_bundle
 
 CPU = torch.device("cpu")
 
@@ -152,7 +153,13 @@ def test_a_small_device_gets_small_tiles(tmp_path: Path, monkeypatch: pytest.Mon
 
 def _regressed(bundle: Any, voxels: np.ndarray) -> tuple[np.ndarray, int]:
     passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
-    return inference.regress(passes, [voxels, 0.05], None), passes.done
+    return inference.regress(passes, [voxels, *_numbers(bundle)], None), passes.done
+
+
+def _numbers(bundle: Any) -> list[float]:
+    """The channels of a bundle beside the image."""
+    known = {"noise": 0.05, "factor": 0.5, "profile": 1.0}
+    return [known[name] for name in bundle.input.channels[1:]]
 
 
 CHILD = """
@@ -161,51 +168,60 @@ from pathlib import Path
 import numpy as np, torch
 from MedEnhanceLib import system_memory
 from MedEnhanceLib.bundle import read_bundle
-from MedEnhanceLib.engine import forward, inference, memory
+from MedEnhanceLib.engine import forward, inference
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.reporting import Reporter
 
 torch.set_num_threads(1)
-folder, image, room_mb, result = sys.argv[1:]
-voxels = np.load(image)
+folder, image, result, room_mb, *numbers = sys.argv[1:]
+voxels, numbers = np.load(image), [float(n) for n in numbers]
 passes = forward.Forward(read_bundle(Path(folder)), DenoiseOptions(device="cpu"), Reporter())
-inference.regress(passes, [voxels[:16, :16, :16], 0.05], None)
-passes.notes.clear(), setattr(passes, "done", 0)
-limit = system_memory._fields(system_memory.PROC / "self/status")["VmSize"]
-limit += int(float(room_mb) * 1e6)
+inference.regress(passes, [voxels[:16, :16, :16], *numbers], None)
+passes.notes.clear()
+held = system_memory._fields(system_memory.PROC / "self/status")["VmSize"]
+limit = held + int(float(room_mb) * 1e6)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+before = passes.done
 try:
-    np.save(result, inference.regress(passes, [voxels, 0.05], None))
-    answer = {"notes": passes.notes, "passes": passes.done}
+    np.save(result, inference.regress(passes, [voxels, *numbers], None))
+    answer = {"notes": passes.notes, "passes": passes.done - before}
 except MedEnhanceError as error:
     answer = {"error": str(error)}
 print(json.dumps(answer))
 """
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="limits of the address space are Linux's"
+)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
-@pytest.mark.parametrize("room_mb", [130, 2])
-def test_a_real_limit_leads_to_smaller_pieces_or_one_sentence(tmp_path: Path, room_mb: int) -> None:
-    """The tiles were planned for plenty; what the system then refuses is done in smaller pieces."""
-    folder = denoiser_bundle(tmp_path)
+@linux_only
+@pytest.mark.parametrize(("make", "room_mb"), [(denoiser_bundle, 70), (resolver_bundle, 150)])
+def test_a_real_limit_leads_to_smaller_pieces(
+    tmp_path: Path, make: Callable[[Path], Path], room_mb: int
+) -> None:
+    """Planned for plenty; what the system refuses is done in thinner slabs or smaller tiles."""
+    bundle = read_bundle(make(tmp_path))
     voxels = head_like((96, 96, 96)) / 900
-    np.save(tmp_path / "image.npy", voxels)
-    answer = _limited(folder, tmp_path, room_mb)
-    if room_mb == 2:
-        assert "not enough memory for this volume even in the smallest pieces" in answer["error"]
-        assert not (tmp_path / "result.npy").exists()
-        return
+    answer = _limited(bundle, voxels, tmp_path, room_mb)
     assert answer["notes"] == ["Memory was short, so the volume was worked on in smaller pieces."]
-    assert answer["passes"] > 1
-    expected, _ = _regressed(read_bundle(folder), voxels)
+    expected, passes = _regressed(bundle, voxels)
+    assert answer["passes"] > passes
     assert np.abs(np.load(tmp_path / "result.npy") - expected).max() < 1e-5
 
 
-def _limited(folder: Path, place: Path, room_mb: int) -> dict[str, Any]:
+@linux_only
+def test_when_nothing_fits_one_sentence_says_so(tmp_path: Path) -> None:
+    answer = _limited(read_bundle(denoiser_bundle(tmp_path)), head_like((96,) * 3), tmp_path, 5)
+    assert "not enough memory for this volume even in the smallest pieces" in answer["error"]
+    assert not (tmp_path / "result.npy").exists()
+
+
+def _limited(bundle: Any, voxels: np.ndarray, place: Path, room_mb: int) -> dict[str, Any]:
     """What a process says that may take so much more memory than it has after its imports."""
-    command = [sys.executable, "-c", CHILD, str(folder), str(place / "image.npy"), str(room_mb)]
-    command.append(str(place / "result.npy"))
+    np.save(place / "image.npy", voxels)
+    arguments = [bundle.folder, place / "image.npy", place / "result.npy", room_mb]
+    command = [sys.executable, "-c", CHILD, *map(str, [*arguments, *_numbers(bundle)])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from MedEnhanceLib.tiles import (
     bounding_box,
     exact_plan,
     gaussian_weight,
+    largest_patch,
     overlapping_plan,
     padded_shape,
 )
@@ -38,13 +41,36 @@ def test_overlapping_plan_covers_every_voxel(
     shape: tuple[int, int, int], patch: tuple[int, int, int], overlap: float
 ) -> None:
     patch = tuple(min(p, n) for p, n in zip(patch, shape, strict=True))
-    plan = overlapping_plan(shape, patch, overlap)
+    shared = tuple(int(p * overlap) for p in patch)
+    plan = overlapping_plan(shape, patch, shared)
     covered = np.zeros(shape, bool)
     for box in plan:
         assert box.shape == patch
         covered[box.slices] = True
     assert covered.all()
     assert [box.start[0] for box in plan] == sorted(box.start[0] for box in plan)
+
+
+@given(shapes, st.integers(1, 4), st.integers(50, 20_000))
+def test_largest_patch_is_within_bounds(
+    shape: tuple[int, int, int], multiple: int, most: int
+) -> None:
+    padded = padded_shape(shape, multiple)
+    smallest = padded_shape(tuple(min(n, 8) for n in padded), multiple)
+    overlap = tuple(n // 4 for n in smallest)
+    patch = largest_patch(padded, smallest, overlap, multiple, most)
+    assert all(n % multiple == 0 for n in patch)
+    assert all(a <= n <= b for a, n, b in zip(smallest, patch, padded, strict=True))
+    assert math.prod(patch) <= most or patch == smallest
+    if math.prod(padded) <= most:
+        assert patch == padded
+
+
+def test_few_large_patches_compute_little_twice() -> None:
+    shape, smallest, overlap = (176, 256, 256), (64, 64, 64), (16, 16, 16)
+    patch = largest_patch(shape, smallest, overlap, 4, 6_000_000)
+    plan = overlapping_plan(shape, patch, overlap)
+    assert len(plan) * math.prod(patch) < 1.25 * math.prod(shape)
 
 
 def test_gaussian_weight_peaks_in_the_middle_and_never_vanishes() -> None:

@@ -1,0 +1,79 @@
+"""Patches for networks that are blended: as few and as large as memory and the network allow."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from MedEnhanceLib.engine.forward import Forward
+from MedEnhanceLib.tiles import Box, Index, largest_patch, overlapping_plan, padded_shape, whole
+
+OVERLAP = 0.25
+"""Share of the patch that a network was trained on in which neighbouring patches are blended."""
+USUAL_EDGE = 96
+COMFORTABLE_SHARE = 0.4
+"""Of the voxels that fit in memory: larger patches save hardly any more."""
+LOCAL = (
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AvgPool2d,
+    nn.AvgPool3d,
+    nn.ReLU,
+    nn.PReLU,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.Upsample,
+    nn.Identity,
+)
+
+
+def blended_plan(forward: Forward, shape: Index, tile: int | None) -> list[Box]:
+    """Boxes of one size that cover the padded volume (k, j, i), in order of k.
+
+    A network whose layers look at their surroundings only gives for a large patch what it gives
+    for small ones, without their rims; its patches are as large as is comfortable. One that
+    looks at the whole patch, as normalisation over instances does, gets the size it was trained
+    on, and so does a network when ``tile``, the wanted edge of a patch, is given.
+    """
+    padded = padded_shape(shape, forward.multiple)
+    usual = _usual_patch(forward, padded, tile)
+    overlap = _share(usual, OVERLAP)
+    if tile is None and is_local(forward.network):
+        most = int(forward.most_voxels * COMFORTABLE_SHARE)
+        patch = largest_patch(padded, usual, overlap, forward.multiple, most)
+    else:
+        patch = usual
+    plan = overlapping_plan(padded, patch, overlap)
+    return plan if len(plan) > 1 else [whole(padded)]
+
+
+def is_local(network: torch.nn.Module) -> bool:
+    """Whether all layers are known to look only at what lies around a voxel."""
+    leaves = [module for module in network.modules() if not list(module.children())]
+    return all(isinstance(module, LOCAL) for module in leaves)
+
+
+def _usual_patch(forward: Forward, padded: Index, tile: int | None) -> Index:
+    """The patch (k, j, i) trained on, or the volume itself when that is no larger."""
+    trained = forward.bundle.patch or (USUAL_EDGE,) * 3
+    edges = [tile or n for n in trained]
+    if forward.bundle.input.axis_order == "kji":
+        edges.reverse()
+    k, j, i = (min(n, p) for n, p in zip(padded, edges, strict=True))
+    return padded_shape((k, j, i), forward.multiple)
+
+
+def _share(patch: Index, share: float) -> Index:
+    k, j, i = (int(n * share) for n in patch)
+    return (k, j, i)
