@@ -4,11 +4,17 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/assessment.py
   MedEnhanceLib/benchmark/__init__.py
   MedEnhanceLib/benchmark/memory.py
+  MedEnhanceLib/benchmark/networks.py
   MedEnhanceLib/benchmark/phantoms.py
+  MedEnhanceLib/benchmark/rows.py
+  MedEnhanceLib/benchmark/runs.py
+  MedEnhanceLib/benchmark/suite.py
+  MedEnhanceLib/benchmark/timing.py
   MedEnhanceLib/bundle.py
   MedEnhanceLib/catalog.py
   MedEnhanceLib/cli/__init__.py
   MedEnhanceLib/cli/__main__.py
+  MedEnhanceLib/cli/benchmark.py
   MedEnhanceLib/cli/check.py
   MedEnhanceLib/cli/choosing.py
   MedEnhanceLib/cli/demo.py
@@ -30,6 +36,9 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/ct_noise.py
   MedEnhanceLib/diagnosis.py
   MedEnhanceLib/engine/__init__.py
+  MedEnhanceLib/engine/benchmark/__init__.py
+  MedEnhanceLib/engine/benchmark/networks.py
+  MedEnhanceLib/engine/benchmark/peak.py
   MedEnhanceLib/engine/channels.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py
@@ -38,6 +47,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/memory.py
   MedEnhanceLib/engine/monai_transforms.py
   MedEnhanceLib/engine/networks/__init__.py
+  MedEnhanceLib/engine/networks/atlas_finder.py
   MedEnhanceLib/engine/networks/ct_denoiser.py
   MedEnhanceLib/engine/networks/denoiser.py
   MedEnhanceLib/engine/networks/folding.py
@@ -52,6 +62,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/tissue_guess.py
   MedEnhanceLib/engine/networks/tissue_net.py
   MedEnhanceLib/engine/networks/tissue_statistics.py
+  MedEnhanceLib/engine/patches.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/engine/programs.py
   MedEnhanceLib/engine/scores.py

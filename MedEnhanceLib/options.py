@@ -25,20 +25,23 @@ class RunOptions:
         tile: largest tile edge in voxels, or None to choose by memory.
         uncertainty: also give a volume of how unsure the network is. It takes four times as
             long: the network also sees mirror images, and the output is the mean of the four.
+        evidence: measure what changed; a preview, which shows no evidence, goes without.
     """
 
     device: str = "auto"
     precision: str = "auto"
     tile: int | None = None
     uncertainty: bool = False
+    evidence: bool = True
 
     def __post_init__(self) -> None:
         _choice("device", self.device.split(":")[0], DEVICES)
         _choice("precision", self.precision, PRECISIONS)
         if self.tile is not None and self.tile < 16:
             raise OptionsError(f"The tile size {self.tile} is too small; use 16 voxels or more.")
-        if not isinstance(self.uncertainty, bool):
-            raise OptionsError(f"The uncertainty '{self.uncertainty}' must be true or false.")
+        for name in ("uncertainty", "evidence"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionsError(f"The {name} '{getattr(self, name)}' must be true or false.")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; `options_from_json` reads them back."""

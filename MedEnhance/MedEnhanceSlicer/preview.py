@@ -40,6 +40,7 @@ class PreviewJob(Job):
 
     def __init__(self, inputNode, task, model, options, sliceNode, onEvent=None):
         checkModel(model)
+        options = replace(options, evidence=False)
         super().__init__(inputNode, task, model, options, NAME, onEvent=onEvent)
         self.axis, self.index = crossing(inputNode, sliceNode)
 

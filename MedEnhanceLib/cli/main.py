@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from MedEnhanceLib import __version__
+from MedEnhanceLib.cli.benchmark import benchmark
 from MedEnhanceLib.cli.check import check
 from MedEnhanceLib.cli.demo import demo
 from MedEnhanceLib.cli.enhancing import denoise, segment, super_resolution
@@ -66,6 +67,7 @@ app.command()(denoise)
 app.command()(super_resolution)
 app.command()(segment)
 app.add_typer(evaluate)
+app.command()(benchmark)
 app.command()(check)
 
 

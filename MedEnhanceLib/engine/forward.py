@@ -39,10 +39,10 @@ class Forward:
     Attributes:
         steps: how many passes the run will take, for the progress; set by the planner.
         notes: sentences on what had to be done differently, for the user.
-        core_seconds: processor time that the network itself has taken so far.
+        seconds, core_seconds: elapsed and processor time that the network has taken so far.
     """
 
-    core_seconds = 0.0
+    seconds = core_seconds = 0.0
 
     def __init__(self, bundle: Bundle, options: RunOptions, reporter: Reporter) -> None:
         self.bundle = bundle
@@ -108,10 +108,8 @@ class Forward:
         """
         size = batch.shape[2:]
         padded = self._padded(batch)
-        started = time.process_time()
-        with self._ticking(), torch.inference_mode():
+        with self._timed(), self._ticking(), torch.inference_mode():
             output = self._pass(padded)
-        self.core_seconds += time.process_time() - started
         inside: tuple[Any, ...] = (slice(None), slice(None), *(slice(0, n) for n in size))
         if output.ndim != batch.ndim or output.shape[2:] != padded.shape[2:]:
             raise InferenceError(
@@ -138,12 +136,11 @@ class Forward:
         Raises:
             InferenceError: when they hold NaN or infinity.
         """
-        started = time.process_time()
         half = self.precision is not torch.float32
-        with torch.inference_mode(), torch.autocast(self.device.type, self.precision, enabled=half):
+        autocast = torch.autocast(self.device.type, self.precision, enabled=half)
+        with self._timed(), torch.inference_mode(), autocast:
             output = stream.push(torch.from_numpy(slab).to(self.device), last)
-        found = None if output is None else self._checked(output.float().cpu().numpy())
-        self.core_seconds += time.process_time() - started
+            found = None if output is None else self._checked(output.float().cpu().numpy())
         self.done += 1
         self.reporter.step(self.done / max(self.steps, self.done))
         return found
@@ -177,6 +174,13 @@ class Forward:
         if isinstance(output, list | tuple):
             output = output[0]
         return output.float().cpu().numpy()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        elapsed, busy = time.monotonic(), time.process_time()
+        yield
+        self.seconds += time.monotonic() - elapsed
+        self.core_seconds += time.process_time() - busy
 
     @contextmanager
     def _ticking(self) -> Iterator[None]:

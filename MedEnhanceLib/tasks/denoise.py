@@ -58,9 +58,12 @@ def denoise(
     clean, traces = _clean(volume, aligned, model, sigma, is_mr, options, reporter)
     _keep_sign_and_air(volume.voxels, clean)
     reporter.phase("Measuring what changed", 1.0)
-    measures, warnings = denoise_evidence(
-        volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
-    )
+    measures: list[Measure] = []
+    warnings: list[str] = []
+    if options.evidence:
+        measures, warnings = denoise_evidence(
+            volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
+        )
     if traces.uncertainty is not None:
         spread = traces.uncertainty.voxels * np.float32(options.strength)
         inside = foreground(volume.voxels)

@@ -44,12 +44,14 @@ def open_network(bundle: Bundle, options: RunOptions, reporter: Reporter) -> For
 
 
 def traces_of(forward: Forward) -> Traces:
-    """Device, precision and weights that were really used."""
+    """Device, precision and weights that were really used, and what the network took."""
     return Traces(
         {
             "device": str(forward.device),
             "precision": forward.precision_name,
             "weights_sha256": forward.bundle.verify_weights(),
+            "network_seconds": round(forward.seconds, 2),
+            "network_core_seconds": round(forward.core_seconds, 2),
         },
         tuple(forward.notes),
     )

@@ -82,7 +82,7 @@ class HalfResolutionNet(nn.Module):
 
     def stream(self) -> Stream:
         """From folded slices to folded slices, slab after slab."""
-        blocks = [block.stream() for block in self.body]
+        blocks = [block.stream() for block in self.body if isinstance(block, ResidualBlock)]
         return Chain(Convolution(self.head), *blocks, Convolution(self.tail))
 
 

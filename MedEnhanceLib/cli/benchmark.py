@@ -1,0 +1,101 @@
+"""``medenhance benchmark``: how fast and how frugal the engine is on this machine."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from MedEnhanceLib.benchmark.rows import Row
+from MedEnhanceLib.benchmark.suite import FAST_DENOISER, Plan, parts
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.cli import choosing
+from MedEnhanceLib.cli.failing import say
+from MedEnhanceLib.cli.outputs import json_text
+from MedEnhanceLib.cli.tables import number_text, print_table
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.tiles import Index
+
+FULL_SHAPE, FULL_CUBE = (176, 256, 256), 256
+QUICK_SHAPE, QUICK_CUBE = (64, 96, 96), 96
+MONAI_BY_DEFAULT = {FAST_DENOISER, "mr-hippocampus-unet"}
+"""Networks that MONAI takes a minute or two for, not ten."""
+MARKS = {True: "yes", False: "NO", None: ""}
+
+
+def benchmark(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this trained model; may be given several times."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="XxYxZ", help="Size of the volumes; 256x256x176 by default."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the least time counts.")] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small volumes: minutes less, but rougher.")
+    ] = False,
+    models: choosing.ModelFolders = None,
+    trust: choosing.Trusted = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Measure speed and memory of the engine on this machine's CPU.
+
+    What is compared runs in turn, and counts in core-seconds (processor time) and ratios, so that
+    other work on the machine disturbs little; only the worker's rows are elapsed time. Volumes are
+    phantoms that are made here.
+
+    \b
+    - `medenhance benchmark --quick`
+    - `medenhance benchmark --model mr-denoise-residual --size 128x128x128 --json`
+    """
+    plan = _plan(model, size, rounds, quick, choosing.open_catalog(models, trust))
+    todo = parts(plan)
+    say(f"{len(todo)} measurements; about {'3' if quick else '10'} minutes on one core.")
+    rows: list[Row] = []
+    started = time.monotonic()
+    for number, part in enumerate(todo, 1):
+        say(f"{number} of {len(todo)} ({time.monotonic() - started:.0f} s): {part.title}")
+        rows += part.measure()
+    if as_json:
+        print(json_text({"rows": [row.to_json() for row in rows]}), end="")
+        return
+    cells = [
+        (r.measure, r.case, r.note, number_text(r.value), r.unit, r.goal_text, MARKS[r.met])
+        for r in rows
+    ]
+    header = ("measure", "case", "note", "value", "unit", "goal", "met")
+    print_table("Speed and memory on this machine", header, cells, text_columns=3)
+
+
+def _plan(
+    model: list[str] | None, size: str | None, rounds: int, quick: bool, catalog: Catalog
+) -> Plan:
+    shape, cube = (QUICK_SHAPE, QUICK_CUBE) if quick else (FULL_SHAPE, FULL_CUBE)
+    if size is not None:
+        shape = _shape(size)
+        cube = min(cube, max(shape))
+    chosen = [catalog.find(name) for name in model] if model else catalog.models()
+    bundles = tuple(m for m in chosen if isinstance(m, Bundle) and m.input.dimensions == 3)
+    denoisers = [m for m in bundles if m.id == FAST_DENOISER or (model and _is_plain_denoiser(m))]
+    slow = frozenset() if model else frozenset(m.id for m in bundles) - MONAI_BY_DEFAULT
+    return Plan(bundles, next(iter(denoisers), None), shape, cube, slow, rounds)
+
+
+def _is_plain_denoiser(bundle: Bundle) -> bool:
+    return bundle.task is Task.DENOISE and bundle.modality != "CT"
+
+
+def _shape(size: str) -> Index:
+    """The array's shape (k, j, i), of multiples of 16 and at least 32."""
+    try:
+        i, j, k = (max(32, int(n) // 16 * 16) for n in size.lower().split("x"))
+    except ValueError:
+        raise OptionsError(
+            f"The size '{size}' is not three numbers like 128x128x96; correct it."
+        ) from None
+    return (k, j, i)

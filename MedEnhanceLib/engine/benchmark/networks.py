@@ -1,0 +1,106 @@
+"""A bundle's network in several ways over the same volume: the engine's, one pass, MONAI's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from MedEnhanceLib.acquisition import FACTOR_UNIT
+from MedEnhanceLib.benchmark.phantoms import body, head
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.engine.channels import Channel
+from MedEnhanceLib.engine.forward import Forward
+from MedEnhanceLib.engine.inference import classify, regress
+from MedEnhanceLib.intensity import scaling_named
+from MedEnhanceLib.options import RunOptions
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.tiles import Index
+
+NOISE = 0.03
+WINDOW, OVERLAP, MODE = (96, 96, 96), 0.25, "gaussian"
+"""MONAI's sliding window as its own bundles mostly set it."""
+Way = Callable[[], NDArray[Any]]
+
+
+class Contest:
+    """One network and one phantom; every way gives the output, or labels, (k, j, i).
+
+    Attributes:
+        forward: the network as the engine opens it.
+        shape: of the phantom, (k, j, i).
+    """
+
+    def __init__(self, bundle: Bundle, shape: Index) -> None:
+        self.bundle, self.shape = bundle, shape
+        self.forward = Forward(bundle, RunOptions(device="cpu"), Reporter())
+        phantom = (body if bundle.modality == "CT" else head)(shape).voxels
+        image = scaling_named(bundle.input.normalisation, phantom).normalise(phantom)
+        values: dict[str, Channel] = {
+            "image": image,
+            "noise": NOISE,
+            "guide": image,
+            "guide_noise": NOISE,
+            "factor": 2 / FACTOR_UNIT,
+            "profile": 1.0,
+        }
+        self.channels = [values[name] for name in bundle.input.channels]
+
+    def engine(self) -> NDArray[Any]:
+        """As a run does it."""
+        if self.bundle.task is Task.SEGMENT:
+            return classify(self.forward, self.channels, None)
+        return regress(self.forward, self.channels, None)
+
+    def whole(self) -> NDArray[Any]:
+        """One pass over everything; its sizes must be multiples of what the network takes."""
+        return self._decided(self.forward(self._batch()))
+
+    def sliding_window(self) -> NDArray[Any]:
+        """MONAI's inferer with its usual settings, on the network as MONAI would hold it."""
+        from monai.inferers import sliding_window_inference
+
+        network = copy.deepcopy(self.forward.network)
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        with torch.inference_mode():
+            batch = torch.from_numpy(self._batch())
+            output: Any = sliding_window_inference(
+                batch, WINDOW, 1, network, overlap=OVERLAP, mode=MODE
+            )
+        return self._decided(output.numpy())
+
+    def flops_per_voxel(self) -> float:
+        """Floating-point operations of the convolutions, a multiply-add counting as two."""
+        total = 0
+
+        def count(layer: Any, inputs: Any, output: torch.Tensor) -> None:
+            nonlocal total
+            transposed = isinstance(layer, torch.nn.ConvTranspose3d)
+            moved = inputs[0] if transposed else output
+            total += 2 * moved.numel() * layer.weight[0].numel()
+
+        kinds = torch.nn.Conv3d | torch.nn.ConvTranspose3d
+        layers = [m for m in self.forward.network.modules() if isinstance(m, kinds)]
+        hooks = [layer.register_forward_hook(count) for layer in layers]
+        sample = torch.rand(1, len(self.channels), 32, 32, 32)
+        with torch.inference_mode():
+            self.forward.network(sample)
+        for hook in hooks:
+            hook.remove()
+        return total / sample[0, 0].numel()
+
+    def _batch(self) -> NDArray[np.float32]:
+        batch = np.empty((1, len(self.channels), *self.shape), np.float32)
+        for number, channel in enumerate(self.channels):
+            batch[0, number] = channel
+        return batch
+
+    def _decided(self, output: NDArray[np.float32]) -> NDArray[Any]:
+        if self.bundle.task is Task.SEGMENT:
+            return output[0].argmax(axis=0).astype(np.uint8)
+        return output[0, 0]
