@@ -41,6 +41,8 @@ def measured(run: Callable[[], T]) -> tuple[T, Cost]:
     result = run()
     seconds = core_seconds() - started
     peak = _status_mb("VmHWM")
+    # A worker that waits for the next run should not sit on what the last one needed.
+    give_memory_back()
     return result, Cost(seconds, None if held is None or peak is None else max(0.0, peak - held))
 
 
@@ -60,7 +62,8 @@ def import_engine() -> float:
 
 def _reset_peak() -> float | None:
     """Forget the highest memory use so far; what is held now, in MB."""
-    _give_memory_back()
+    gc.collect()
+    give_memory_back()
     try:
         CLEAR.write_text(RESET_PEAK)
     except OSError:
@@ -68,9 +71,8 @@ def _reset_peak() -> float | None:
     return _status_mb("VmRSS")
 
 
-def _give_memory_back() -> None:
-    """Hand memory that is free but kept for later to the system, so that its use shows."""
-    gc.collect()
+def give_memory_back() -> None:
+    """Hand memory that is free but kept for later to the system."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -47,8 +48,17 @@ def bytes_per_voxel(network: torch.nn.Module, sample: torch.Tensor) -> float:
     """Most bytes held at once per input voxel (or pixel), seen on a pass of ``sample`` (1, C, ...).
 
     The input counts twice, as it arrives and as it is laid out for the device, and so does the
-    output.
+    output. What was seen of a network is remembered as long as the network is.
     """
+    if network not in _seen:
+        _seen[network] = _bytes_seen(network, sample)
+    return _seen[network]
+
+
+_seen: WeakKeyDictionary[torch.nn.Module, float] = WeakKeyDictionary()
+
+
+def _bytes_seen(network: torch.nn.Module, sample: torch.Tensor) -> float:
     with torch.inference_mode(), _Held() as held:
         output: Any = network(sample)
     if isinstance(output, list | tuple):
