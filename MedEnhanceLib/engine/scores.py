@@ -12,6 +12,8 @@ from MedEnhanceLib.tiles import MIRRORS, Axes, Box
 
 Patches = Iterator[tuple[Box, NDArray[np.float32], NDArray[np.float32]]]
 """Where a patch lies, its scores (classes, k, j, i), and the weight of its voxels (k, j, i)."""
+MOST_SLAB_BYTES = 1 << 30
+"""What the blended scores of all classes may take."""
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A batch (B, C, ...) to its scores (B, classes, ...)."""
 
@@ -60,14 +62,40 @@ def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def fill(labels: NDArray[np.uint8], doubt: NDArray[np.float32] | None, patches: Patches) -> None:
-    """Put the labels, and how much they are to be doubted, of all patches in their places."""
-    slab: _Slab | None = None
+    """Put the labels, and how much they are to be doubted, of all patches in their places.
+
+    Where patches overlap their scores are blended by their weights. Of many classes on a large
+    plane even the slices that are being worked on would hold too much; there each voxel gets its
+    label from the patch in which it weighs most, the one whose middle is nearest.
+    """
+    kept: _Slab | _Nearest | None = None
     for box, output, weight in patches:
-        if slab is None:
-            slab = _Slab(labels, doubt, len(output), box.shape[0])
-        slab.add(box, output * weight)
-    if slab is not None:
-        slab.finish(labels.shape[0])
+        if kept is None:
+            size = len(output) * box.shape[0] * labels[0].size * output.itemsize
+            if size > MOST_SLAB_BYTES:
+                kept = _Nearest(labels, doubt)
+            else:
+                kept = _Slab(labels, doubt, len(output), box.shape[0])
+        kept.add(box, output, weight)
+    if isinstance(kept, _Slab):
+        kept.finish(labels.shape[0])
+
+
+class _Nearest:
+    """Labels from the patch in which a voxel weighs most."""
+
+    def __init__(self, labels: NDArray[np.uint8], doubt: NDArray[np.float32] | None) -> None:
+        self.labels, self.doubt = labels, doubt
+        self.most = np.zeros(labels.shape, np.float16)
+
+    def add(self, box: Box, scores: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Add a patch."""
+        rounded = weight.astype(np.float16)
+        better = rounded > self.most[box.slices]
+        np.copyto(self.most[box.slices], rounded, where=better)
+        np.copyto(self.labels[box.slices], likeliest(scores), where=better)
+        if self.doubt is not None:
+            np.copyto(self.doubt[box.slices], doubt_of(scores), where=better)
 
 
 class _Slab:
@@ -84,12 +112,13 @@ class _Slab:
         self.first = 0
         self.scores = np.zeros((classes, depth, *labels.shape[1:]), np.float32)
 
-    def add(self, box: Box, scores: NDArray[np.float32]) -> None:
+    def add(self, box: Box, scores: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Add a patch; patches come in order of k."""
         self.finish(box.start[0])
         _, rows, columns = box.slices
         depth = box.shape[0]
-        self.scores[:, :depth, rows, columns] += scores
+        for blended, added in zip(self.scores, scores, strict=True):
+            blended[:depth, rows, columns] += added * weight
 
     def finish(self, upto: int) -> None:
         """Turn the slices before ``upto`` into labels, and move the window there."""
@@ -109,7 +138,11 @@ def likeliest(scores: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Class of the highest score; a network with one output says yes above zero."""
     if len(scores) == 1:
         return (scores[0] > 0).astype(np.uint8)
-    return scores.argmax(axis=0).astype(np.uint8)
+    # Slice by slice, since positions are told in 64 bits each.
+    labels = np.empty(scores.shape[1:], np.uint8)
+    for k in range(len(labels)):
+        labels[k] = scores[:, k].argmax(axis=0)
+    return labels
 
 
 def doubt_of(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

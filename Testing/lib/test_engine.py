@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from MedEnhanceLib.bundle import Bundle, read_bundle
-from MedEnhanceLib.engine import device, forward, inference, patches
+from MedEnhanceLib.engine import device, forward, inference, patches, scores
 from MedEnhanceLib.errors import CancelledError, DeviceError, InferenceError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.reporting import Reporter
@@ -221,6 +221,21 @@ def test_large_patches_label_as_one_pass_does(tmp_path: Path) -> None:
     assert passes.done > 4
     assert len(np.unique(whole)) > 1
     assert (tiled == whole).mean() > 0.99
+
+
+def test_many_classes_are_labelled_without_blending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a hundred classes a slab of scores would take gigabytes; nearly the same labels."""
+    bundle = read_bundle(unet_bundle(tmp_path, norm="batch", patch=[24, 24, 24]))
+    passes = forward.Forward(bundle, SegmentOptions(device="cpu"), Reporter())
+    passes.most_voxels = int(40_000 / patches.COMFORTABLE_SHARE)
+    voxels = head_like((56, 60, 52)) / 900
+    blended, doubt = inference.classify_with_doubt(passes, [voxels], None)
+    monkeypatch.setattr(scores, "MOST_SLAB_BYTES", 1000)
+    nearest, nearest_doubt = inference.classify_with_doubt(passes, [voxels], None)
+    assert (nearest == blended).mean() > 0.99
+    assert np.abs(nearest_doubt - doubt).mean() < 0.01
 
 
 def test_unet_volume_smaller_than_its_patch_is_one_pass(tmp_path: Path) -> None:
