@@ -16,6 +16,7 @@ from MedEnhanceLib.engine.networks.ct_denoiser import (
     smoothed,
     unfold,
     weighted_mean,
+    widened,
 )
 from training.ct_data import CtReference, CtScan, central_part, quiet_reference, tissue
 from training.ct_denoising import CtDenoising, class_weights, soft_tissue_gain
@@ -59,7 +60,7 @@ def test_weighted_mean_takes_each_tap_from_its_place() -> None:
         logits = [torch.zeros(1, 4, 8, 8, 8) for _ in taps]
         logits[tap] += 60
         expected = torch.roll(sources[name], [-o for o in offset], dims=(2, 3, 4))
-        found = unfold(weighted_mean(logits, sources))
+        found = unfold(weighted_mean(logits, widened(sources)))
         torch.testing.assert_close(found[inner], expected[inner])
 
 

@@ -8,6 +8,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from MedEnhanceLib.engine.networks.denoiser import slices_at_once
+from MedEnhanceLib.engine.networks.folding import in_planes
+from MedEnhanceLib.engine.networks.streaming import (
+    Beside,
+    Chain,
+    Convolution,
+    EachSlice,
+    FlatConvolution,
+    Skip,
+    Stream,
+    Window,
+)
+
 FOLD = 2
 LEAST_SIGMA = 1e-4
 CENTRE_LOGIT = 2.5
@@ -70,16 +83,49 @@ class CtDenoiser(nn.Module):
         return FOLD * self.convolutions + FOLD - 1 + WIDE_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        image, sigma = x[:, :1], x[:, 1:2] * (1.0 if self.training else CAUTION)
-        unit = sigma.clamp_min(LEAST_SIGMA)
-        sources = smoothed(image)
+        return self.averaged(self.tail(self.body(self.head(self.features(x)))), x)
+
+    def stream(self) -> Stream:
+        """The same, slab after slab."""
+        blocks = [block.stream() for block in self.body if isinstance(block, SliceBlock)]
+        look = Window(self.features, 1)
+        body = Chain(look, Convolution(self.head), *blocks, FlatConvolution(self.tail))
+        return Beside(body, self.averaged, SLICE_REACH)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the body sees of the input, folded: (B, 16, D, H/2, W/2)."""
+        unit = self.sigma(x).clamp_min(LEAST_SIGMA)
+        sources = smoothed(x[:, :1].contiguous())
         details = [(sources[a] - sources[b]) / unit for a, b in _FEATURES]
-        folded = fold(torch.asinh(torch.cat(details, dim=1)))
-        *logits, remainder = self.tail(self.body(self.head(folded))).split(FOLD**2, dim=1)
-        # Weights in the image's precision: averaging in half precision would add noise.
-        mean = weighted_mean([logit.to(image.dtype) for logit in logits], sources)
-        clean = unfold(mean) + sigma * unfold(remainder)
-        return torch.where(sigma > 0, clean, image)
+        return fold(torch.asinh(torch.cat(details, dim=1)))
+
+    def sigma(self, x: torch.Tensor) -> torch.Tensor:
+        """The noise's standard deviation that the network works with, (B, 1, D, H, W)."""
+        return x[:, 1:2] * (1.0 if self.training else CAUTION)
+
+    def averaged(self, decisions: torch.Tensor, x: torch.Tensor, before: int = 0) -> torch.Tensor:
+        """The clean image from what the body predicts.
+
+        Args:
+            decisions: (B, (`TAP_COUNT` + 1) * 4, D, H/2, W/2), of some slices of ``x``.
+            x: the network's input; at both ends of these slices it may reach further.
+            before: slices of ``x`` before those of the decisions.
+        """
+        image, sigma = x[:, :1].contiguous(), self.sigma(x)
+        sources = widened(smoothed(image))
+        parts, start = [], before
+        for part in decisions.split(slices_at_once(decisions), dim=2):
+            stop = start + part.shape[2]
+            *logits, remainder = in_planes(part).split(FOLD**2, dim=1)
+            # Weights in the image's precision: averaging in half precision would add noise.
+            logits = [logit.to(image.dtype) for logit in logits]
+            reached = slice(start, stop + 2 * SLICE_REACH)
+            mean = weighted_mean(logits, {name: s[:, :, reached] for name, s in sources.items()})
+            here = sigma[:, :, start:stop]
+            clean = unfold(mean) + here * unfold(remainder)
+            parts.append(torch.where(here > 0, clean, image[:, :, start:stop]))
+            start = stop
+        return torch.cat(parts, dim=2)
 
 
 _FEATURES = (("image", "near"), ("near", "wide"), ("wide", "wider"), ("image", "slices"))
@@ -96,6 +142,11 @@ class SliceBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.second(functional.relu(self.first(x)))
+
+    def stream(self) -> Stream:
+        """The same, slab after slab."""
+        relu = EachSlice(functional.relu)
+        return Skip(Chain(Convolution(self.first), relu, FlatConvolution(self.second)))
 
 
 def smoothed(image: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -127,6 +178,10 @@ def weighted_mean(logits: list[torch.Tensor], sources: dict[str, torch.Tensor]) 
     """Mean of all taps, weighted by the softmax of ``logits``, folded as by :func:`fold`.
 
     One tap after the other, so that no array of all weights is ever made at full resolution.
+
+    Args:
+        logits: for each tap (B, 4, D, H/2, W/2).
+        sources: what the taps take from, as by :func:`widened`.
     """
     largest = logits[0].detach()
     for logit in logits[1:]:
@@ -134,22 +189,27 @@ def weighted_mean(logits: list[torch.Tensor], sources: dict[str, torch.Tensor]) 
     total = weights = torch.zeros_like(largest)
     for logit, values in zip(logits, tap_values(sources), strict=True):
         weight = torch.exp(logit - largest)
-        total = total + weight * fold(values)
+        total = torch.addcmul(total, weight, fold(values))
         weights = weights + weight
     return total / weights
 
 
 def tap_values(sources: dict[str, torch.Tensor]) -> Iterator[torch.Tensor]:
-    """What each tap holds at every voxel, (B, 1, D, H, W); beyond the border it is repeated."""
+    """What each tap holds at every voxel, (B, 1, D, H, W), of :func:`widened` images."""
+    reach = (SLICE_REACH, RING, RING)
     for name, offsets in TAPS:
-        size = sources[name].shape[2:]
-        padded = functional.pad(
-            sources[name], (RING, RING, RING, RING, SLICE_REACH, SLICE_REACH), mode="replicate"
-        )
+        wide = sources[name]
+        size = [n - 2 * r for n, r in zip(wide.shape[2:], reach, strict=True)]
         for offset in offsets:
-            starts = (r + o for r, o in zip((SLICE_REACH, RING, RING), offset, strict=True))
+            starts = (r + o for r, o in zip(reach, offset, strict=True))
             k, j, i = (slice(s, s + n) for s, n in zip(starts, size, strict=True))
-            yield padded[:, :, k, j, i]
+            yield wide[:, :, k, j, i]
+
+
+def widened(sources: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The images that taps take from, with their border repeated as far as the taps reach."""
+    ends = (RING, RING, RING, RING, SLICE_REACH, SLICE_REACH)
+    return {name: functional.pad(sources[name], ends, mode="replicate") for name, _ in TAPS}
 
 
 def fold(x: torch.Tensor) -> torch.Tensor:

@@ -59,7 +59,7 @@ class NoiseAwareDenoiser(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         kernels = self.kernels
         folded = kernels.tail(kernels.body(kernels.head(self.features(x))))
-        return self.averaged(folded, x, 0)
+        return self.averaged(folded, x)
 
     def stream(self) -> Stream:
         """The same, slab after slab."""
@@ -79,7 +79,7 @@ class NoiseAwareDenoiser(nn.Module):
         ]
         return space_to_depth(torch.cat(seen, dim=1))
 
-    def averaged(self, folded: torch.Tensor, around: torch.Tensor, before: int) -> torch.Tensor:
+    def averaged(self, folded: torch.Tensor, around: torch.Tensor, before: int = 0) -> torch.Tensor:
         """The clean image (B, 1, D, H, W).
 
         Args:
@@ -91,22 +91,24 @@ class NoiseAwareDenoiser(nn.Module):
         middle = box_mean(image, 5)
         wide = box_mean(middle, 5)
         padded = functional.pad(image, (1,) * 6, mode="replicate")
-        depth = folded.shape[2]
-        at_once = depth
-        if not torch.is_grad_enabled() and folded.device.type == "cpu":
-            at_once = max(1, AT_ONCE // (FOLD**3 * folded[0, 0, 0].numel()))
-        clean = []
-        for first in range(0, depth, at_once):
-            part = in_planes(folded[:, :, first : first + at_once])
-            start = before + FOLD * first
+        clean, start = [], before
+        for part in folded.split(slices_at_once(folded), dim=2):
             stop = start + FOLD * part.shape[2]
-            *logits, remainder = part.split(FOLD**3, dim=1)
+            *logits, remainder = in_planes(part).split(FOLD**3, dim=1)
             means = (middle[:, :, start:stop], wide[:, :, start:stop])
             mean = weighted_mean(logits, padded[:, :, start : stop + 2], means)
             level = sigma[:, :, start:stop]
             changed = depth_to_space(mean) + level * depth_to_space(remainder)
             clean.append(torch.where(level > 0, changed, image[:, :, start:stop]))
+            start = stop
         return torch.cat(clean, dim=2)
+
+
+def slices_at_once(folded: torch.Tensor) -> int:
+    """How many folded slices to work on at a time; all of them while learning, or on a GPU."""
+    if torch.is_grad_enabled() or folded.device.type != "cpu":
+        return folded.shape[2]
+    return max(1, AT_ONCE // (FOLD**3 * folded[0, 0, 0].numel()))
 
 
 def weighted_mean(

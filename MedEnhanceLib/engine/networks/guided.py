@@ -21,6 +21,7 @@ from MedEnhanceLib.engine.networks.guide_filters import (
 )
 from MedEnhanceLib.engine.networks.pilot_filters import REACH, without_rician_bias
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
+from MedEnhanceLib.engine.networks.streaming import Beside, Chain, EachSlice, Stream, Window
 
 START = (0.25, 0.15, 0.05, 0.5, 0.5, 0.05)
 """Share of each candidate's change that is added before training: three joint means, the removed
@@ -79,13 +80,27 @@ class GuidedDenoiser(nn.Module):
     @property
     def halo(self) -> int:
         """Voxels on each side of an output voxel that may influence it."""
+        return self.plain.halo + self.reach
+
+    @property
+    def reach(self) -> int:
+        """The same, of what is done with the guide alone."""
         filters = max(REACH + 1, FIT_EDGE // 2, *(edge - 1 for edge in REGRESSION_EDGES))
-        return self.plain.halo + filters + max(EVIDENCE_EDGE, WIDE_EDGE) // 2
+        return filters + max(EVIDENCE_EDGE, WIDE_EDGE) // 2
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.contiguous()
+        return self.guided(x, self.plain(x[:, :2]))
+
+    def stream(self) -> Stream:
+        """The same, slab after slab; slabs must be of multiples of four slices."""
+        plain = Chain(EachSlice(lambda x: x[:, :2]), self.plain.stream())
+        both = Beside(plain, lambda plain, x, _: torch.cat([x, plain], dim=1))
+        return Chain(both, Window(lambda x: self.guided(x[:, :4], x[:, 4:]), self.reach))
+
+    def guided(self, x: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
+        """The estimate without a guide, and what the guide lets be added to it."""
+        x, plain = x.contiguous(), plain.contiguous()
         sigma, guide_noise = x[:, 1:2], x[:, 3:]
-        plain = self.plain(x[:, :2])
         changes, features = self.look(x, plain)
         added = sigma * (self.shares(features) * changes).sum(dim=1, keepdim=True)
         return torch.where((guide_noise > 0) & (sigma > 0), plain + added, plain)

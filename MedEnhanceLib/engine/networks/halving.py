@@ -6,6 +6,14 @@ import torch
 from torch import nn
 
 from MedEnhanceLib.engine.networks.folding import ResidualBlock
+from MedEnhanceLib.engine.networks.streaming import (
+    Chain,
+    EachSlice,
+    FlatConvolution,
+    Multiples,
+    Skip,
+    Stream,
+)
 
 
 class HalvingNet(nn.Module):
@@ -36,3 +44,24 @@ class HalvingNet(nn.Module):
         x = x + self.up(self.below(self.down(x)))
         tail: torch.Tensor = self.tail(self.after(x))
         return tail
+
+    def stream(self) -> Stream:
+        """The same, slab after slab."""
+        return Chain(
+            FlatConvolution(self.head),
+            *_streams(self.before),
+            Skip(
+                Chain(
+                    Multiples(2),
+                    FlatConvolution(self.down),
+                    *_streams(self.below),
+                    EachSlice(self.up),
+                )
+            ),
+            *_streams(self.after),
+            FlatConvolution(self.tail),
+        )
+
+
+def _streams(blocks: nn.Sequential) -> list[Stream]:
+    return [block.stream() for block in blocks if isinstance(block, ResidualBlock)]

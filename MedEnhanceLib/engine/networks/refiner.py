@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.denoiser import LEAST_SIGMA, NoiseAwareDenoiser
-from MedEnhanceLib.engine.networks.folding import FOLD, SIGMA_GAIN, depth_to_space, space_to_depth
+from MedEnhanceLib.engine.networks.folding import (
+    FOLD,
+    SIGMA_GAIN,
+    box_mean,
+    depth_to_space,
+    space_to_depth,
+)
 from MedEnhanceLib.engine.networks.halving import HalvingNet
 from MedEnhanceLib.engine.networks.pilot_filters import (
     EDGE,
@@ -21,6 +26,7 @@ from MedEnhanceLib.engine.networks.pilot_filters import (
     wiener_shrinkage,
     without_rician_bias,
 )
+from MedEnhanceLib.engine.networks.streaming import Beside, Chain, Stream, Window
 
 START = (-1.0, 2.0, 0.5, 0.5, -2.0)
 """Logits of the candidates before training: first estimate, Wiener, strict and lenient mean,
@@ -62,28 +68,51 @@ class RefinedDenoiser(nn.Module):
         return self.first.halo + FOLD * (self.second.reach + 1) + max(EDGE, REACH + 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        image, sigma = x[:, :1], x[:, 1:2]
-        candidates = self.candidates(x)
-        unit = sigma.clamp_min(LEAST_SIGMA)
-        best = candidates[:, 1:2]
-        differences = torch.asinh((candidates - best) / unit)
-        surroundings = functional.avg_pool3d(
-            functional.pad(best, (1,) * 6, mode="replicate"), 3, stride=1
-        )
-        detail = torch.asinh((best - surroundings) / unit)
-        features = torch.cat([differences, detail, best, sigma * SIGMA_GAIN], dim=1)
-        decision = depth_to_space(self.second(space_to_depth(features)))
-        logits, remainder = decision.split([len(START), 1], dim=1)
-        mean = (torch.softmax(logits, dim=1) * candidates).sum(dim=1, keepdim=True)
-        return torch.where(sigma > 0, mean + unit * remainder, image)
+        seen = torch.cat([self.candidates(x), x], dim=1)
+        return decided(self.second(weighed(seen)), seen)
+
+    def stream(self) -> Stream:
+        """The same, slab after slab; slabs must be of multiples of four slices."""
+        first = Beside(self.first.stream(), lambda first, x, _: torch.cat([first, x], dim=1))
+        look = Window(look_again, max(EDGE, REACH + 1), multiple=EDGE)
+        second = Chain(Window(weighed, 1, FOLD), self.second.stream())
+        return Chain(first, look, Beside(second, decided, fold=FOLD))
 
     @torch.no_grad()
     def candidates(self, x: torch.Tensor) -> torch.Tensor:
         """First estimate, Wiener, strict and lenient mean, and the noisy image: (B, 5, D, H, W)."""
-        x = x.contiguous()
-        image, sigma = x[:, :1], x[:, 1:2]
-        first = self.first(x)
-        unbiased = without_rician_bias(image, first, sigma)
-        wiener = wiener_shrinkage(unbiased, first, sigma)
-        strict, lenient = like_means(image, first, sigma)
-        return torch.cat([first, wiener, strict, lenient, unbiased], dim=1)
+        return look_again(torch.cat([self.first(x), x], dim=1))[:, : len(START)]
+
+
+def look_again(estimated: torch.Tensor) -> torch.Tensor:
+    """Filter the noisy image as the first estimate tells.
+
+    Args:
+        estimated: first estimate, image and noise, (B, 3, D, H, W).
+
+    Returns:
+        The candidates, then the image and the noise: (B, 7, D, H, W).
+    """
+    first, image, sigma = estimated.contiguous().split(1, dim=1)
+    unbiased = without_rician_bias(image, first, sigma)
+    wiener = wiener_shrinkage(unbiased, first, sigma)
+    strict, lenient = like_means(image, first, sigma)
+    return torch.cat([first, wiener, strict, lenient, unbiased, image, sigma], dim=1)
+
+
+def weighed(seen: torch.Tensor) -> torch.Tensor:
+    """What the second network sees, folded, of what :func:`look_again` gives."""
+    candidates, _, sigma = seen.split([len(START), 1, 1], dim=1)
+    unit = sigma.clamp_min(LEAST_SIGMA)
+    best = candidates[:, 1:2]
+    differences = torch.asinh((candidates - best) / unit)
+    detail = torch.asinh((best - box_mean(best, 3)) / unit)
+    return space_to_depth(torch.cat([differences, detail, best, sigma * SIGMA_GAIN], dim=1))
+
+
+def decided(decisions: torch.Tensor, seen: torch.Tensor, before: int = 0) -> torch.Tensor:
+    """The clean image from the candidates and what the second network decides of them."""
+    candidates, image, sigma = seen.split([len(START), 1, 1], dim=1)
+    logits, remainder = depth_to_space(decisions).split([len(START), 1], dim=1)
+    mean = (torch.softmax(logits, dim=1) * candidates).sum(dim=1, keepdim=True)
+    return torch.where(sigma > 0, mean + sigma.clamp_min(LEAST_SIGMA) * remainder, image)

@@ -74,6 +74,13 @@ class EachSlice:
         return None if x is None else self.function(x)
 
 
+class FlatConvolution(EachSlice):
+    """A convolution that looks at one slice at a time, or at pairs that become one."""
+
+    def __init__(self, layer: nn.Conv3d) -> None:
+        super().__init__(lambda x: convolved(x, layer))
+
+
 class Convolution:
     """A convolution over three slices, with zeros beyond the volume."""
 
@@ -99,13 +106,14 @@ class Convolution:
 
 def convolved(x: torch.Tensor, layer: nn.Conv3d) -> torch.Tensor:
     """The layer's convolution without zeros before the first and after the last slice."""
-    padding = (0, 1, 1)
+    _, rows, columns = (int(n) for n in layer.padding)
+    padding, stride = (0, rows, columns), layer.stride
     if _is_for_onednn(x):
         # For few slices torch itself takes an algorithm that is ten times slower.
         x = x.contiguous(memory_format=torch.channels_last_3d)
         weight, bias = layer.weight, layer.bias
-        return torch.mkldnn_convolution(x, weight, bias, padding, (1, 1, 1), (1, 1, 1), 1)
-    return functional.conv3d(x, layer.weight, layer.bias, padding=padding)
+        return torch.mkldnn_convolution(x, weight, bias, padding, stride, (1, 1, 1), 1)
+    return functional.conv3d(x, layer.weight, layer.bias, stride, padding)
 
 
 def _is_for_onednn(x: torch.Tensor) -> bool:
@@ -162,23 +170,31 @@ class Window:
         function: of slices, to a slab of 1 / ``fold`` as many.
         reach: how far it looks; also a multiple of ``fold``.
         fold: slices that become one.
+        multiple: of slices that it must be given, from one that is a multiple on.
     """
 
     def __init__(
-        self, function: Callable[[torch.Tensor], torch.Tensor], reach: int, fold: int = 1
+        self,
+        function: Callable[[torch.Tensor], torch.Tensor],
+        reach: int,
+        fold: int = 1,
+        multiple: int = 1,
     ) -> None:
-        self.function, self.reach, self.fold = function, -(-reach // fold) * fold, fold
+        self.function, self.fold = function, fold
+        self.multiple = max(fold, multiple)
+        self.reach = -(-reach // self.multiple) * self.multiple
         self._queue = Queue()
         self._done = 0
 
     def push(self, x: Slab, last: bool) -> Slab:
         queue = self._queue
         queue.append(x)
-        stop = queue.end if last else (queue.end - self.reach) // self.fold * self.fold
+        whole = queue.end // self.multiple * self.multiple
+        stop = queue.end if last else whole - self.reach
         if stop <= self._done:
             return None
         start = max(0, self._done - self.reach)
-        y = self.function(queue.between(start, queue.end // self.fold * self.fold))
+        y = self.function(queue.between(start, whole))
         first = (self._done - start) // self.fold
         y = y[:, :, first : first + (stop - self._done) // self.fold]
         self._done = stop

@@ -13,6 +13,7 @@ from MedEnhanceLib.engine.networks.folding import (
     space_to_depth,
 )
 from MedEnhanceLib.engine.networks.halving import HalvingNet
+from MedEnhanceLib.engine.networks.streaming import Beside, Chain, Stream, Window
 
 DETAIL_GAIN = 10.0
 """Detail is a few per cent of the peak; this brings it to the image's size."""
@@ -85,6 +86,10 @@ class SharpeningFilter(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.sharpened(x)
 
+    def stream(self) -> Stream:
+        """The same, slab after slab."""
+        return Window(self.forward, SHARPENING_REACH)
+
 
 class SharpeningUNet(SharpeningFilter):
     """The same with a small U-Net at half and quarter resolution for what is not linear.
@@ -102,9 +107,27 @@ class SharpeningUNet(SharpeningFilter):
         return FOLD * (self.residual.reach + 1) + SHARPENING_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        image, factor, sigma, width = x.split(1, dim=1)
-        sharper = self.sharpened(x) - image
-        details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
-        features = torch.cat([image, factor, sigma * SIGMA_GAIN, width, *details], dim=1)
-        residual = depth_to_space(self.residual(space_to_depth(features)))
-        return image + sharper + residual / DETAIL_GAIN
+        seen = self.with_sharper(x)
+        return added(self.residual(features(seen)), seen)
+
+    def stream(self) -> Stream:
+        """The same, slab after slab; slabs must be of multiples of four slices."""
+        residual = Chain(Window(features, 1, FOLD), self.residual.stream())
+        sharpen = Window(self.with_sharper, SHARPENING_REACH)
+        return Chain(sharpen, Beside(residual, added, fold=FOLD))
+
+    def with_sharper(self, x: torch.Tensor) -> torch.Tensor:
+        """The input, and what sharpening adds to the image: (B, 5, D, H, W)."""
+        return torch.cat([x, self.sharpened(x) - x[:, :1]], dim=1)
+
+
+def features(seen: torch.Tensor) -> torch.Tensor:
+    """What the U-Net sees of an input with its sharpening, folded."""
+    image, factor, sigma, width, sharper = seen.split(1, dim=1)
+    details = (local_detail(image) * DETAIL_GAIN, sharper * DETAIL_GAIN)
+    return space_to_depth(torch.cat([image, factor, sigma * SIGMA_GAIN, width, *details], dim=1))
+
+
+def added(residual: torch.Tensor, seen: torch.Tensor, before: int = 0) -> torch.Tensor:
+    """The image with its sharpening and what the U-Net adds."""
+    return seen[:, :1] + seen[:, 4:] + depth_to_space(residual) / DETAIL_GAIN
