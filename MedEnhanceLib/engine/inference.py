@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.engine.channels import Channel, clipped, read_box, shape_of
 from MedEnhanceLib.engine.forward import SMALLEST_EDGE, Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
-from MedEnhanceLib.engine.patches import blended_plan
+from MedEnhanceLib.engine.patches import COMFORTABLE_SHARE, blended_plan
 from MedEnhanceLib.engine.scores import (
     Patches,
     Run,
@@ -33,6 +34,8 @@ from MedEnhanceLib.tiles import (
 )
 
 SMALLEST_BOX = 16**3
+LITTLE_TWICE = 1.1
+"""Voxels computed over voxels of the volume, with the boxes' margins."""
 SLICES_AT_ONCE = 8
 
 
@@ -45,7 +48,10 @@ def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> 
     """
     shape = shape_of(channels)
     if forward.dimensions == 2:
-        return _slice_by_slice(forward, channels, shape)[0]
+        result = np.empty(shape, np.float32)
+        for slices, output in _slice_by_slice(forward, channels, shape, forward):
+            result[slices] = output[:, 0]
+        return result
     if forward.bundle.halo is not None:
         if min(shape) >= SMALLEST_EDGE and forward.open_stream() is not None:
             whole = streamed(forward, channels, shape, forward.bundle.halo, tile)
@@ -66,9 +72,11 @@ def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) ->
     Scores of all classes are held only for the slab of slices that is being worked on.
     """
     shape = shape_of(channels)
-    if forward.dimensions == 2:
-        return likeliest(_slice_by_slice(forward, channels, shape))
     labels = np.zeros(shape, np.uint8)
+    if forward.dimensions == 2:
+        for slices, output in _slice_by_slice(forward, channels, shape, forward):
+            labels[slices] = likeliest(output.swapaxes(0, 1))
+        return labels
     fill(labels, None, _blended_patches(forward, channels, shape, tile))
     return labels
 
@@ -86,11 +94,13 @@ def classify_with_doubt(
     """
     shape = shape_of(channels)
     mirrors = fair_mirrors(forward.bundle)
+    labels, doubt = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     if forward.dimensions == 2:
         run = partial(mirrored_probabilities, forward, mirrors)
-        scores = _slice_by_slice(forward, channels, shape, run)
-        return likeliest(scores), doubt_of(scores)
-    labels, doubt = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+        for slices, output in _slice_by_slice(forward, channels, shape, run):
+            labels[slices] = likeliest(output.swapaxes(0, 1))
+            doubt[slices] = doubt_of(output.swapaxes(0, 1))
+        return labels, doubt
     run = partial(mirrored_probabilities, partial(_on_some_device, forward), mirrors)
     fill(labels, doubt, _blended_patches(forward, channels, shape, tile, run, len(mirrors)))
     return labels, doubt
@@ -105,7 +115,7 @@ def _exact(
         forward.most_voxels if tile is None else min(forward.most_voxels, (tile + 2 * margin) ** 3)
     )
     result = np.empty(shape, np.float32)
-    pending = exact_plan(padded, halo, forward.multiple, most)[::-1]
+    pending = _exact_boxes(padded, halo, forward.multiple, most)[::-1]
     forward.steps = len(pending)
     while pending:
         box = pending.pop()
@@ -119,6 +129,16 @@ def _exact(
         inner = Box(box.start, clipped(box.stop, shape))
         result[inner.slices] = output[0, 0][inner.inside(grown).slices]
     return result
+
+
+def _exact_boxes(padded: Index, halo: int, multiple: int, most: int) -> list[Box]:
+    """Boxes of comfortable size if little is computed twice that way, else the largest that fit."""
+    margin = aligned_halo(halo, multiple)
+    comfortable = exact_plan(padded, halo, multiple, int(most * COMFORTABLE_SHARE))
+    computed = sum(box.grown(margin, padded).voxels for box in comfortable)
+    if computed <= LITTLE_TWICE * math.prod(padded):
+        return comfortable
+    return exact_plan(padded, halo, multiple, most)
 
 
 def _smaller(forward: Forward, box: Box, error: BaseException) -> list[Box]:
@@ -186,17 +206,19 @@ def _on_some_device(forward: Forward, batch: NDArray[np.float32]) -> NDArray[np.
 
 
 def _slice_by_slice(
-    forward: Forward, channels: Sequence[Channel], shape: Index, run: Run | None = None
-) -> NDArray[np.float32]:
-    """(outputs, k, j, i): each slice along k with its neighbours as channels (2.5D)."""
-    run = run or forward
+    forward: Forward, channels: Sequence[Channel], shape: Index, run: Run
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Some slices along k and what ``run`` gives for them, (B, outputs, j, i), until all are done.
+
+    Each slice comes with its neighbours as channels (2.5D).
+    """
     depth, rows, columns = shape
     at_once = max(1, min(SLICES_AT_ONCE, forward.most_voxels // (rows * columns)))
-    result: NDArray[np.float32] | None = None
     first = 0
     forward.steps = -(-depth // at_once)
     while first < depth:
-        slices = np.arange(first, min(depth, first + at_once))
+        stop = min(depth, first + at_once)
+        slices = np.arange(first, stop)
         try:
             output = run(_slices_with_neighbours(channels, slices, forward.bundle.input.neighbours))
         except (RuntimeError, MemoryError) as error:
@@ -207,12 +229,8 @@ def _slice_by_slice(
             at_once = max(1, at_once // 2)
             forward.steps = forward.done + -(-(depth - first) // at_once)
             continue
-        if result is None:
-            result = np.empty((output.shape[1], *shape), np.float32)
-        result[:, slices] = output.transpose(1, 0, 2, 3)
-        first += len(slices)
-    assert result is not None  # a volume has at least one slice
-    return result
+        yield slice(first, stop), output
+        first = stop
 
 
 def _slices_with_neighbours(

@@ -115,11 +115,23 @@ def test_out_of_memory_to_the_end_is_one_sentence(
     def no_memory(*_: Any) -> np.ndarray:
         raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(forward.Forward, way, no_memory)
+    monkeypatch.setattr(forward.Forward, "_pass", no_memory)
+    monkeypatch.setattr(forward.Forward, "push", no_memory)
     if way == "_pass":
         monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
     with pytest.raises(DeviceError, match="not enough memory"):
         run(denoiser, head_like((20, 20, 20)) / 900)
+
+
+def test_where_no_slab_fits_tiles_do(denoiser: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    voxels = head_like((40, 44, 36)) / 900
+    expected = whole_pass(denoiser, voxels)
+
+    def no_memory(*_: Any) -> np.ndarray:
+        raise MemoryError
+
+    monkeypatch.setattr(forward.Forward, "push", no_memory)
+    assert np.abs(run(denoiser, voxels) - expected).max() < 1e-5
 
 
 def test_progress_grows_and_cancel_takes_effect_inside_a_pass(denoiser: Bundle) -> None:
