@@ -1,4 +1,4 @@
-"""A network in several ways: the engine's, one pass, MONAI's; and its time at the machine's peak."""
+"""A network in several ways: the engine's, one pass, MONAI's; and against the machine's peak."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
 from MedEnhanceLib.intensity import scaling_named
-from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
@@ -177,15 +176,22 @@ def _keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None
 
     That is zero together with all its neighbours. Changes ``after``.
     """
-    import SimpleITK as sitk
-
     least = 0 if before.min() >= 0 else -np.inf
     for slab in slabs(before.shape, 1):
-        used = unplaced(before[slab.grown] != 0)
-        near = from_itk(sitk.BinaryDilate(used, [1, 1, 1], sitk.sitkBox))[slab.inner]
         part = after[slab.core]
         np.maximum(part, np.float32(least), out=part)
-        part *= near > 0
+        part *= _dilated(before[slab.grown] != 0)[slab.inner]
+
+
+def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask (k, j, i) and all voxels that touch it, over faces, edges or corners."""
+    for axis in range(3):
+        grown = mask.copy()
+        lines, before = np.moveaxis(grown, axis, 0), np.moveaxis(mask, axis, 0)
+        lines[1:] |= before[:-1]
+        lines[:-1] |= before[1:]
+        mask = grown
+    return mask
 
 
 def _blend(
