@@ -135,6 +135,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/quality/metrics.py
   MedEnhanceLib/quality/removed_signal.py
   MedEnhanceLib/quality/segmentation_metrics.py
+  MedEnhanceLib/quality/separable.py
   MedEnhanceLib/quality/sharpness.py
   MedEnhanceLib/registration.py
   MedEnhanceLib/report/__init__.py

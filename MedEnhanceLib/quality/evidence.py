@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.noise import estimate_noise
-from MedEnhanceLib.quality.removed_signal import CT_WINDOW, WINDOW, removed_signal
+from MedEnhanceLib.quality.removed_signal import CT_WINDOW, WINDOW, RemovedSignal, removed_signal
+from MedEnhanceLib.quality.separable import box_mean
 from MedEnhanceLib.quality.sharpness import (
     edge_mask,
     edge_sharpness,
@@ -25,6 +26,9 @@ from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
 EXPLAINED_SIGMAS = 1.5
 UNEXPLAINED_PERCENT = 2.0
 STRUCTURE_CORRELATION = 0.25
+# Noise alone is nowhere twice as strong as what it explains; a small structure is, in as many
+# places as the window has voxels.
+GRAVE_VOXELS = 27
 MEAN_SHIFT_PERCENT = 2.0
 CONSISTENCY_PERCENT = 2.0
 # Noise of CT differs within the body: between the hips it is twice that of the flanks.
@@ -50,16 +54,9 @@ def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
 
 def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     """The object (k, j, i): Otsu's foreground, or everything when there is none."""
-    smooth = filtered(voxels, _box_mean, 1)
+    smooth = filtered(voxels, partial(box_mean, radius=(1, 1, 1)), 1)
     inside: NDArray[np.bool_] = smooth > _otsu_threshold(sample(smooth))
     return inside if inside.any() else np.ones(voxels.shape, bool)
-
-
-def _box_mean(voxels: NDArray[Any]) -> NDArray[np.float32]:
-    """Mean over the 3x3x3 voxels around each."""
-    import SimpleITK as sitk
-
-    return from_itk(sitk.BoxMean(unplaced(voxels.astype(np.float32)), [1, 1, 1]))
 
 
 def _otsu_threshold(values: NDArray[np.float32]) -> float:
@@ -144,16 +141,23 @@ def denoise_evidence(
         # Zero is water in HU: the mean is no measure of the signal.
         measures = [measure for measure in measures if measure.name != SIGNAL_TO_NOISE]
     shifted = _shift_warning(mean_before, mean_after, is_mr)
-    structure = _structure_warning(removed.edge_correlation, removed.unexplained_percent)
+    structure = _structure_warning(removed)
     return measures, [*structure, *shifted]
 
 
-def _structure_warning(correlation: float, unexplained: float) -> list[str]:
+def _structure_warning(removed: RemovedSignal) -> list[str]:
+    correlation, unexplained = removed.edge_correlation, removed.unexplained_percent
     if correlation > STRUCTURE_CORRELATION or unexplained > UNEXPLAINED_PERCENT:
         return [
             f"The removed signal shows structure (in {unexplained:.1f} % of the object more was "
             f"removed than noise, correlation with edges {correlation:.2f}); look at it before "
             "trusting the result, or lower the strength."
+        ]
+    if removed.grave_voxels >= GRAVE_VOXELS:
+        return [
+            f"At {removed.grave_voxels:,} voxels the result differs from the input by far more "
+            "than noise: something was taken away or put in; look at the removed signal before "
+            "trusting the result."
         ]
     return []
 

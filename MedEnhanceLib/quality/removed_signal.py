@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.quality.separable import box_mean
 from MedEnhanceLib.slabs import slabs
 
 # The radius (x, y, z) of the window in which the removed signal's strength is measured. Noise of CT
@@ -23,11 +23,13 @@ class RemovedSignal:
     Attributes:
         edge_correlation: of its local strength with the output's gradient.
         unexplained_percent: of the object, where its local strength is above a limit.
+        grave_voxels: of the object, where it is above twice that limit.
         neighbour_correlation: between voxels that touch, mean over the axes.
     """
 
     edge_correlation: float
     unexplained_percent: float
+    grave_voxels: int
     neighbour_correlation: float
 
 
@@ -73,7 +75,7 @@ def removed_signal(
     """
     edges = Correlation()
     neighbours = [Correlation() for _ in range(3)]
-    count = above = 0
+    count = above = grave = 0
     for slab in slabs(before.shape, max(1, window[2])):
         removed = before[slab.grown].astype(np.float32) - after[slab.grown]
         mask = inside[slab.core]
@@ -81,6 +83,7 @@ def removed_signal(
         edges.add(strength, gradient[slab.core][mask])
         count += strength.size
         above += int(np.count_nonzero(strength > limit))
+        grave += int(np.count_nonzero(strength > 2 * limit))
         # One slice more, for the pairs of neighbours across the slab's end.
         more = slice(slab.core.start, slab.core.stop + 1)
         _add_neighbours(
@@ -88,7 +91,7 @@ def removed_signal(
         )
     used = [neighbours[axis].value for axis in range(3) if before.shape[axis] > 1]
     return RemovedSignal(
-        edges.value, 100 * above / max(1, count), float(np.mean(used)) if used else 0.0
+        edges.value, 100 * above / max(1, count), grave, float(np.mean(used)) if used else 0.0
     )
 
 
@@ -120,9 +123,5 @@ def local_strength(
 
     ``radius`` of the window (x, y, z) in voxels.
     """
-    import SimpleITK as sitk
-
-    squared = unplaced(np.square(removed, dtype=np.float32))
-    mean = from_itk(sitk.BoxMean(squared, radius))
-    # The running sums of the box mean may end a little below zero.
-    return np.sqrt(np.maximum(mean, 0, out=mean), out=mean)
+    mean = box_mean(np.square(removed, dtype=np.float32), radius)
+    return np.sqrt(mean, out=mean)

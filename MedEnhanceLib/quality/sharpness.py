@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
-from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.quality.separable import SHORTEST_RECURSIVE, along, gaussian_matrix
 from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
 
 STRONGEST_SHARE = 0.05
-SHORTEST_RECURSIVE = 4
 SMOOTHING_REACH = 10
 """Slices away at which a Gaussian of one voxel, filtered recursively, has faded below 1e-7."""
 
@@ -27,11 +26,22 @@ def gradient_magnitude(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.f
 
 
 def _smooth_gradient(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
-    import SimpleITK as sitk
-
-    image = unplaced(voxels.astype(np.float32))
-    image.SetSpacing(geometry.spacing)
-    return from_itk(sitk.GradientMagnitudeRecursiveGaussian(image, min(geometry.spacing)))
+    values = voxels.astype(np.float32)
+    steps = geometry.spacing[::-1]
+    sigmas = [min(steps) / step for step in steps]
+    smooth = [gaussian_matrix(n, s, 0) for n, s in zip(values.shape, sigmas, strict=True)]
+    slope = [gaussian_matrix(n, s, 1) for n, s in zip(values.shape, sigmas, strict=True)]
+    in_rows = along(smooth[2], values, 2)
+    parts = (
+        along(slope[0], along(smooth[1], in_rows, 1), 0),
+        along(smooth[0], along(slope[1], in_rows, 1), 0),
+        along(smooth[0], along(smooth[1], along(slope[2], values, 2), 1), 0),
+    )
+    total = np.zeros(values.shape, np.float32)
+    for part, step in zip(parts, steps, strict=True):
+        part /= np.float32(step)
+        total += np.square(part, out=part)
+    return np.sqrt(total, out=total)
 
 
 def _plain_gradient(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:

@@ -1,0 +1,60 @@
+"""Linear filters along the axes of a volume, each as a matrix.
+
+A product of matrices is what computers do best: for lines of a few hundred voxels it is several
+times as fast as going along them, and the borders need no care.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float32]
+FADED = 1e-9
+SHORTEST_RECURSIVE = 4
+"""Voxels that a recursive filter needs."""
+
+
+def along(matrix: Matrix, values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Every line (n) of ``values`` (k, j, i) along ``axis`` times the matrix (m, n)."""
+    if axis == 2:
+        return values @ matrix.T
+    if axis == 1:
+        return np.matmul(matrix, values)
+    product: NDArray[np.float32] = matrix @ values.reshape(len(values), -1)
+    return product.reshape(len(matrix), *values.shape[1:])
+
+
+def box_mean(voxels: NDArray[Any], radius: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Mean over the box of ``radius`` (x, y, z) around each voxel, of what lies in the volume."""
+    values = voxels.astype(np.float32)
+    for axis, reach in enumerate(radius[::-1]):
+        values = along(box_matrix(values.shape[axis], reach), values, axis)
+    return values
+
+
+@lru_cache(maxsize=16)
+def box_matrix(count: int, radius: int) -> Matrix:
+    """(count, count): the mean over ``radius`` voxels on both sides, at the ends over fewer."""
+    places = np.arange(count)
+    near = np.abs(places[:, None] - places) <= radius
+    return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def gaussian_matrix(count: int, sigma: float, order: int) -> Matrix:
+    """(count, count): Gaussian smoothing (order 0) or its first derivative (order 1).
+
+    The recursive filter of Deriche 1993 (INRIA 1893) as ITK has it, of ``sigma`` voxels.
+    """
+    import SimpleITK as sitk
+
+    impulses = sitk.GetImageFromArray(np.eye(count, dtype=np.float32))
+    response = sitk.RecursiveGaussian(impulses, sigma, False, order, 0)
+    matrix = sitk.GetArrayFromImage(response).T.copy()
+    # The recursion fades for ever, into numbers so small that computing with them is slow.
+    matrix[np.abs(matrix) < FADED] = 0
+    return matrix
