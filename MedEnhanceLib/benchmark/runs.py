@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.result import Progress, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Index
+from MedEnhanceLib.volume import Volume
 
 NETWORK = "network_core_seconds"
 PREVIEW_SLICES = 11
@@ -75,35 +78,75 @@ def whole_run(model: str, shape: Index) -> Iterator[Row]:
 
 
 def worker(model: str, shape: Index) -> Iterator[Row]:
-    """The first and the second run of a worker, then previews of a slice; elapsed time."""
+    """The first and the second run of a worker, then previews of a slice.
+
+    Elapsed time; how busy the processor was for them in the meantime tells how much of it was
+    spent waiting for other programs.
+    """
     from MedEnhanceLib.worker import Worker
 
     volume, case = head(shape), f"{model}, {_size(shape)}"
     worker = Worker()
     try:
-        beyond = [_beyond_network(worker, volume, model) for _ in range(2)]
-        yield Row("second run on a warm worker, beyond the network", case, beyond[1], "s", 0.5)
-        extra = beyond[0] - beyond[1]
-        yield Row("first run, more than the second", case, extra, "s", 6)
+        first, second = (_beyond_network(worker, volume, model) for _ in range(2))
+        name = "second run on a warm worker, beyond the network"
+        yield Row(name, case, second.seconds, "s", 0.5, note=second.note)
+        extra, note = first.seconds - second.seconds, f"{first.note} and {second.note}"
+        yield Row("first run, more than the second", case, extra, "s", 6, note=note)
         slab = head((PREVIEW_SLICES, *shape[1:]))
         options = DenoiseOptions(noise=HEAD_NOISE, evidence=False)
-        times = [_elapsed(worker, slab, model, options)[0] for _ in range(PREVIEWS)]
+        shown = [_elapsed(worker, slab, model, options)[0] for _ in range(PREVIEWS)]
+        best = min(shown, key=lambda taken: taken.seconds)
         case = f"{model}, {_size(slab.voxels.shape)}, the least of {PREVIEWS}"
-        yield Row("preview of one slice, warm", case, min(times), "s", 1)
+        yield Row("preview of one slice, warm", case, best.seconds, "s", 1, note=best.note)
     finally:
         worker.close()
 
 
-def _beyond_network(worker: Any, volume: Any, model: str) -> float:
-    elapsed, result = _elapsed(worker, volume, model, None)
-    return elapsed - float(result.provenance["network_seconds"])
+@dataclass(frozen=True)
+class Taken:
+    """What a job on the worker took: elapsed and processor time, of both processes.
+
+    Attributes:
+        seconds, core_seconds: the latter None where the system does not tell.
+    """
+
+    seconds: float
+    core_seconds: float | None
+
+    @property
+    def note(self) -> str:
+        """The processor time in words."""
+        return "" if self.core_seconds is None else f"{self.core_seconds:.2f} core-s"
 
 
-def _elapsed(worker: Any, volume: Any, model: str, options: Any) -> tuple[float, Result]:
-    started = time.monotonic()
+def _beyond_network(worker: Any, volume: Volume, model: str) -> Taken:
+    taken, result = _elapsed(worker, volume, model, None)
+    facts, busy = result.provenance, taken.core_seconds
+    return Taken(
+        taken.seconds - float(facts["network_seconds"]),
+        None if busy is None else busy - float(facts[NETWORK]),
+    )
+
+
+def _elapsed(worker: Any, volume: Volume, model: str, options: Any) -> tuple[Taken, Result]:
+    before, started = _busy(worker), time.monotonic()
     worker.submit(volume, Task.DENOISE, model, options)
     result: Result = worker.wait()
-    return time.monotonic() - started, result
+    elapsed, after = time.monotonic() - started, _busy(worker)
+    return Taken(elapsed, None if after is None else after - (before or 0.0)), result
+
+
+def _busy(worker: Any) -> float | None:
+    """Processor time so far of this process and the worker's; None where the system is mute."""
+    own = time.process_time()
+    if worker.pid is None:
+        return own
+    try:
+        fields = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return own + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def growth(model: str, largest: int) -> Iterator[Row]:

@@ -83,6 +83,11 @@ class Worker:
         """Whether the process runs."""
         return self._process is not None and self._process.exit_code is None
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, None when there is none."""
+        return None if self._process is None else self._process.pid
+
     def submit(
         self,
         volume: Volume,

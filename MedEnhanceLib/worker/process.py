@@ -79,6 +79,11 @@ class Process:
             threading.Thread(target=read, args=(pipe, target), daemon=True).start()
 
     @property
+    def pid(self) -> int:
+        """The system's number of the process."""
+        return self._popen.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._popen.poll()
