@@ -1,0 +1,86 @@
+"""The benchmark measures what it says: goals, turns, the same answer whichever way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib.benchmark import runs
+from MedEnhanceLib.benchmark.networks import Peak, pieces_and_whole
+from MedEnhanceLib.benchmark.rows import Row
+from MedEnhanceLib.benchmark.suite import Plan, parts, smaller
+from MedEnhanceLib.benchmark.timing import interleaved
+from MedEnhanceLib.bundle import Bundle, read_bundle
+from MedEnhanceLib.engine.benchmark import networks
+from MedEnhanceLib.engine.benchmark.networks import Contest
+from Testing.lib.conftest import denoiser_bundle
+
+
+@pytest.fixture
+def denoiser(tmp_path: Path) -> Bundle:
+    return read_bundle(denoiser_bundle(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("value", "is_upper", "met"), [(1.0, True, True), (1.2, True, False), (1.2, False, True)]
+)
+def test_a_goal_is_the_most_or_the_least(value: float, is_upper: bool, met: bool) -> None:
+    assert Row("a", "b", value, "x", 1.1, is_upper).met is met
+    assert Row("a", "b", value, "x").met is None
+
+
+def test_ways_take_turns_and_the_least_time_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, turns = [0.0], []
+
+    def way(name: str, seconds: list[float]) -> str:
+        turns.append(name)
+        clock[0] += seconds.pop(0)
+        return name
+
+    monkeypatch.setattr("time.process_time", lambda: clock[0])
+    slow, fast = [5.0, 4.0], [1.0, 2.0]
+    found = interleaved({"a": lambda: way("a", slow), "b": lambda: way("b", fast)}, 2)
+    assert turns == ["a", "b", "a", "b"]
+    assert {name: timed.seconds for name, timed in found.items()} == {"a": 4.0, "b": 1.0}
+    assert found["a"].answer == "a"
+
+
+def test_all_ways_give_the_same(denoiser: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "WINDOW", (48, 32, 32))  # one window that holds all of it
+    contest = Contest(denoiser, (48, 32, 32))
+    whole = contest.whole()
+    assert np.abs(contest.engine() - whole).max() < 1e-5
+    assert np.abs(contest.sliding_window() - whole).max() < 1e-5
+    assert contest.flops_per_voxel() > 1000
+
+
+def test_pieces_are_compared_and_held_against_the_peak(denoiser: Bundle) -> None:
+    peak = Peak()
+    peak.gflops = 1e6
+    rows = {r.measure: r for r in pieces_and_whole(denoiser, (32, 32, 32), peak, 1)}
+    assert rows["pieces - whole pass, largest"].met
+    assert rows["pieces / whole pass"].value > 0
+    assert not rows["network / its convolutions at peak"].met  # nothing reaches a PFLOP/s
+
+
+def test_a_whole_run_is_told_phase_by_phase() -> None:
+    (row,) = runs.whole_run("mr-denoise-residual", (32, 32, 32))
+    assert row.value > 1
+    for phase in ("reading", "removing noise", "measuring what changed", "writing"):
+        assert phase in row.note
+
+
+def test_volumes_shrink_to_multiples() -> None:
+    assert smaller((176, 256, 256), 10**9) == (176, 256, 256)
+    shape = smaller((176, 256, 256), 3_400_000)
+    assert all(n % 16 == 0 for n in shape) and 2_000_000 < np.prod(shape) <= 3_400_000
+
+
+def test_slow_networks_are_not_compared_with_monai_unasked(denoiser: Bundle) -> None:
+    def titles(slow: frozenset[str]) -> list[str]:
+        return [p.title for p in parts(Plan((denoiser,), None, (32,) * 3, 32, slow, 1))]
+
+    assert any("MONAI" in title for title in titles(frozenset()))
+    assert not any("MONAI" in title for title in titles(frozenset({denoiser.id})))
