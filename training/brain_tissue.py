@@ -26,9 +26,11 @@ from training.weights import start_from
 
 PATCHES = 16
 """Cut from every head, since painting one takes longer than learning from a patch."""
+POOL = 5 * PATCHES
+"""Patches that wait, so that a batch is of different heads."""
 LEAST_VIEW = 0.6
 MOST_TRIES = 40
-LEAST_PLACED = 0.35
+LEAST_PLACED = 0.5
 """Soft Dice on the coarse grid below which a tissue was mistaken for another."""
 VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 Sample = tuple[torch.Tensor, torch.Tensor]
@@ -66,7 +68,7 @@ class BrainTissue:
 
     def batch(self, rng: np.random.Generator) -> Batch:
         tries = 0
-        while len(self._ready) < self.batch_size:
+        while len(self._ready) < POOL:
             head = self.training[rng.integers(len(self.training))]
             self._ready += self._patches(head, rng, PATCHES)
             tries += 1

@@ -51,7 +51,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     from training.brain_tissue import BrainTissue
     from training.ct_denoising import CtDenoising
     from training.denoising import Denoising
-    from training.finding import Finding
     from training.segmentation import Segmentation
     from training.super_resolution import SuperResolution
     from training.tissue_guess import TissueGuess
@@ -61,7 +60,6 @@ def make_recipe(config: Config, data: Path) -> Recipe:
         "ct-denoise": CtDenoising,
         "super-resolution": SuperResolution,
         "segment": Segmentation,
-        "find": Finding,
         "brain-tissue": BrainTissue,
         "tissue-guess": TissueGuess,
     }

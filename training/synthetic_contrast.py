@@ -35,11 +35,11 @@ LOOKS: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 """Typical brightness over the peak; what is drawn differs by some 7 % of the peak."""
-STYLES = {"random": 0.4, "T1": 0.16, "T2": 0.12, "FLAIR": 0.12, "phantom": 0.2}
+STYLES = {"random": 0.3, "T1": 0.16, "T2": 0.12, "FLAIR": 0.12, "phantom": 0.3}
 """How often an image is painted in which manner."""
 MIXED_LOOKS = ("muscle", "fat", "marrow", "mucosa", "vessel")
 """What is not of one kind: muscle and the fat between, vessels and dura, and so on."""
-LEAST_CONTRAST = 0.08
+LEAST_CONTRAST, LEAST_SCAN_CONTRAST = 0.08, 0.02
 MOST_NOISE = 0.1
 FLUID = 1
 
@@ -84,12 +84,20 @@ class Painter:
         elif style == "phantom":
             values = self._one_per_tissue(rng)
         else:
-            typical = np.array([LOOKS[style][look] for look in self.table.looks])
-            if rng.random() < 0.3:  # fat suppressed, say
-                typical = np.where(self.table.tissues == 0, typical * self._share(rng), typical)
-            values = typical + 0.07 * self._per_look(rng) + 0.025 * self._per_row(rng)
-            values = np.where(typical > 0, values, 0)
+            values = self._as_scanned(style, rng)
         return np.clip(values, 0, None).astype(np.float32)
+
+    def _as_scanned(self, style: str, rng: np.random.Generator) -> NDArray[np.float64]:
+        """About as in scans of one kind, as long as the three tissues can be told apart."""
+        typical = np.array([LOOKS[style][look] for look in self.table.looks])
+        if rng.random() < 0.3:  # fat suppressed, say
+            typical = np.where(self.table.tissues == 0, typical * self._share(rng), typical)
+        fluid, grey, white = (self.table.looks.index(look) for look in ("fluid", "grey", "white"))
+        while True:
+            values = typical + 0.07 * self._per_look(rng) + 0.025 * self._per_row(rng)
+            contrasts = values[fluid] - values[grey], values[grey] - values[white]
+            if min(map(abs, contrasts)) > LEAST_SCAN_CONTRAST:
+                return np.where(typical > 0, values, 0)
 
     def _any_brightness(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Any brightness for every look, as long as the three tissues can be told apart."""

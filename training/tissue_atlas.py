@@ -17,6 +17,7 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     ATLAS_MM,
     ATLAS_SHAPE,
     CLASSES,
+    Placing,
     TissueAtlas,
     descend,
     first_placing,
@@ -24,7 +25,6 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
 )
 from training.tissue_heads import Head, nearest
 from training.tissue_maps import TissueTable, read_table, tissue_maps
-from training.weights import start_from
 
 ROUNDS = 3
 STEPS, RATE = 60, 0.03
@@ -58,27 +58,28 @@ def mean_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def laid_over(head: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """A head in the place and about the shape of another (4, k, j, i)."""
+    return resampled(head, ATLAS_MM, placing_over(head, mean), head.shape[1:], ATLAS_MM)
+
+
+def placing_over(head: torch.Tensor, mean: torch.Tensor) -> Placing:
+    """How a head has to be laid over another (4, k, j, i)."""
     coarse, guess = (functional.avg_pool3d(shares[None], 2)[0] for shares in (head, mean))
-    placing = descend(coarse, guess, first_placing(guess), STEPS, RATE, bends=True)
-    return resampled(head, ATLAS_MM, placing, head.shape[1:], ATLAS_MM)
+    return descend(coarse, guess, first_placing(guess), STEPS, RATE, bends=True)
 
 
 def shares_of(head: Head, table: TissueTable) -> torch.Tensor:
     """How much of each voxel of 4 mm each class has, the brain in the middle (4, k, j, i)."""
+    return class_shares(head, torch.from_numpy(table.tissues.astype("int64")), CLASSES)
+
+
+def class_shares(head: Head, class_of_row: torch.Tensor, classes: int) -> torch.Tensor:
+    """Shares (classes, k, j, i) of the classes that rows of the table belong to, on that grid."""
     fold = round(ATLAS_MM)
     axes = [torch.arange(n * fold) - (n * fold - 1) / 2 for n in ATLAS_SHAPE]
     places = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     places += torch.tensor(head.middle)[:, None, None, None]
-    tissues = torch.from_numpy(table.tissues.astype("int64"))[nearest(head.rows, places)]
-    classes = functional.one_hot(tissues, CLASSES).permute(3, 0, 1, 2).float()
-    return functional.avg_pool3d(classes, fold)
-
-
-def trained_atlas(path: Path) -> TissueAtlas:
-    """The atlas that was kept at ``path``."""
-    atlas = TissueAtlas()
-    start_from(atlas, path)
-    return atlas
+    found = functional.one_hot(class_of_row[nearest(head.rows, places)], classes)
+    return functional.avg_pool3d(found.permute(3, 0, 1, 2).float(), fold)
 
 
 if __name__ == "__main__":

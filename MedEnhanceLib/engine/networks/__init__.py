@@ -1,5 +1,6 @@
 """The networks MedEnhance ships weights for."""
 
+from MedEnhanceLib.engine.networks.atlas_finder import AtlasFinder
 from MedEnhanceLib.engine.networks.ct_denoiser import CtDenoiser
 from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
@@ -9,6 +10,7 @@ from MedEnhanceLib.engine.networks.tissue_guess import TissueGuessUNet
 from MedEnhanceLib.engine.networks.tissue_net import TissueNet
 
 __all__ = [
+    "AtlasFinder",
     "CtDenoiser",
     "GuidedDenoiser",
     "NoiseAwareDenoiser",

@@ -96,6 +96,11 @@ class TissueAtlas(nn.Module):
         Returns:
             Shares of the classes (4, d, h, w) with voxels of 4 mm.
         """
+        grid = [n // 2 for n in half.shape]
+        return resampled(self.shares[0], ATLAS_MM, self.placing(half, guess), grid, ATLAS_MM)
+
+    def placing(self, half: torch.Tensor, guess: torch.Tensor) -> Placing:
+        """How the atlas has to be laid over one head; arguments as of `laid_over`."""
         # The descent needs slopes, also where the network around it is only asked.
         with torch.inference_mode(False), torch.enable_grad():
             half, guess, shares = half.clone(), guess.clone(), self.shares[0].float().clone()
@@ -108,8 +113,7 @@ class TissueAtlas(nn.Module):
                     prior = resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM)
                     seen = functional.avg_pool3d(seen_shares(half, prior, rounds=8)[None], 2)[0]
                 placing = descend(coarse, seen, placing, 20, 0.02, bends=True)
-            with torch.no_grad():
-                return resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM)
+            return placing
 
 
 def seen_shares(half: torch.Tensor, prior: torch.Tensor, rounds: int) -> torch.Tensor:
@@ -165,11 +169,11 @@ def descend(
 def resampled(
     atlas: torch.Tensor, atlas_mm: float, placing: Placing, shape: Sequence[int], mm: float
 ) -> torch.Tensor:
-    """An atlas (4, D, H, W) on the grid of a scan; nothing but air beyond its borders."""
+    """An atlas (1 + T, D, H, W) on the grid of a scan; beyond it, the first class alone."""
     places = placing(places_of(shape, mm, atlas.device))
     halves = torch.tensor(atlas.shape[1:], device=atlas.device) * (atlas_mm / 2)
     where = (places / halves).flip(-1)[None]
-    tissues = functional.grid_sample(atlas[None, 1:], where, align_corners=False)[0]
+    tissues = functional.grid_sample(atlas[None, 1:].float(), where, align_corners=False)[0]
     return torch.cat([1 - tissues.sum(0, keepdim=True), tissues])
 
 
