@@ -17,7 +17,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.intensity import Scaling, scaling_named
+from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
@@ -25,7 +25,14 @@ from MedEnhanceLib.quality.evidence import foreground, super_resolution_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
-from MedEnhanceLib.tasks.consistency import Widths, acquire, floor_of, made_consistent, rms
+from MedEnhanceLib.tasks.consistency import (
+    Widths,
+    acquire,
+    contradictions,
+    floor_of,
+    made_consistent,
+    rms,
+)
 from MedEnhanceLib.tasks.denoise import without_noise
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
@@ -80,8 +87,9 @@ def super_resolve(
     if not isinstance(model, Filter):
         goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, left)
         fine = made_consistent(measured.voxels, fine, goal, widths)
-    fine = np.maximum(fine, floor_of(volume.voxels))
-    residual = 100 * rms(volume.voxels - acquire(fine, volume.voxels.shape, widths)) / scale
+    fine = np.maximum(fine, floor_of(volume.voxels), out=fine)
+    difference = volume.voxels - acquire(fine, volume.voxels.shape, widths)
+    residual = 100 * rms(difference) / scale
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = super_resolution_evidence(
         volume.voxels,
@@ -92,6 +100,7 @@ def super_resolve(
         residual,
         100 * sigma / scale,
     )
+    warnings += contradictions(difference, sigma, scale)
     measures += _profile_measures(volume, options, widths)
     if measured is not volume:
         measures.append(Measure("Noise", sigma, left, volume.units, DENOISED_MEANING))
@@ -107,7 +116,7 @@ def _is_denoised_first(
 ) -> bool:
     if options.denoise is not None or not isinstance(model, Bundle):
         return bool(options.denoise) and sigma > 0
-    percent = 100 * sigma / float(np.percentile(volume.voxels, 99.9))
+    percent = 100 * sigma / robust_peak(volume.voxels)
     return percent >= model.denoise_from_percent
 
 
