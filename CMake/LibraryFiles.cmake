@@ -65,6 +65,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/patches.py
   MedEnhanceLib/engine/precision.py
   MedEnhanceLib/engine/programs.py
+  MedEnhanceLib/engine/remembered.py
   MedEnhanceLib/engine/scores.py
   MedEnhanceLib/engine/sizes.py
   MedEnhanceLib/engine/streamed.py

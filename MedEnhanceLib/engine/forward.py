@@ -60,7 +60,10 @@ class Forward:
         if isinstance(self.network, Program):
             self._ask_only_what_a_program_can(self.network)
         sample = self._sample()
-        self.precision = choose_precision(self._asked_precision, self.network, sample, self.device)
+        weights = self.bundle.verify_weights()
+        self.precision = choose_precision(
+            self._asked_precision, self.network, sample, self.device, weights
+        )
         self.most_voxels = int(budget_bytes(self.device) / bytes_per_voxel(self.network, sample))
 
     def _ask_only_what_a_program_can(self, program: Program) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from MedEnhanceLib.engine.precision import has_bfloat16
+
 CHANNELS = (32, 64)
 EDGE = 48
 BATCHES = (1, 2)
@@ -38,7 +40,7 @@ class Speed:
 def conv_speeds() -> list[Speed]:
     """Measured on this machine's CPU, the fastest first; half precision where the CPU has it."""
     kinds = {"float32": torch.float32}
-    if _has_bfloat16():
+    if has_bfloat16(torch.device("cpu")):
         kinds["bfloat16"] = torch.bfloat16
     speeds = [
         Speed(channels, batch, layout, name, _gflops(channels, batch, LAYOUTS[layout], kind))
@@ -47,13 +49,6 @@ def conv_speeds() -> list[Speed]:
         )
     ]
     return sorted(speeds, key=lambda speed: -speed.gflops)
-
-
-def _has_bfloat16() -> bool:
-    """Whether the CPU computes it itself; emulated it is slower than float32."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return "AVX512" in capability and supported is not None and bool(supported())
 
 
 def _gflops(channels: int, batch: int, layout: torch.memory_format, kind: torch.dtype) -> float:
