@@ -16,6 +16,7 @@ import torch
 
 from MedEnhanceLib import slabs as slabs_module
 from MedEnhanceLib import system_memory
+from MedEnhanceLib.benchmark.memory import Case, measured_alone
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine import forward, inference, memory
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
@@ -225,6 +226,14 @@ def _limited(bundle: Any, voxels: np.ndarray, place: Path, room_mb: int) -> dict
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@linux_only
+def test_a_whole_run_takes_few_copies_of_its_volume() -> None:
+    """Input, filter, evidence and all, in a process of its own; 66 bytes a voxel when written."""
+    case = Case("denoise", "filter-median", (128, 160, 160))
+    peak = measured_alone(case).peak_mb
+    assert peak is None or peak * 1e6 / (128 * 160 * 160) < 90
 
 
 def test_memory_of_a_network_grows_with_its_voxels_only() -> None:
