@@ -20,8 +20,8 @@ from MedEnhanceLib.engine.networks.tissue_net import guessed_shares
 
 MULTIPLE = 4
 """The guess looks at blocks of so many voxels."""
-LEAST_AGREEMENT, FULL_AGREEMENT = 0.55, 0.72
-"""Soft Dice of the guess and the atlas laid over it: certainly no head, and certainly one."""
+LEAST_AGREEMENT, FULL_AGREEMENT = 0.65, 0.8
+"""Of the guess and the atlas laid over it: certainly no head, and certainly one."""
 LEAST_CHANCE = 1e-6
 
 
@@ -65,7 +65,11 @@ class AtlasFinder(nn.Module):
 
 
 def agreement(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Soft Dice of two sets of shares (1 + T, d, h, w), the mean of all classes but the first."""
-    overlap = 2 * torch.minimum(first, second)[1:].sum((1, 2, 3))
-    total = (first + second)[1:].sum((1, 2, 3)).clamp_min(1e-6)
-    return float((overlap / total).mean())
+    """How much of two sets of shares (1 + T, d, h, w) is common, of what there can be: 0 to 1.
+
+    The overlap coefficient, the mean of all classes but the first. A guess that sees tissue in the
+    noise around a head as well agrees, one that has some tissue everywhere does not.
+    """
+    common = torch.minimum(first, second)[1:].sum((1, 2, 3))
+    most = torch.minimum(first[1:].sum((1, 2, 3)), second[1:].sum((1, 2, 3)))
+    return float((common / most.clamp_min(1e-6)).mean())
