@@ -60,7 +60,10 @@ def benchmark(
     started = time.monotonic()
     for number, part in enumerate(todo, 1):
         say(f"{number} of {len(todo)} ({time.monotonic() - started:.0f} s): {part.title}")
-        rows += part.measure()
+        for row in part.measure():
+            # Told at once: who stops a benchmark early keeps what was measured.
+            say(f"  {row.measure}, {row.case}: {number_text(row.value)} {row.unit}".rstrip())
+            rows.append(row)
     if as_json:
         print(json_text({"rows": [row.to_json() for row in rows]}), end="")
         return

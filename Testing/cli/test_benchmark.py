@@ -32,6 +32,7 @@ def test_table_and_json_tell_the_goals_and_whether_they_were_met(
     table = run("benchmark")
     assert "at most 1.3" in table.stdout and "yes" in table.stdout and "NO" in table.stdout
     assert "minutes" in table.stderr and "something" in table.stderr
+    assert "whole run / network, small: 1.25" in table.stderr
     rows = json.loads(run("benchmark", "--json").stdout)["rows"]
     assert [row["met"] for row in rows] == [True, False]
     assert rows[0]["value"] == 1.25
