@@ -25,7 +25,7 @@ class RunOptions:
         tile: largest tile edge in voxels, or None to choose by memory.
         uncertainty: also give a volume of how unsure the network is. It takes four times as
             long: the network also sees mirror images, and the output is the mean of the four.
-        evidence: measure what changed; a preview, which shows no evidence, goes without.
+        evidence: whether denoising measures what it changed; a preview goes without.
     """
 
     device: str = "auto"
