@@ -93,7 +93,7 @@ class Bundle(Model):
             network=finder.network,
             input=InputSpec(normalisation=finder.normalisation, multiple=finder.multiple),
             halo=None,
-            patch=finder.whole_view,
+            patch=None,
             foreign="",
             finder=None,
         )

@@ -7,7 +7,6 @@ volume on a coarse grid, says where each region is and how sure it is, and the c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +65,6 @@ class Finder:
     labelled_ml: Range
     apart_mm: Range
     confidence: float
-
-    @property
-    def whole_view(self) -> tuple[int, int, int]:
-        """A patch that no field of view is larger than: what it looks at is never cut."""
-        edge = ceil(self.extent_mm[1] / self.spacing_mm / self.multiple) * self.multiple
-        return edge, edge, edge
 
     def looks_at(self, extent: tuple[float, float, float]) -> bool:
         """Whether a field of view, in mm along (i, j, k), is one that it was trained for."""

@@ -44,9 +44,12 @@ def blended_plan(forward: Forward, shape: Index, tile: int | None) -> list[Box]:
     A network whose layers look at their surroundings only gives for a large patch what it gives
     for small ones, without their rims; its patches are as large as is comfortable. One that
     looks at the whole patch, as normalisation over instances does, gets the size it was trained
-    on, and so does a network when ``tile``, the wanted edge of a patch, is given.
+    on, and so does a network when ``tile``, the wanted edge of a patch, is given. One that says
+    that it ``needs_whole_volume`` gets that.
     """
     padded = padded_shape(shape, forward.multiple)
+    if getattr(forward.network, "needs_whole_volume", False):
+        return [whole(padded)]
     usual = _usual_patch(forward, padded, tile)
     overlap = _share(usual, OVERLAP)
     if tile is None and is_local(forward.network):

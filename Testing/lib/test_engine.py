@@ -212,6 +212,16 @@ def test_blended_classes_equal_one_pass_where_patches_agree(tmp_path: Path) -> N
     assert (found == expected).mean() > 0.9999  # ties in rounding only
 
 
+def test_a_network_that_needs_the_whole_volume_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = read_bundle(models_folder() / "mr-hippocampus-unet", shipped=True)
+    passes = forward.Forward(bundle, SegmentOptions(), Reporter())
+    shape = (112, 100, 130)
+    assert len(patches.blended_plan(passes, shape, 32)) > 1
+    monkeypatch.setattr(type(passes.network), "needs_whole_volume", True, raising=False)
+    (box,) = patches.blended_plan(passes, shape, 32)
+    assert all(edge >= n for edge, n in zip(box.shape, shape, strict=True))
+
+
 @pytest.mark.parametrize(("norm", "local"), [("batch", True), ("instance", False)])
 def test_networks_that_look_around_only_get_large_patches(
     tmp_path: Path, norm: str, local: bool

@@ -37,6 +37,9 @@ class AtlasFinder(nn.Module):
         regions: how many there are.
     """
 
+    needs_whole_volume = True
+    """A part of a head does not tell where it is in the head."""
+
     regions: torch.Tensor
 
     def __init__(self, guess: Sequence[int], regions: int) -> None:

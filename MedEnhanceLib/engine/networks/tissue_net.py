@@ -67,6 +67,9 @@ class TissueNet(nn.Module):
         blocks: its residual blocks at half and at a quarter of the resolution.
     """
 
+    needs_whole_volume = True
+    """A part of a head does not tell where it is in the head."""
+
     def __init__(
         self,
         guess: Sequence[int],
