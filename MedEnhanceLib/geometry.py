@@ -23,7 +23,7 @@ Matrix3 = tuple[Vector, Vector, Vector]
 IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 ORTHONORMAL_TOLERANCE = 1e-3
 LARGEST_AXIS = 65_535
-LARGEST_SPACING_MM = 1_000.0
+LEAST_SPACING_MM, LARGEST_SPACING_MM = 1e-4, 1_000.0
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Geometry:
                 f"The volume's size {self.size} is empty or beyond {LARGEST_AXIS} voxels per axis; "
                 "load a volume with voxels in it."
             )
-        if any(not 0 < s <= LARGEST_SPACING_MM for s in self.spacing):
+        if any(not LEAST_SPACING_MM <= s <= LARGEST_SPACING_MM for s in self.spacing):
             raise VolumeError(
-                f"The voxel spacing {_mm(self.spacing)} is not between 0 and "
-                f"{LARGEST_SPACING_MM:g} mm; correct the header (in Slicer: Volumes > Volume "
-                "Information > Image Spacing)."
+                f"The voxel spacing {_mm(self.spacing)} is not between "
+                f"{LEAST_SPACING_MM:g} and {LARGEST_SPACING_MM:g} mm; correct the header (in "
+                "Slicer: Volumes > Volume Information > Image Spacing)."
             )
         columns = np.array(self.direction)
         error = float(np.abs(columns.T @ columns - np.eye(3)).max())

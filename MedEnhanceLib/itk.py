@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def to_itk(voxels: NDArray[Any], geometry: Geometry) -> SimpleITK.Image:
-    """SimpleITK image of (k, j, i) voxels on their grid; bool becomes uint8."""
+    """SimpleITK image of (k, j, i) voxels on their grid, of any byte order; bool becomes uint8."""
     import SimpleITK as sitk
 
-    array = voxels.astype(np.uint8) if voxels.dtype == bool else voxels
+    kind = np.dtype(np.uint8) if voxels.dtype == bool else voxels.dtype.newbyteorder("=")
+    array = voxels.astype(kind, copy=False)
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     image.SetSpacing(geometry.spacing)
     image.SetOrigin(geometry.origin)
