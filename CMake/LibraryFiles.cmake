@@ -184,6 +184,13 @@ set(LIBRARY_RESOURCES
   Resources/Models/ct-denoise-residual/docs/curve.csv
   Resources/Models/ct-denoise-residual/docs/curve.png
   Resources/Models/ct-denoise-residual/models/model.pt
+  Resources/Models/mr-brain-tissue-unet/LICENSE
+  Resources/Models/mr-brain-tissue-unet/configs/inference.json
+  Resources/Models/mr-brain-tissue-unet/configs/metadata.json
+  Resources/Models/mr-brain-tissue-unet/docs/README.md
+  Resources/Models/mr-brain-tissue-unet/docs/curve.csv
+  Resources/Models/mr-brain-tissue-unet/docs/curve.png
+  Resources/Models/mr-brain-tissue-unet/models/model.pt
   Resources/Models/mr-denoise-adversarial/LICENSE
   Resources/Models/mr-denoise-adversarial/configs/inference.json
   Resources/Models/mr-denoise-adversarial/configs/metadata.json
