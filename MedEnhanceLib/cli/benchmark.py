@@ -55,7 +55,7 @@ def benchmark(
     """
     plan = _plan(model, size, rounds, quick, choosing.open_catalog(models, trust))
     todo = parts(plan)
-    say(f"{len(todo)} measurements; about {'3' if quick else '10'} minutes on one core.")
+    say(f"{len(todo)} measurements; about {'3' if quick else '10 to 15'} minutes on one core.")
     rows: list[Row] = []
     started = time.monotonic()
     for number, part in enumerate(todo, 1):
