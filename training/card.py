@@ -41,8 +41,8 @@ def card(metadata: Json, curve: list[dict[str, str]], command: str) -> str:
     parts = [
         f"# {facts['title']}\n\n{metadata['description']}\n\nResearch use only.",
         f"| id | version | task | modality | body part |\n| --- | --- | --- | --- | --- |\n"
-        f"| `{facts['id']}` | {metadata['version']} | {facts['task']} | {facts['modality']} "
-        f"({', '.join(facts['contrasts'])}) | {facts['body_part']} |",
+        f"| `{facts['id']}` | {metadata['version']} | {facts['task']} | {_modality(facts)} "
+        f"| {facts['body_part']} |",
         "## Trained for\n\n" + _ranges(facts["ranges"]) + _whole(facts.get("finder")),
         "## Training data\n\n" + _training_data(facts["training_data"]),
         "## Measured on subjects that were not trained on\n\n" + _results(facts["results"]),
@@ -52,6 +52,11 @@ def card(metadata: Json, curve: list[dict[str, str]], command: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _modality(facts: Json) -> str:
+    contrasts = ", ".join(facts["contrasts"])
+    return f"{facts['modality']} ({contrasts})" if contrasts else str(facts["modality"])
+
+
 def _ranges(ranges: Json) -> str:
     names = {
         "spacing_mm": "voxel spacing in mm",
@@ -59,6 +64,7 @@ def _ranges(ranges: Json) -> str:
         "noise_hu": "noise in soft tissue in HU",
         "factor": "refinement along the slice axis",
         "extent_mm": "field of view along each axis in mm",
+        "labelled_ml": "volume of all labels together in ml, else there is a warning",
     }
     return "\n".join(f"* {names[key]}: {low:g} to {high:g}" for key, (low, high) in ranges.items())
 

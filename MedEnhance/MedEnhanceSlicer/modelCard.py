@@ -41,6 +41,7 @@ def _range(name, least, most):
         "noise_hu": _("noise {least:g} to {most:g} HU"),
         "factor": _("factor {least:g} to {most:g}"),
         "extent_mm": _("extent {least:g} to {most:g} mm"),
+        "labelled_ml": _("labels of {least:g} to {most:g} ml together"),
     }
     pattern = names.get(name, name.replace("_", " ") + " {least:g} to {most:g}")
     return pattern.format(least=least, most=most)

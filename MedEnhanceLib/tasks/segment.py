@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from MedEnhanceLib.engine.forward import Forward
 
 NEARLY_LABELLED = 0.25
+LABELLED_ML = "labelled_ml"
 DOUBT_MEANING = "Probability, as the network sees it, that another label is right; mean."
 
 
@@ -49,7 +50,22 @@ def segment(
         labels, traces = _labelled(volume, forward, options)
     labelmap = _tidied(volume, labels, wanted, model, options, reporter)
     measures, warnings = segment_evidence(labelmap.volumes_ml())
+    warnings += _unlikely_volume(volume, labels, model)
     return labelmap, [*measures, *_doubt_measures(labelmap, traces)], warnings, traces
+
+
+def _unlikely_volume(volume: Volume, labels: NDArray[Any], model: Model) -> list[str]:
+    """A sentence when all labels together are smaller or larger than the model's maker knows."""
+    if not isinstance(model, Bundle) or LABELLED_ML not in model.ranges:
+        return []
+    least, most = model.ranges[LABELLED_ML]
+    total = float(np.count_nonzero(labels) * np.prod(volume.geometry.spacing)) / 1000
+    if least <= total <= most:
+        return []
+    return [
+        f"{total:.0f} ml were labelled, not within the {least:g} to {most:g} ml of those known; "
+        "look at it, and do not rely on it."
+    ]
 
 
 def _labelled(

@@ -37,9 +37,11 @@ def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
     which favours them; a whole head they cannot divide.
     """
     table = read_table()
+    cases = list(enumerate((c, n) for c in CONTRASTS for n in NOISE))
+    hardest_first = sorted(cases, key=lambda case: -case[1][1])
     for source in tissue_maps(data, "validation", table):
         truth = table.tissues[source.rows]
-        for number, (contrast, noise) in enumerate((c, n) for c in CONTRASTS for n in NOISE):
+        for number, (contrast, noise) in hardest_first:
             rng = np.random.default_rng([number, len(source.name)])
             for head in (False, True):
                 clean = phantom(source.rows, table, contrast, head)
