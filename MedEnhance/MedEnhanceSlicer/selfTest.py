@@ -86,7 +86,7 @@ def checkSegment(test, logic):
     """Segmenting the hippocampus crop finds both parts, named and coded, where the expert did."""
     node = loadSample(HIPPOCAMPUS)
     expert = slicer.util.arrayFromVolume(loadSample(HIPPOCAMPUS + " labels")) > 0
-    model = trainedModel(logic, Task.SEGMENT)
+    model = logic.catalog.find("mr-hippocampus-unet")
     output = logic.process(node, "segment", model=model.id)
     segmentation = output.GetSegmentation()
     names = {

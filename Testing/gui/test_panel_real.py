@@ -67,14 +67,15 @@ def test_shipped_network_through_the_panel(open_panel: OpenPanel, task: Task) ->
     from MedEnhanceSlicer.parameters import TaskChoice
 
     samples = {
-        Task.DENOISE: (selfTest.HEAD, (16, 40, 40)),
-        Task.SUPER_RESOLUTION: (selfTest.THICK_HEAD, (12, 40, 40)),
-        Task.SEGMENT: (selfTest.HIPPOCAMPUS, None),
+        Task.DENOISE: ("mr-denoise-residual", selfTest.HEAD, (16, 40, 40)),
+        Task.SUPER_RESOLUTION: ("mr-super-resolution", selfTest.THICK_HEAD, (12, 40, 40)),
+        Task.SEGMENT: ("mr-hippocampus-unet", selfTest.HIPPOCAMPUS, None),
     }
-    node = selfTest.loadSample(*samples[task])
+    modelId, *sample = samples[task]
+    node = selfTest.loadSample(*sample)
     panel = open_panel()
     panel.choose_task(TaskChoice(task.value).label())
-    model = next(m for m in Catalog.default().models(task) if m.is_trained and m.modality == "MR")
+    model = Catalog.default().find(modelId)
     panel.choose_model(model.title)
     panel.apply()
     panel.wait_for_end()

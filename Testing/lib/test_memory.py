@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -210,6 +211,9 @@ def limited(room):
 
 print(json.dumps(forked(limited, int(float(share) * forked(need)))))
 """
+SMALLER_PIECES = "Memory was short, so the volume was worked on in smaller pieces."
+SHARES = (0.7, 0.66, 0.62, 0.58, 0.54, 0.5, 0.64, 0.6)
+"""Of the memory that a run takes when there is plenty."""
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="limits of the address space are Linux's"
 )
@@ -217,14 +221,24 @@ linux_only = pytest.mark.skipif(
 
 @linux_only
 def test_a_real_limit_leads_to_smaller_pieces(tmp_path: Path) -> None:
-    """Planned for plenty; what the system refuses is done in thinner slabs."""
+    """Planned for plenty; what the system refuses is done in thinner slabs.
+
+    How much address space the allocator wastes differs from run to run: at the same limit a run
+    may fit as it is, or not at all. Whatever is handed over has to be right.
+    """
     bundle = read_bundle(denoiser_bundle(tmp_path))
     voxels = head_like((96, 96, 96)) / 900
-    answer = _limited(bundle, voxels, tmp_path, 0.6)
-    assert answer["notes"] == ["Memory was short, so the volume was worked on in smaller pieces."]
     expected, passes = _regressed(bundle, voxels)
+    for share in SHARES:
+        answer = _limited(bundle, voxels, tmp_path, share)
+        if "error" in answer:
+            assert "not enough memory" in answer["error"]
+            continue
+        assert np.abs(np.load(tmp_path / "result.npy") - expected).max() < 1e-5
+        if answer["notes"]:
+            break
+    assert answer.get("notes") == [SMALLER_PIECES]
     assert answer["passes"] > passes
-    assert np.abs(np.load(tmp_path / "result.npy") - expected).max() < 1e-5
 
 
 @linux_only
@@ -239,7 +253,9 @@ def _limited(bundle: Any, voxels: np.ndarray, place: Path, share: float) -> dict
     np.save(place / "image.npy", voxels)
     arguments = [bundle.folder, place / "image.npy", place / "result.npy", share]
     command = [sys.executable, "-c", CHILD, *map(str, [*arguments, *_numbers(bundle)])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Every thread would keep address space of its own, more or less of it from run to run.
+    alone = os.environ | {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 

@@ -76,11 +76,14 @@ def test_the_check_is_made_once_for_the_same_weights() -> None:
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"answer": "float64"}'])
 def test_a_damaged_memory_is_ignored(cache: Path, content: bytes) -> None:
     network = Counting().eval()
-    chosen = precision.choose_precision("auto", network, SAMPLE, CPU, "abc")
+    precision.choose_precision("auto", network, SAMPLE, CPU, "abc")
     (file,) = cache.iterdir()
     file.write_bytes(content)
     passes = network.passes
-    assert precision.choose_precision("auto", network, SAMPLE, CPU, "abc") is chosen
+    # Which one is the fastest may differ from one measurement to the next.
+    assert (
+        precision.choose_precision("auto", network, SAMPLE, CPU, "abc") in precision.NAMES.values()
+    )
     assert network.passes > passes
 
 
