@@ -50,12 +50,20 @@ def sweep(prefix: str, place: Path | None = None) -> None:
     lives; its folders are left alone.
     """
     place = Path(tempfile.gettempdir()) if place is None else place
-    with suppress(OSError):
-        for entry in os.scandir(place):
-            if not entry.name.startswith(prefix) or not _is_mine(entry):
-                continue
-            if _is_forgotten(entry.name[len(prefix) :]):
+    for entry in _entries(place, prefix):
+        # Another program may sweep at the same time; what is gone needs no sweeping.
+        with suppress(OSError):
+            if _is_mine(entry) and _is_forgotten(entry.name[len(prefix) :]):
                 remove_folder(Path(entry.path))
+
+
+def _entries(place: Path, prefix: str) -> list[os.DirEntry[str]]:
+    """What is called so in a place; nothing where that cannot be looked into."""
+    try:
+        with os.scandir(place) as entries:
+            return [entry for entry in entries if entry.name.startswith(prefix)]
+    except OSError:
+        return []
 
 
 @contextmanager

@@ -6,7 +6,6 @@ hippocampi lie in the heads that its atlas was made of. It is kept like a traine
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,17 @@ from MedEnhanceLib.engine.networks import AtlasFinder
 from MedEnhanceLib.engine.networks.tissue_atlas import ATLAS_MM, places_of, resampled
 from training.network import build_network
 from training.recipe import Config
-from training.tissue_atlas import FROM_LEFT, class_shares, placing_over, shares_of
+from training.tissue_atlas import (
+    FROM_LEFT,
+    class_shares,
+    folders,
+    keep,
+    placing_over,
+    shares_of,
+    training_heads,
+)
 from training.tissue_heads import Head
-from training.tissue_maps import TissueTable, read_table, tissue_maps
+from training.tissue_maps import TissueTable, read_table
 from training.weights import start_from
 
 CONFIG = Path(__file__).parent / "configs/finders/hippocampus-finder.json"
@@ -30,22 +37,16 @@ SIGMA_MM = 6.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
-    args = parser.parse_args()
+    data, runs = folders(__doc__)
     config: Config = json.loads(CONFIG.read_text(encoding="utf-8"))
     network = build_network(config["network_def"])
     assert isinstance(network, AtlasFinder)
     for part in ("guess", "atlas"):
-        start_from(getattr(network, part), args.runs / f"tissue-{part}" / "best.pt")
+        start_from(getattr(network, part), runs / f"tissue-{part}" / "best.pt")
     table = read_table()
-    heads = [Head(m, table.tissues) for m in tissue_maps(args.data, "training", table)]
+    heads = training_heads(data, table)
     network.regions.copy_(mean_regions(heads, table, network.atlas.shares[0]))
-    path = args.runs / config["id"] / "best.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), path)
-    print(f"Wrote {path}, with the hippocampi of {len(heads)} heads.")
+    keep(network, runs / config["id"])
 
 
 def mean_regions(heads: Sequence[Head], table: TissueTable, atlas: torch.Tensor) -> torch.Tensor:

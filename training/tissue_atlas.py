@@ -33,18 +33,32 @@ FROM_LEFT = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    data, runs = folders(__doc__)
+    table = read_table()
+    atlas = TissueAtlas()
+    atlas.shares.copy_(mean_head([shares_of(head, table) for head in training_heads(data, table)]))
+    keep(atlas, runs / "tissue-atlas")
+
+
+def folders(description: str | None) -> tuple[Path, Path]:
+    """The folder with the scans, and where runs are kept, from the command line."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     args = parser.parse_args()
-    table = read_table()
-    heads = [Head(m, table.tissues) for m in tissue_maps(args.data, "training", table)]
-    atlas = TissueAtlas()
-    atlas.shares.copy_(mean_head([shares_of(head, table) for head in heads]))
-    path = args.runs / "tissue-atlas" / "best.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(atlas.state_dict(), path)
-    print(f"Wrote {path}, the mean of {len(heads)} heads.")
+    return args.data, args.runs
+
+
+def training_heads(data: Path, table: TissueTable) -> list[Head]:
+    """The label maps that may be trained on."""
+    return [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
+
+
+def keep(network: torch.nn.Module, run: Path) -> None:
+    """Write weights as a training run does its best ones."""
+    run.mkdir(parents=True, exist_ok=True)
+    torch.save(network.state_dict(), run / "best.pt")
+    print(f"Wrote {run / 'best.pt'}.")
 
 
 def mean_head(heads: Sequence[torch.Tensor]) -> torch.Tensor:

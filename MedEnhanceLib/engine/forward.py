@@ -28,6 +28,7 @@ CONVOLUTIONS = (
     torch.nn.ConvTranspose3d,
     torch.nn.ConvTranspose2d,
 )
+SMALLER_PIECES = "Memory was short, so the volume was worked on in smaller pieces."
 SAMPLE_EDGE = 32
 # Networks pool and convolve over three voxels; thinner volumes are padded to this.
 SMALLEST_EDGE = 4
@@ -89,6 +90,11 @@ class Forward:
     def precision_name(self) -> str:
         """The number format in use, as options call it."""
         return precision_name(self.precision)
+
+    def note_smaller_pieces(self) -> None:
+        """Tell the user, once, that memory was short."""
+        if SMALLER_PIECES not in self.notes:
+            self.notes.append(SMALLER_PIECES)
 
     def fall_back_to_cpu(self) -> None:
         """Go on on the CPU; raises `DeviceError` when that is where we are."""

@@ -69,7 +69,8 @@ def scores(forward: Forward, channels: Sequence[Channel], tile: int | None) -> N
 def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.uint8]:
     """The likeliest class of every voxel, (k, j, i) uint8.
 
-    Scores of all classes are held only for the slab of slices that is being worked on.
+    Scores of all classes are held only for the slab of slices that is being worked on; of a network
+    that needs the whole volume, for that.
     """
     shape = shape_of(channels)
     labels = np.zeros(shape, np.uint8)
@@ -149,9 +150,7 @@ def _smaller(forward: Forward, box: Box, error: BaseException) -> list[Box]:
     if halves is None:
         forward.fall_back_to_cpu()
         return [box]
-    note = "Memory was short, so the volume was worked on in smaller pieces."
-    if note not in forward.notes:
-        forward.notes.append(note)
+    forward.note_smaller_pieces()
     return [halves[1], halves[0]]
 
 

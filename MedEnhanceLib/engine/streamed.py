@@ -88,10 +88,9 @@ def _depth(forward: Forward, padded: Index, tile: int | None) -> int:
 def _thinner(forward: Forward, depth: int) -> int:
     """Half the slices, or where there are few of them the same on the CPU."""
     if depth <= ALIGNMENT:
-        torch.cuda.empty_cache() if forward.device.type == "cuda" else None
+        if forward.device.type == "cuda":
+            torch.cuda.empty_cache()
         forward.fall_back_to_cpu()
         return depth
-    note = "Memory was short, so the volume was worked on in smaller pieces."
-    if note not in forward.notes:
-        forward.notes.append(note)
+    forward.note_smaller_pieces()
     return max(ALIGNMENT, depth // 2 // ALIGNMENT * ALIGNMENT)

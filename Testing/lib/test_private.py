@@ -62,6 +62,25 @@ def test_only_what_is_forgotten_is_swept(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(path.exists() for path in kept)
 
 
+def test_one_that_vanishes_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two programs that start together sweep together."""
+    forgotten = [tmp_path / left_behind(PREFIX, tmp_path) for _ in range(3)]
+    is_mine, asked = private._is_mine, []
+
+    def gone_at_first(entry: os.DirEntry[str]) -> bool:
+        asked.append(entry.path)
+        if len(asked) == 1:
+            raise FileNotFoundError(entry.path)
+        return is_mine(entry)
+
+    monkeypatch.setattr(private, "_is_mine", gone_at_first)
+    sweep(PREFIX, tmp_path)
+    assert len(asked) == 3
+    assert [str(path) for path in forgotten if path.exists()] == [asked[0]]
+
+
 def real_home() -> str:
     """How this computer is named in the names of folders."""
     code = "from MedEnhanceLib import private; print(private._home())"

@@ -32,9 +32,9 @@ from MedEnhanceLib.engine.networks.tissue_statistics import (
 )
 
 COARSE = 4
-"""Voxels along each axis that are averaged for the network that places the tissues."""
+"""Voxels along each axis that are averaged for the atlas, which has voxels of 4 mm."""
 COARSER = 2
-"""So many of those again, 8 mm, for its first look."""
+"""So many of those again, 8 mm, for the network that guesses."""
 TISSUES = 3
 FLUID, GREY, WHITE = range(TISSUES)
 FULL = FOLD**3
