@@ -1,7 +1,7 @@
 """Linear filters along the axes of a volume, each as a matrix.
 
-A product of matrices is what computers do best: for lines of a few hundred voxels it is several
-times as fast as going along them, and the borders need no care.
+A product of matrices is what computers do best: taken in bands, where the matrix is not zero, it is
+several times as fast as going along the lines, and the borders need no care.
 """
 
 from __future__ import annotations
@@ -13,19 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
-FADED = 1e-9
+FADED = 1e-7
+BAND = 32
+"""Rows of a matrix that are multiplied at once, with those columns in which any is not zero."""
 SHORTEST_RECURSIVE = 4
 """Voxels that a recursive filter needs."""
 
 
 def along(matrix: Matrix, values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Every line (n) of ``values`` (k, j, i) along ``axis`` times the matrix (m, n)."""
-    if axis == 2:
-        return values @ matrix.T
-    if axis == 1:
-        return np.matmul(matrix, values)
-    product: NDArray[np.float32] = matrix @ values.reshape(len(values), -1)
-    return product.reshape(len(matrix), *values.shape[1:])
+    shape = list(values.shape)
+    shape[axis] = len(matrix)
+    product = np.empty(shape, np.float32)
+    for start in range(0, len(matrix), BAND):
+        rows = slice(start, start + BAND)
+        columns = _used_columns(matrix[rows])
+        part = matrix[rows, columns]
+        if axis == 2:
+            np.matmul(values[:, :, columns], part.T, out=product[:, :, rows])
+        elif axis == 1:
+            np.matmul(part, values[:, columns], out=product[:, rows])
+        else:
+            flat = values[columns].reshape(part.shape[1], -1)
+            np.matmul(part, flat, out=product[rows].reshape(len(part), -1))
+    return product
+
+
+def _used_columns(rows: Matrix) -> slice:
+    """From the first to the last column that is not zero throughout."""
+    used = np.flatnonzero(rows.any(axis=0))
+    return slice(used[0], used[-1] + 1) if used.size else slice(0, 1)
 
 
 def box_mean(voxels: NDArray[Any], radius: tuple[int, int, int]) -> NDArray[np.float32]:

@@ -32,6 +32,6 @@ def test_box_mean_is_that_of_itk(radius: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_matrices_work_along_their_axis(axis: int) -> None:
-    values = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    values = np.random.default_rng(0).random((70, 40, 33)).astype(np.float32)
     reversal = np.eye(values.shape[axis], dtype=np.float32)[::-1]
     assert np.array_equal(along(reversal, values, axis), np.flip(values, axis))
