@@ -29,11 +29,6 @@ def noise_correlation(voxels: NDArray[Any]) -> tuple[float, float, float]:
     return (_along(middle, 0), _along(middle, 1), _along(middle, 2))
 
 
-def alike_axes(voxels: NDArray[Any]) -> tuple[int, ...]:
-    """The axes along which the noise of neighbours is too alike to count as two measurements."""
-    return tuple(axis for axis, r in enumerate(noise_correlation(voxels)) if r > ALIKE)
-
-
 def _along(voxels: NDArray[Any], axis: int) -> float:
     others = [a for a in range(3) if a != axis and voxels.shape[a] >= SHORTEST_AXIS]
     if voxels.shape[axis] < SHORTEST_AXIS or not others:
