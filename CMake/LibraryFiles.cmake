@@ -129,6 +129,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/private.py
   MedEnhanceLib/provenance.py
   MedEnhanceLib/quality/__init__.py
+  MedEnhanceLib/quality/added_detail.py
   MedEnhanceLib/quality/comparison.py
   MedEnhanceLib/quality/ct_metrics.py
   MedEnhanceLib/quality/evidence.py

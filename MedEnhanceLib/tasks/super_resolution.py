@@ -21,7 +21,8 @@ from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
-from MedEnhanceLib.quality.evidence import foreground, super_resolution_evidence
+from MedEnhanceLib.quality.added_detail import unaccounted_voxels
+from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, foreground, super_resolution_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
@@ -101,6 +102,8 @@ def super_resolve(
         100 * sigma / scale,
     )
     warnings += contradictions(difference, sigma, scale)
+    factors = _refined_by(volume.geometry, target)
+    warnings += _inventions(unaccounted_voxels(interpolated, fine, factors, sigma))
     measures += _profile_measures(volume, options, widths)
     if measured is not volume:
         measures.append(Measure("Noise", sigma, left, volume.units, DENOISED_MEANING))
@@ -109,6 +112,21 @@ def super_resolve(
         unsure = traces.uncertainty.voxels
         measures += uncertainty_evidence(unsure, inside, volume.units, SPREAD_MEANING)
     return volume.with_voxels(fine, target), measures, warnings, traces
+
+
+def _refined_by(source: Geometry, target: Geometry) -> tuple[float, float, float]:
+    """How many times finer the target is, (k, j, i)."""
+    k, j, i = (fine / coarse for fine, coarse in zip(target.shape, source.shape, strict=True))
+    return (k, j, i)
+
+
+def _inventions(places: int) -> list[str]:
+    """A warning when so many voxels show what nothing around them in the input does."""
+    if places < GRAVE_VOXELS:
+        return []
+    return [
+        f"At {places:,} voxels the output shows detail where the input is even; it may be invented."
+    ]
 
 
 def _is_denoised_first(
