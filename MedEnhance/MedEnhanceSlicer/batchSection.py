@@ -6,6 +6,7 @@ from slicer.util import VTKObservationMixin
 from . import dependencies, views
 from .caseQueue import QueueChain, QueueState
 from .chain import Chain
+from .choosingSection import takeTyped
 from .parameters import AUTOMATIC_MODEL, optionsFromParameters
 from .queueTable import QueueTable
 from .recipe import Step
@@ -175,6 +176,7 @@ class BatchSection(VTKObservationMixin):
 
     def _currentStep(self):
         """The step that the panel's settings describe."""
+        takeTyped(self.ui)
         parameters = self._parameters
         task = parameters.task.task
         ids = [model.id for model in self.logic.catalog.models(task)]

@@ -27,6 +27,7 @@ TASK_BUTTONS = {
     TaskChoice.SUPER_RESOLUTION: ("superResolutionButton", "SuperResolution.png"),
     TaskChoice.SEGMENT: ("segmentButton", "Segment.png"),
 }
+TYPED = ("noiseLevel", "spacingI", "spacingJ", "spacingK", "factorI", "factorJ", "factorK", "tile")
 
 
 class ChoosingSection:
@@ -220,3 +221,13 @@ class ChoosingSection:
         if not self.choice.mayRun:
             return " ".join(self.choice.suitability.reasons)
         return _("Run {model} on this volume.").format(model=self.choice.model.title)
+
+
+def takeTyped(ui):
+    """Let the settings have the numbers that were typed, also where a field was not left yet.
+
+    Fields do not tell of every key, since Slicer would put the text in order under the user's
+    fingers. And on macOS a click on a button leaves no field.
+    """
+    for name in TYPED:
+        getattr(ui, name + "SpinBox").interpretText()

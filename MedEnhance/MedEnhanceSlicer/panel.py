@@ -12,7 +12,7 @@ from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 from . import dependencies, forecasts, remembered, views
 from .batchSection import BatchSection
 from .chain import Chain
-from .choosingSection import ChoosingSection
+from .choosingSection import ChoosingSection, takeTyped
 from .jobs import DONE
 from .outputs import show
 from .parameters import TaskChoice, optionsFromParameters
@@ -108,6 +108,7 @@ class Panel:
 
         :param start: called for the Job or the Chain that runs; None when nothing does.
         """
+        takeTyped(self.ui)
         self._preview.hideThen(lambda: self._run(start))
 
     def _run(self, start):

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 
 from . import dependencies, views
+from .choosingSection import takeTyped
 from .jobs import DONE
 from .parameters import optionsFromParameters
 from .preview import Layers, PreviewJob, shownSlice
@@ -53,6 +54,7 @@ class PreviewSection:
 
     def onPreview(self, checked=None):
         """Begin a preview of the slice in view."""
+        takeTyped(self.ui)
         self._isStale = False
         try:
             self._start()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtTest, QtWidgets
 
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.slicer_scene import REPOSITORY
@@ -122,6 +122,14 @@ class PanelDriver:
     def set_number(self, name: str, value: float) -> None:
         """Type a number."""
         getattr(self.ui, name).value = value
+        self.breathe()
+
+    def type_number(self, name: str, text: str) -> None:
+        """Type a number key by key into a spin box, as yet without leaving it."""
+        spin_box = unwrap(getattr(self.ui, name))
+        assert spin_box.isVisible() and spin_box.isEnabled()
+        spin_box.selectAll()
+        QtTest.QTest.keyClicks(spin_box, text)
         self.breathe()
 
     def tick(self, row: int, ticked: bool) -> None:

@@ -112,6 +112,16 @@ def test_super_resolution_options_reach_the_process(
     assert worker.jobs[-1][3] == expected
 
 
+@pytest.mark.parametrize("text", ["0.75", "12.5", "3"])
+def test_numbers_can_be_typed(panel: PanelDriver, worker: FakeWorker, text: str) -> None:
+    """Also when the click on Apply does not take the field's focus, as on macOS."""
+    panel.choose_task("Super-resolution")
+    panel.choose("resolutionComboBox", "Spacing")
+    panel.type_number("spacingKSpinBox", text)
+    panel.apply()
+    assert worker.jobs[-1][3].spacing == (1.0, 1.0, float(text))
+
+
 def test_the_wanted_grid_is_told_before_apply(panel: PanelDriver) -> None:
     assert not panel.ui.targetLabel.visible
     panel.choose_task("Super-resolution")

@@ -211,8 +211,8 @@ class Connection:
             return
         if isinstance(value, enum.Enum):
             value = list(self._parameter.kind).index(value)
-        if getattr(self._widget, self._attribute) != value:
-            setattr(self._widget, self._attribute, value)
+        # Slicer's writes what is there already, too, which puts a spin box's text in order.
+        setattr(self._widget, self._attribute, value)
 
     def _changed(self) -> None:
         if self._owner._updating:
