@@ -185,9 +185,8 @@ class Layers:
         self._before = {}
 
     def remember(self):
-        """Note what is shown now, unless a preview is."""
-        if self._before:
-            return
+        """Note what is shown now."""
+        self._before = {}
         for view in nodesOfClass("vtkMRMLSliceCompositeNode"):
             self._before[view.GetID()] = (
                 view.GetBackgroundVolumeID(),

@@ -123,7 +123,9 @@ class PreviewSection:
             view,
             onEvent=self.onJobEvent,
         )
-        self._layers.remember()
+        if not self._isShown:
+            # Anew each time: the user may have shown something else since a preview that failed.
+            self._layers.remember()
         self.logic.runner.start(job)
         self.job = job
         self._watch(view)

@@ -254,6 +254,21 @@ def test_a_preview_lies_over_the_slice_and_goes_again(
     assert view is not None
 
 
+def test_what_is_shown_again_is_what_was_shown_last(panel: PanelDriver, worker: FakeWorker) -> None:
+    composite, _view = slice_view()
+    composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
+    panel.click("previewButton")
+    worker.fail("The graphics card has no memory left.")
+    panel.wait_until(lambda: panel.ui.previewButton.enabled)
+    neck = add_head("Neck")
+    composite.SetBackgroundVolumeID(neck.GetID())
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    panel.click("hidePreviewButton")
+    assert composite.GetBackgroundVolumeID() == neck.GetID()
+
+
 def test_the_preview_follows_the_slice_when_asked(panel: PanelDriver, worker: FakeWorker) -> None:
     _composite, view = slice_view()
     panel.click("previewFollowCheckBox")
