@@ -30,6 +30,7 @@ class BatchSection(VTKObservationMixin):
         self._onEvent = onEvent
         self._parameters = None
         self._job = None
+        self._isBeginning = False
         self._recipe = RecipeEditor(ui, logic, self._currentStep, self._say)
         self._table = QueueTable(ui.queueTableWidget)
         self._say("")
@@ -63,14 +64,15 @@ class BatchSection(VTKObservationMixin):
             self._recipe.update()
             self._table.show(self._queue())
 
-    def showState(self, job):
+    def showState(self, job, isBeginning=False):
         """What can be clicked now.
 
         :param job: the run that goes on, or None.
+        :param isBeginning: whether one is about to begin.
         """
-        self._job = job
+        self._job, self._isBeginning = job, isBeginning
         ui, parameters = self.ui, self._parameters
-        isFree = job is None and parameters is not None
+        isFree = job is None and not isBeginning and parameters is not None
         hasSteps = isFree and bool(self._recipe.steps)
         hasInput = isFree and parameters.inputVolume is not None
         ui.runSequenceButton.enabled = isFree and parameters.sequence is not None
@@ -88,14 +90,14 @@ class BatchSection(VTKObservationMixin):
         """Volumes came or went."""
         if not slicer.mrmlScene.IsBatchProcessing():
             self.update()
-            self.showState(self._job)
+            self.showState(self._job, self._isBeginning)
 
     def onUnfolded(self, collapsed=None):
         """Unfolding shows all widgets, also a label that has nothing to say."""
         self.ui.batchLabel.visible = bool(self.ui.batchLabel.text)
 
     def onTicked(self, item=None):
-        self.showState(self._job)
+        self.showState(self._job, self._isBeginning)
 
     def onTickAll(self, checked=None):
         self._table.tickAll()
@@ -105,15 +107,15 @@ class BatchSection(VTKObservationMixin):
 
     def onRunSequence(self, checked=None):
         def start():
-            step = self._currentStep()
+            parameters, step = self._parameters, self._currentStep()
             if not self._isInstalled([step]):
                 return None
             return self.logic.processSequence(
-                self._parameters.sequence,
+                parameters.sequence,
                 step.task.value,
                 step.model,
                 step.options,
-                self._parameters.region,
+                parameters.region,
                 wait=False,
                 onEvent=self._onEvent,
             )
@@ -188,10 +190,11 @@ class BatchSection(VTKObservationMixin):
         for step in steps:
             models = self.logic.catalog.models(step.task)
             wanted = [model for model in models if model.id == step.model] or models
-            advice = dependencies.ensureFor(wanted[0])
+            advice = dependencies.ensureFor(wanted[0], self._say)
             if advice:
                 self._say(advice)
                 return False
+        self._say("")
         return True
 
     def _say(self, text):

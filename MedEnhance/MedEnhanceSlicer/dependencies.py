@@ -61,9 +61,10 @@ def checkFor(model):
         )
 
 
-def ensureFor(model):
+def ensureFor(model, tell=None):
     """Install what the model lacks, after asking.
 
+    :param tell: called with a sentence before the installation, which may take minutes.
     :return: a sentence when Slicer should be restarted, else "".
     :raises DependencyError: when something is still missing afterwards.
     """
@@ -76,6 +77,8 @@ def ensureFor(model):
                 packages=", ".join(missing)
             )
         )
+    if tell is not None:
+        tell(_("Installing {packages}; that takes minutes.").format(packages=", ".join(missing)))
     before = protectedVersions()
     if "torch" in missing:
         installTorch()

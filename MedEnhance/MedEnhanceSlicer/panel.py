@@ -40,6 +40,7 @@ class Panel:
         self._lastJob = None
         self._parameters = None
         self._updating = False
+        self._isBeginning = False
         self._log = RunLog(ui.logTextEdit)
         self._choosing = ChoosingSection(ui, logic)
         self._preview = PreviewSection(ui, logic, self._chosenModel)
@@ -108,14 +109,22 @@ class Panel:
 
         :param start: called for the Job or the Chain that runs; None when nothing does.
         """
+        if self._isBeginning:
+            return
         takeTyped(self.ui)
+        self._isBeginning = True
+        self._say(_("Starting..."), None)
+        self._showState()
         self._preview.hideThen(lambda: self._run(start))
 
     def _run(self, start):
-        """Begin the run; what speaks against it is said."""
+        """Begin the run; what speaks against it is said.
+
+        Installing packages lets Slicer handle clicks, which must not begin another run meanwhile.
+        """
         self._clearResult()
         try:
-            self.job = start()
+            self.job = self._started(start)
         except MedEnhanceError as error:
             self._say(str(error), "refused")
         except Exception as error:
@@ -124,7 +133,16 @@ class Panel:
                 "refused",
             )
             logging.error("MedEnhance could not start: %s", traceback.format_exc())
+        finally:
+            self._isBeginning = False
         self._showState()
+
+    def _started(self, start):
+        """What runs now; nothing when the module was left before a preview had ended."""
+        if self._parameters is not None:
+            return start()
+        self._say(_("The module was left before the run began; start it again."), "warning")
+        return None
 
     def onCopyReport(self, checked=None):
         """Put what is needed to report a fault on the clipboard."""
@@ -168,7 +186,7 @@ class Panel:
         parameters = self._parameters
         options = optionsFromParameters(parameters)
         model = self._chosenModel()
-        advice = dependencies.ensureFor(model)
+        advice = dependencies.ensureFor(model, self._tell)
         if advice:
             self._say(advice, "warning")
             return None
@@ -192,17 +210,19 @@ class Panel:
     def _showState(self):
         """The Apply button, the progress bar and what can be changed now."""
         ui, job = self.ui, self.job
+        isFree = job is None and not self._isBeginning
         for name in ("input", "settings", "output", "setup"):
-            getattr(ui, name + "CollapsibleButton").enabled = job is None
-        ui.progressBar.visible = job is not None
+            getattr(ui, name + "CollapsibleButton").enabled = isFree
+        ui.progressBar.visible = not isFree
         ui.copyReportButton.enabled = self._lastJob is not None or bool(self._log.text)
         self._preview.update()
-        self._batch.showState(job)
+        self._batch.showState(job, self._isBeginning)
         if job is None:
             hasInput = self._parameters is not None and self._parameters.inputVolume is not None
             ui.applyButton.text = _("Apply")
-            ui.applyButton.enabled = hasInput and self._choosing.mayRun
+            ui.applyButton.enabled = isFree and hasInput and self._choosing.mayRun
             ui.applyButton.toolTip = self._choosing.applyTip()
+            ui.progressBar.maximum = 0
             return
         ui.applyButton.enabled = not job.cancelling
         ui.applyButton.text = _("Cancelling...") if job.cancelling else _("Cancel")
@@ -238,6 +258,10 @@ class Panel:
     def _clearResult(self):
         self._results.clear()
         self._say("", None)
+
+    def _tell(self, text):
+        """Say what goes on, before something that takes a while."""
+        self._say(text, None)
 
     def _say(self, text, verdict):
         label = self.ui.statusLabel

@@ -77,7 +77,9 @@ def test_a_script_is_told_what_is_missing(bare: Computer) -> None:
 
 
 def test_installing_asks_once_and_protects_numpy(bare: Computer) -> None:
-    assert dependencies.ensureFor(TRAINED) == ""
+    told: list[str] = []
+    assert dependencies.ensureFor(TRAINED, told.append) == ""
+    assert told == ["Installing torch, monai, safetensors; that takes minutes."]
     assert len(bare.asked) == 1
     assert "torch, monai" in bare.asked[0] and "Install them now?" in bare.asked[0]
     assert bare.calls[0][0] == "torch" + dependencies.TORCH_REQUIREMENT

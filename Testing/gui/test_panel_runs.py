@@ -232,90 +232,27 @@ def test_the_log_and_the_report_hold_no_name(panel: PanelDriver, worker: FakeWor
     assert "Doe" not in copied
 
 
-def test_a_preview_lies_over_the_slice_and_goes_again(
-    panel: PanelDriver, worker: FakeWorker
+def test_nothing_else_begins_during_an_installation(
+    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    composite, view = slice_view()
-    composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
-    panel.click("previewButton")
-    assert not panel.ui.previewButton.enabled
-    sent, _task, _model, options = worker.jobs[-1]
-    assert sent.voxels.shape[0] <= 2 * 7 + 1
-    assert options.noise > 0
-    worker.succeed()
-    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
-    assert panel.ui.previewLabel.text.startswith("Preview of slice")
-    shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
-    assert shown.GetHideFromEditors() and not shown.GetSaveWithScene()
-    assert panel.widget.panel.job is None and panel.ui.applyButton.enabled
-    panel.click("hidePreviewButton")
-    assert composite.GetForegroundVolumeID() is None
-    assert volumes() == ["Head"]
-    assert view is not None
+    """Slicer handles clicks while pip is at work."""
+    from MedEnhanceSlicer import dependencies
 
+    told: list[str] = []
 
-def test_what_is_shown_again_is_what_was_shown_last(panel: PanelDriver, worker: FakeWorker) -> None:
-    composite, _view = slice_view()
-    composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
-    panel.click("previewButton")
-    worker.fail("The graphics card has no memory left.")
-    panel.wait_until(lambda: panel.ui.previewButton.enabled)
-    neck = add_head("Neck")
-    composite.SetBackgroundVolumeID(neck.GetID())
-    panel.click("previewButton")
-    worker.succeed()
-    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
-    panel.click("hidePreviewButton")
-    assert composite.GetBackgroundVolumeID() == neck.GetID()
+    def install(_model: Any, tell: Any) -> str:
+        tell("Installing torch; that takes minutes.")
+        panel.breathe()
+        told.append(panel.status)
+        assert not panel.ui.applyButton.enabled and panel.ui.progressBar.visible
+        assert not panel.ui.settingsCollapsibleButton.enabled
+        assert not panel.ui.runQueueButton.enabled and not panel.ui.addStepButton.enabled
+        panel.widget.panel.onApply()
+        return ""
 
-
-def test_the_preview_follows_the_slice_when_asked(panel: PanelDriver, worker: FakeWorker) -> None:
-    _composite, view = slice_view()
-    panel.click("previewFollowCheckBox")
-    panel.click("previewButton")
-    worker.succeed()
-    panel.wait_until(lambda: panel.ui.previewLabel.text.startswith("Preview of slice"))
-    view.SetSliceOffset(view.GetSliceOffset() + 2)
-    panel.wait_until(lambda: len(worker.jobs) == 2)
-    worker.succeed()
-    panel.wait_until(lambda: panel.ui.previewButton.enabled)
-    panel.click("previewFollowCheckBox")
-    view.SetSliceOffset(view.GetSliceOffset() + 2)
-    panel.breathe()
-    assert len(worker.jobs) == 2
-
-
-def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWorker) -> None:
-    slice_view()
-    panel.click("previewButton")
+    monkeypatch.setattr(dependencies, "ensureFor", install)
     panel.apply()
-    panel.wait_until(lambda: len(worker.jobs) == 2)
+    assert told == ["Installing torch; that takes minutes."]
     worker.succeed()
     panel.wait_for_end()
-    assert panel.status.startswith("Done")
-
-
-def test_a_preview_without_slices_says_so(panel: PanelDriver) -> None:
-    panel.click("previewButton")
-    assert "No slice view" in panel.ui.previewLabel.text
-
-
-def test_leaving_during_a_preview_leaves_nothing(panel: PanelDriver, worker: FakeWorker) -> None:
-    composite, _view = slice_view()
-    panel.click("previewButton")
-    panel.leave()
-    panel.wait_until(lambda: not worker.busy)
-    assert composite.GetForegroundVolumeID() is None
-    assert volumes() == ["Head"]
-
-
-def slice_view() -> tuple[Any, Any]:
-    """A red slice view through the middle of the head: its layers and its plane."""
-    bounds = np.zeros(6)
-    slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[0].GetRASBounds(bounds)
-    scene = slicer.mrmlScene
-    view = scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
-    view.SetLayoutName("Red")
-    view.SetOrientation("Axial")
-    view.SetSliceOffset((bounds[4] + bounds[5]) / 2)
-    return scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red"), view
+    assert panel.status.startswith("Done") and len(worker.jobs) == 1

@@ -1,0 +1,133 @@
+"""Previews seen from the panel, over an inference process that a test controls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+
+from Testing.gui.driver import PanelDriver
+from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.volumes import add_head
+
+
+@pytest.fixture
+def panel(open_panel: Any, worker: FakeWorker) -> PanelDriver:
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    add_head()
+    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+
+
+def volumes() -> list[str]:
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [node.GetName() for node in nodes]
+
+
+def test_a_preview_lies_over_the_slice_and_goes_again(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    composite, view = slice_view()
+    composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
+    panel.click("previewButton")
+    assert not panel.ui.previewButton.enabled
+    sent, _task, _model, options = worker.jobs[-1]
+    assert sent.voxels.shape[0] <= 2 * 7 + 1
+    assert options.noise > 0
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    assert panel.ui.previewLabel.text.startswith("Preview of slice")
+    shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
+    assert shown.GetHideFromEditors() and not shown.GetSaveWithScene()
+    assert panel.widget.panel.job is None and panel.ui.applyButton.enabled
+    panel.click("hidePreviewButton")
+    assert composite.GetForegroundVolumeID() is None
+    assert volumes() == ["Head"]
+    assert view is not None
+
+
+def test_what_is_shown_again_is_what_was_shown_last(panel: PanelDriver, worker: FakeWorker) -> None:
+    composite, _view = slice_view()
+    composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
+    panel.click("previewButton")
+    worker.fail("The graphics card has no memory left.")
+    panel.wait_until(lambda: panel.ui.previewButton.enabled)
+    neck = add_head("Neck")
+    composite.SetBackgroundVolumeID(neck.GetID())
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    panel.click("hidePreviewButton")
+    assert composite.GetBackgroundVolumeID() == neck.GetID()
+
+
+def test_the_preview_follows_the_slice_when_asked(panel: PanelDriver, worker: FakeWorker) -> None:
+    _composite, view = slice_view()
+    panel.click("previewFollowCheckBox")
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.previewLabel.text.startswith("Preview of slice"))
+    view.SetSliceOffset(view.GetSliceOffset() + 2)
+    panel.wait_until(lambda: len(worker.jobs) == 2)
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.previewButton.enabled)
+    panel.click("previewFollowCheckBox")
+    view.SetSliceOffset(view.GetSliceOffset() + 2)
+    panel.breathe()
+    assert len(worker.jobs) == 2
+
+
+def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWorker) -> None:
+    slice_view()
+    panel.click("previewButton")
+    panel.apply()
+    panel.wait_until(lambda: len(worker.jobs) == 2)
+    worker.succeed()
+    panel.wait_for_end()
+    assert panel.status.startswith("Done")
+
+
+def test_leaving_before_the_run_has_begun(panel: PanelDriver, worker: FakeWorker) -> None:
+    slice_view()
+    panel.click("previewButton")
+    worker.obeys = False
+    panel.click("applyButton")
+    assert panel.status == "Starting..." and not panel.ui.applyButton.enabled
+    panel.leave()
+    worker.obeys = True
+    worker.cancel()
+    panel.wait_until(lambda: not worker.busy)
+    panel.enter()
+    assert panel.status == "The module was left before the run began; start it again."
+    assert len(worker.jobs) == 1
+    assert panel.ui.applyButton.enabled and not panel.ui.progressBar.visible
+
+
+def test_a_preview_without_slices_says_so(panel: PanelDriver) -> None:
+    panel.click("previewButton")
+    assert "No slice view" in panel.ui.previewLabel.text
+
+
+def test_leaving_during_a_preview_leaves_nothing(panel: PanelDriver, worker: FakeWorker) -> None:
+    composite, _view = slice_view()
+    panel.click("previewButton")
+    panel.leave()
+    panel.wait_until(lambda: not worker.busy)
+    assert composite.GetForegroundVolumeID() is None
+    assert volumes() == ["Head"]
+
+
+def slice_view() -> tuple[Any, Any]:
+    """A red slice view through the middle of the head: its layers and its plane."""
+    bounds = np.zeros(6)
+    slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[0].GetRASBounds(bounds)
+    scene = slicer.mrmlScene
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode", "Red")
+    view.SetLayoutName("Red")
+    view.SetOrientation("Axial")
+    view.SetSliceOffset((bounds[4] + bounds[5]) / 2)
+    return scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode", "Red"), view
