@@ -15,17 +15,25 @@ GAUSSIAN_MAD = 0.6745
 KOAY_STEPS = 12
 FEWEST_SAMPLES = 64
 ENOUGH_SAMPLES = 500
-# The flattest part of the object: fine texture elsewhere would be taken for noise.
-FLATTEST_SHARE = 0.1
+# The flattest part of the object: there is less fine texture to be taken for noise.
+FLATTEST_SHARE = 0.2
 LARGEST_SHARE = 0.5
+# Energy of texture in bands that are coarse along one axis, over that in the finest one; that of
+# white noise is the same in all. Over 94 training images with 3 to 9 % of noise estimates were off
+# by 4 to 5 % (root mean square) with it, by 4 to 9 % without.
+TEXTURE_RATIO = 3.0
+LEAST_NOISE_SHARE = 0.6
+"""Smooth texture, or noise that was interpolated, is not to be mistaken for a lack of noise."""
 
 
 def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
     """Standard deviation of the noise in the volume's unit.
 
     The finest diagonal detail of a Haar wavelet holds almost only noise; the median of its
-    magnitude over the object's smooth parts gives sigma. For MR magnitude images the value is
-    corrected for the Rician distribution's smaller spread at low signal.
+    magnitude over the object's smooth parts gives sigma. What texture adds to it is told from the
+    detail that is coarse along one axis, which holds as much noise but more texture, and taken
+    off. For MR magnitude images the value is corrected for the Rician distribution's smaller
+    spread at low signal.
 
     After Coupe et al. 2010, "Robust Rician noise estimation for MR images",
     doi:10.1016/j.media.2010.03.001, and Koay and Basser 2006, doi:10.1016/j.jmr.2006.01.016.
@@ -40,36 +48,54 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
     """
     if not rician:
         return estimate_ct_noise(voxels)
-    low, detail = _haar(voxels)
-    if detail.size == 0:
+    axes = [axis for axis, length in enumerate(voxels.shape) if length >= SHORTEST_AXIS]
+    if not axes:
         return 0.0
+    low, finest, *coarser = _haar(voxels, axes)
     smooth = _smooth_object(low)
-    sigma = float(np.median(np.abs(detail[smooth]))) / GAUSSIAN_MAD
+    energies = [_energy(band[smooth]) for band in coarser]
+    sigma = float(np.sqrt(_without_texture(_energy(finest[smooth]), energies)))
     if sigma == 0:
         return 0.0
     return _rician_corrected(sigma, float(low[smooth].mean()))
 
 
-def _haar(voxels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Low-pass mean and all-diagonal detail, at half the size along the axes long enough."""
-    axes = [axis for axis, length in enumerate(voxels.shape) if length >= SHORTEST_AXIS]
-    if not axes:
-        return voxels.astype(np.float32), np.empty(0, np.float32)
+def _energy(detail: NDArray[np.float32]) -> float:
+    """Variance of the detail, hardly touched by a few edges."""
+    return (float(np.median(np.abs(detail))) / GAUSSIAN_MAD) ** 2
+
+
+def _without_texture(finest: float, coarser: list[float]) -> float:
+    """The noise's share of the finest band's energy, from that of the coarser ones."""
+    if not coarser:
+        return finest
+    texture = max(0.0, float(np.mean(coarser)) - finest) / (TEXTURE_RATIO - 1)
+    return max(finest - texture, LEAST_NOISE_SHARE * finest)
+
+
+def _haar(voxels: NDArray[Any], axes: list[int]) -> list[NDArray[np.float32]]:
+    """Low-pass mean, all-diagonal detail, and the details that are coarse along one axis.
+
+    All at half the size along the axes; coarse details only where two axes or more are used.
+    """
     parts = [_haar_of_slab(voxels[slab.core], axes) for slab in slabs(voxels.shape, multiple=2)]
-    low, detail = zip(*parts, strict=True)
-    return np.concatenate(low), np.concatenate(detail)
+    return [np.concatenate(bands) for bands in zip(*parts, strict=True)]
 
 
-def _haar_of_slab(
-    voxels: NDArray[Any], axes: list[int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    low = detail = voxels.astype(np.float32)
+def _haar_of_slab(voxels: NDArray[Any], axes: list[int]) -> list[NDArray[np.float32]]:
+    low = finest = voxels.astype(np.float32)
+    coarser: list[NDArray[np.float32]] = []
+    half = np.float32(np.sqrt(0.5))
     for axis in axes:
+        pairs = [_pairs(band, axis) for band in coarser]
+        coarser = [(even - odd) * half for even, odd in pairs]
+        even, odd = _pairs(finest, axis)
+        coarser.append((even + odd) * half)
+        finest = (even - odd) * half
         even, odd = _pairs(low, axis)
         low = (even + odd) * np.float32(0.5)
-        even, odd = _pairs(detail, axis)
-        detail = (even - odd) * np.float32(np.sqrt(0.5))
-    return low, detail
+    # Along a single axis what is coarse is the image itself.
+    return [low, finest, *(coarser if len(axes) > 1 else [])]
 
 
 def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:

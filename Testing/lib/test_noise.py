@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import BundleError, VolumeError
@@ -75,3 +76,18 @@ def test_zscore_is_of_the_voxels_inside() -> None:
 def test_unknown_scaling_is_named() -> None:
     with pytest.raises(BundleError, match="histogram"):
         scaling_named("histogram", np.ones(3))
+
+
+@pytest.mark.parametrize(("texture", "lowest"), [(0.6, 0.93), (1.0, 0.75)])
+def test_texture_is_hardly_taken_for_noise_nor_noise_for_texture(
+    texture: float, lowest: float
+) -> None:
+    """Texture as strong as the noise, down to the size of a voxel; then smoother and stronger."""
+    rng = np.random.default_rng(0)
+    grain = sitk.GetImageFromArray(rng.normal(size=(48, 64, 64)).astype(np.float32))
+    grain = sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(grain, texture))
+    sigma = 30.0 if texture < 1 else 10.0
+    clean = head_like((48, 64, 64), sigma=0)
+    textured = clean + (clean > 0) * 30 * grain / grain.std()
+    found = estimate_noise(add_rician_noise(np.maximum(textured, 0), sigma, rng))
+    assert lowest < found / sigma < 1.08
