@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError
 from MedEnhanceLib.result import Progress
 
-from .jobs import CANCELLED, DONE, FAILED, RUNNING
+from .jobs import CANCELLED, DONE, FAILED, RUNNING, inASentence
 
 SECONDS_BEFORE_ESTIMATE = 2.0
 
@@ -176,7 +176,7 @@ class Chain:
             self._finish(FAILED, error)
         except Exception as error:
             logging.exception("MedEnhance: a run of several jobs failed")
-            self._finish(FAILED, error)
+            self._finish(FAILED, inASentence(error))
         else:
             self._start(job)
 
@@ -201,7 +201,7 @@ class Chain:
             self.runner.start(job, self)
         except Exception as error:
             # To the story it is a failure like any other.
-            job.state, job.error = FAILED, error
+            job.state, job.error = FAILED, inASentence(error)
             self._onJob(job)
         else:
             self.tell()

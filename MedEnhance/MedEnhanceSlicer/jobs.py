@@ -13,7 +13,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.errors import CancelledError, WorkerError
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
 
 from .bridge import guideFromNode
 from .outputs import describeRegion, storeResult
@@ -193,6 +193,7 @@ class JobRunner:
         try:
             events = self._worker.poll()
         except Exception as error:
+            logging.exception("MedEnhance: the inference process could not be asked")
             self._finish(job, FAILED, error)
             return
         for event in events:
@@ -258,7 +259,7 @@ class JobRunner:
         self._job = None
         if self._timer is not None:
             self._timer.stop()
-        job.state, job.error = state, error
+        job.state, job.error = state, inASentence(error)
         self._tell(job)
 
     def _tell(self, job):
@@ -268,6 +269,19 @@ class JobRunner:
             job.onEvent(job)
         except Exception:
             logging.exception("MedEnhance: the listener of a run failed")
+
+
+def inASentence(error):
+    """A failure in words for the user, which those of the library are in already."""
+    if error is None or isinstance(error, MedEnhanceError):
+        return error
+    what = " ".join(str(error).split())
+    reason = type(error).__name__ + (f": {what}" if what else "")
+    told = WorkerError(
+        _("The run failed ({reason}); see the error log, and run it again.").format(reason=reason)
+    )
+    told.__cause__ = error
+    return told
 
 
 def newWorker():

@@ -75,6 +75,32 @@ def test_a_failed_case_is_told_and_resumed(panel: PanelDriver, worker: FakeWorke
     assert not panel.ui.resumeQueueButton.enabled
 
 
+def test_a_case_that_cannot_be_stored_does_not_stop_the_rest(
+    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import jobs
+
+    store, calls = jobs.storeResult, []
+
+    def full(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MemoryError
+        return store(*arguments)
+
+    monkeypatch.setattr(jobs, "storeResult", full)
+    add_head("Second")
+    panel.breathe()
+    panel.click("tickAllButton")
+    panel.click("runQueueButton")
+    panel.wait_until(lambda: worker.busy)
+    worker.succeed()
+    answer(panel, worker, 2)
+    panel.wait_for_end()
+    assert panel.status == "Queue: 1 done, 1 failed; the list tells why."
+    assert tip(panel, "Head").startswith("The run failed (MemoryError); ")
+
+
 def test_cancel_and_resume(panel: PanelDriver, worker: FakeWorker) -> None:
     for name in ("Second", "Third"):
         add_head(name)

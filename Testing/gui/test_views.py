@@ -49,7 +49,8 @@ def test_a_process_that_cannot_be_asked_fails_the_run(scene: Any) -> None:
         raise OSError("the pipe is closed")
 
     worker.poll = broken  # type: ignore[method-assign]
-    with pytest.raises(OSError, match="pipe is closed"):
+    sentence = r"^The run failed \(OSError: the pipe is closed\); see the error log"
+    with pytest.raises(WorkerError, match=sentence):
         job.wait()
     assert job.state == jobs.FAILED and heard == [jobs.FAILED]
     assert not job.runner.busy
@@ -79,12 +80,13 @@ def test_a_result_that_cannot_be_stored_leaves_no_node(
     job = job_on(jobs.JobRunner(worker), [])
 
     def full(*_args: Any) -> None:
-        raise MemoryError("no room")
+        raise MemoryError
 
     monkeypatch.setattr(outputs, "fillVolumeNode", full)
     worker.succeed()
-    with pytest.raises(MemoryError):
+    with pytest.raises(WorkerError, match=r"^The run failed \(MemoryError\); "):
         job.wait()
+    assert isinstance(job.error.__cause__, MemoryError)
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
 
 
