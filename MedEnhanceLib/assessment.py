@@ -20,6 +20,8 @@ AIR_HU = -200
 NEGATIVE_SHARE_OF_CT = 0.01
 SAMPLE_STRIDE = 101
 ALREADY_CLEAN = 0.5
+# The squares of larger values, and of smaller ones, leave the range of 32-bit floats.
+LARGEST_VALUE = 1e15
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ def check_volume(volume: Volume) -> None:
     darkest, brightest = voxels.min(), voxels.max()
     if darkest == brightest:
         raise VolumeError(f"All voxels have the value {darkest}; there is nothing to see in it.")
+    largest = max(abs(float(darkest)), abs(float(brightest)))
+    if not 1 / LARGEST_VALUE <= largest <= LARGEST_VALUE:
+        raise VolumeError(
+            f"The volume's values go up to {largest:.3g}, which cannot be computed with; multiply "
+            f"them by a number that brings them between {1 / LARGEST_VALUE:g} and "
+            f"{LARGEST_VALUE:g}."
+        )
 
 
 def modality_of(volume: Volume) -> str:
@@ -159,6 +168,12 @@ def _undescribed_warning(model: Model) -> str:
 
 
 def _modality_warning(volume: Volume, model: Model) -> str:
+    if model.modality == "CT" and not _has_negative_values(volume):
+        return (
+            f"The volume says that it is CT, but has hardly a value below zero (from "
+            f"{volume.voxels.min():g} up), as fat and air have in Hounsfield units; check that "
+            "its header rescales it."
+        )
     if model.modality and not modality_of(volume) and volume.voxels.min() < 0:
         if model.modality == "CT":
             return "The volume does not say that it is CT, and shows no air; check that it is CT."

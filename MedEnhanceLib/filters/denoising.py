@@ -19,6 +19,8 @@ DIFFUSION_TIME_STEP = 0.0625
 DIFFUSION_CONDUCTANCE = 1.0
 SEARCH_RADIUS = 2
 PATCH_RADIUS = 1
+# Interpolation leaves a few values below zero in a magnitude image; more, and it is none.
+MOST_NEGATIVE = 0.01
 
 Step = Callable[[float], None]
 
@@ -60,12 +62,14 @@ def non_local_means(
 
     Buades et al. 2005, doi:10.1109/CVPR.2005.38; for MR the squares are averaged and the
     Rician bias 2 sigma^2 is taken off, as in Wiest-Daessle et al. 2008,
-    doi:10.1007/978-3-540-85990-1_21.
+    doi:10.1007/978-3-540-85990-1_21. Squares have no sign, so that an image with values below
+    zero (a phase, a difference, a CT without air) is averaged as it is.
     """
     if sigma <= 0:
         return voxels.astype(np.float32)
     image = voxels.astype(np.float32)
-    values = image**2 if is_mr else image
+    is_magnitude = is_mr and float(np.mean(image < 0)) <= MOST_NEGATIVE
+    values = image**2 if is_magnitude else image
     total = values.copy()
     weights = np.ones_like(image)
     offsets = _half_window(image.shape)
@@ -78,7 +82,7 @@ def non_local_means(
         total[there] += weight * values[here]
         weights[there] += weight
     mean = total / weights
-    if not is_mr:
+    if not is_magnitude:
         return mean
     return np.sqrt(np.maximum(mean - np.float32(2 * sigma**2), 0))
 

@@ -19,13 +19,13 @@ OVERLAY_OPACITY = 0.4
 
 def grey(values: NDArray[Any], low: float, high: float) -> Pixels:
     """Black at ``low`` and white at ``high``."""
-    share = np.clip((values.astype(np.float32) - low) / max(high - low, 1e-9), 0, 1)
+    share = np.clip((values.astype(np.float32) - low) / ((high - low) or 1.0), 0, 1)
     return np.repeat(np.round(share * 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
 def diverging(values: NDArray[Any], limit: float) -> Pixels:
     """Blue below zero, dark at zero, red above; full colour at ``limit``."""
-    share = np.clip(values.astype(np.float32) / max(limit, 1e-9), -1, 1)[..., None]
+    share = np.clip(values.astype(np.float32) / (limit or 1.0), -1, 1)[..., None]
     nothing = np.array(NOTHING, np.float32)
     ends = np.where(share < 0, np.array(BELOW, np.float32), np.array(ABOVE, np.float32))
     return np.round(nothing + np.abs(share) * (ends - nothing)).astype(np.uint8)

@@ -56,7 +56,8 @@ class Shown:
 
 def window_of(voxels: NDArray[Any]) -> tuple[float, float]:
     """Black and white for a picture: the least value (or zero) and the robust peak."""
-    return min(0.0, float(voxels.min())), robust_peak(voxels)
+    least, most = float(voxels.min()), float(voxels.max())
+    return (min(0.0, least), robust_peak(voxels)) if most > 0 else (least, most)
 
 
 def image_panel(shown: Shown, view: View, window: tuple[float, float]) -> Panel:

@@ -169,7 +169,7 @@ def _shift_warning(mean_before: float, mean_after: float, is_mr: bool) -> list[s
         shift = abs(mean_after - mean_before)
         moved = shift > CT_MEAN_SHIFT_HU
         return [f"The mean of homogeneous tissue moved by {shift:.1f} HU; {end}"] if moved else []
-    shift = 100 * abs(mean_after - mean_before) / max(abs(mean_before), 1e-6)
+    shift = 100 * abs(mean_after - mean_before) / max(abs(mean_before), np.finfo(float).tiny)
     moved = shift > MEAN_SHIFT_PERCENT
     return [f"The mean of homogeneous tissue moved by {shift:.1f} %; {end}"] if moved else []
 

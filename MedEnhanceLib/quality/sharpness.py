@@ -81,4 +81,6 @@ def sharpness_at(
     """The same for an image whose gradient is at hand; 0 when there are no edges."""
     if not edges.any():
         return 0.0
-    return 100 * mean_inside(gradient, edges) / robust_peak(sample(voxels) - min(0, voxels.min()))
+    # Whole numbers of few bits would wrap around in the subtraction.
+    above = sample(voxels).astype(np.float32) - np.float32(min(0, voxels.min()))
+    return 100 * mean_inside(gradient, edges) / robust_peak(above)

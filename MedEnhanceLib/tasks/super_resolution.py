@@ -67,6 +67,11 @@ def super_resolve(
     afterwards would be the noise.
     """
     target = target_geometry(volume.geometry, options)
+    if options.denoise and denoiser is None:
+        raise OptionsError(
+            f"Nothing can remove noise before '{model.id}' runs; choose a model that names a "
+            "denoiser, or denoise the volume first and leave that wish out."
+        )
     reporter.phase("Estimating the noise", 0.05)
     sigma = estimate_noise(volume.voxels)
     measured, cleaned = volume, FILTER_TRACES
@@ -84,7 +89,8 @@ def super_resolve(
         fine, traces = _sharpened(measured, target, model, options, left, widths, reporter)
         traces = _with_denoiser(traces, denoiser, cleaned)
     reporter.phase("Checking against the input", 0.92)
-    scale = float(np.abs(volume.voxels).max())
+    # Not the absolute voxels, as the least whole number of a type has no positive counterpart.
+    scale = max(abs(float(volume.voxels.min())), abs(float(volume.voxels.max())))
     if not isinstance(model, Filter):
         goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, left)
         fine = made_consistent(measured.voxels, fine, goal, widths)
@@ -174,7 +180,8 @@ def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geomet
             f"{_mm(source.spacing)}; super-resolution only refines: give a smaller spacing."
         )
     kept = [f if f >= LEAST_FACTOR else 1.0 for f in factors]
-    if all(f == 1 for f in kept):
+    # A few slices times a small factor may round to as many slices.
+    if all(round(n * f) == n for n, f in zip(source.size, kept, strict=True)):
         raise OptionsError(
             f"With a spacing of {_mm(source.spacing)} there is nothing to refine; ask for a "
             "factor (such as 2 2 2) or for a smaller spacing."
@@ -187,8 +194,8 @@ def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geomet
             )
         if factor > 1 and source.size[axis] < 2:
             raise OptionsError(
-                f"The volume has one voxel along {AXIS_NAMES[axis]} (size {source.size}); there is "
-                "nothing between slices to find."
+                f"The volume has one voxel along {AXIS_NAMES[axis]} (size {source.size}), so there "
+                "is nothing between slices to find; ask for a factor of 1 along that axis."
             )
     if math.prod(n * f for n, f in zip(source.size, kept, strict=True)) > MOST_VOXELS:
         raise OptionsError(

@@ -1,0 +1,110 @@
+"""Volumes whose numbers are unusual: below zero, of few bits, huge, tiny."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import Geometry, Volume, enhance, suitability
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.errors import OptionsError, VolumeError
+from MedEnhanceLib.filters import FILTERS
+from MedEnhanceLib.options import SuperResolutionOptions
+from MedEnhanceLib.pictures.colouring import diverging, grey
+from MedEnhanceLib.quality.evidence import denoise_evidence
+from MedEnhanceLib.quality.sharpness import edge_sharpness
+from MedEnhanceLib.report import report_bytes, report_of
+from MedEnhanceLib.task import Task
+from MedEnhanceLib.tasks.super_resolution import target_geometry
+
+from .conftest import head_like
+
+FILTERS_ALONE = Catalog(FILTERS)
+CT = Bundle("c", "CT model", Task.DENOISE, "CNN", "CT")
+
+
+def volume(voxels: np.ndarray, modality: str = "") -> Volume:
+    return Volume(voxels, Geometry(voxels.shape[::-1]), modality)
+
+
+def test_non_local_means_keep_the_sign_of_what_is_no_magnitude() -> None:
+    """A CT without air is not known as CT, and its fat must not become bright."""
+    clean = np.full((10, 20, 20), -100.0)
+    clean[:, 10:] = 60
+    noisy = clean + np.random.default_rng(0).normal(0, 8, clean.shape)
+    result = enhance(volume(noisy), "denoise", "filter-non-local-means", catalog=FILTERS_ALONE)
+    assert np.abs(result.volume.voxels - clean).max() < 30
+    assert not any("moved" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint8, np.float64])
+def test_sharpness_does_not_depend_on_the_number_type(kind: type) -> None:
+    """From the least to the largest of a type there are more steps than it can count."""
+    ends = (np.iinfo(kind).min, np.iinfo(kind).max) if kind is not np.float64 else (-1, 1)
+    voxels = np.where(head_like() > 300, ends[1], ends[0]).astype(kind)
+    geometry = Geometry(voxels.shape[::-1])
+    expected = edge_sharpness(voxels.astype(np.float32), geometry)
+    assert edge_sharpness(voxels, geometry) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e16, 1e-22])
+def test_values_beyond_computing_are_refused(factor: float) -> None:
+    with pytest.raises(VolumeError, match="multiply"):
+        enhance(volume(head_like() * factor), "denoise", "filter-median", catalog=FILTERS_ALONE)
+
+
+def test_tiny_values_are_shown_and_judged_as_others_are() -> None:
+    values = np.array([[0.0, 1.0]])
+    assert grey(values * 1e-12, 0, 1e-12).tolist() == grey(values, 0, 1).tolist()
+    assert diverging(values * 1e-12, 1e-12).tolist() == diverging(values, 1).tolist()
+    before = (head_like() * 1e-9).astype(np.float32)
+    geometry = Geometry(before.shape[::-1])
+    _, warnings = denoise_evidence(before, before * np.float32(0.9), 5e-8, True, geometry, "")
+    assert any("moved by 10.0 %" in warning for warning in warnings)
+
+
+def test_the_least_whole_number_is_large_too() -> None:
+    voxels = np.zeros((8, 10, 10), np.int16)
+    voxels[3:5] = np.iinfo(np.int16).min
+    result = enhance(
+        volume(voxels), "super-resolution", "filter-bspline", {"factor": (1, 1, 2)},
+        catalog=FILTERS_ALONE,
+    )  # fmt: skip
+    (misfit,) = [m.after for m in result.evidence if m.name == "Data consistency"]
+    assert misfit is not None and 0 < misfit < 100
+
+
+@pytest.mark.parametrize("task", ["denoise", "super-resolution", "segment"])
+def test_an_image_below_zero_has_a_report(task: str) -> None:
+    before = volume((head_like() - 5000).astype(np.float32))
+    model = {"denoise": "filter-median", "super-resolution": "filter-bspline"}
+    options = {"factor": (1, 1, 2)} if task == "super-resolution" else None
+    result = enhance(before, task, model.get(task, "filter-otsu"), options, catalog=FILTERS_ALONE)
+    report = report_of(
+        result.task, before, result.output, result.evidence, result.provenance, result.warnings
+    )
+    assert b"<img" in report_bytes(report, ".html")
+
+
+def test_ct_that_was_not_rescaled_is_told() -> None:
+    stored = np.where(head_like() > 300, 1064, 24).astype(np.int16)
+    stored[:2] += np.arange(stored.shape[1], dtype=np.int16)[:, None]
+    verdict = suitability(volume(stored, "CT"), CT)
+    assert "below zero" in " ".join(verdict.reasons)
+    rescaled = suitability(volume((stored - 1024).astype(np.int16), "CT"), CT)
+    assert "below zero" not in " ".join(rescaled.reasons)
+
+
+def test_a_factor_that_rounds_to_as_many_slices_is_nothing_to_refine() -> None:
+    with pytest.raises(OptionsError, match="nothing to refine"):
+        target_geometry(Geometry((20, 20, 3)), SuperResolutionOptions(factor=(1, 1, 1.1)))
+
+
+def test_a_wish_for_denoising_that_nothing_can_fulfil_is_told() -> None:
+    options = SuperResolutionOptions(factor=(1, 1, 2), denoise=True)
+    with pytest.raises(OptionsError, match="filter-bspline"):
+        enhance(
+            volume(head_like()), "super-resolution", "filter-bspline", options,
+            catalog=FILTERS_ALONE,
+        )  # fmt: skip
