@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.io import write_image
 from MedEnhanceLib.io.formats import format_to_write
+from MedEnhanceLib.io.toolkit import itk_name
 from MedEnhanceLib.io.writing import STAGE
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
 from MedEnhanceLib.volume import LabelMap, Volume
@@ -20,6 +22,10 @@ from MedEnhanceLib.volume import LabelMap, Volume
 Content = Volume | LabelMap | dict[str, Any] | bytes
 IMAGE, SEGMENTATION, REPORT, PICTURE = "image", "segmentation", "report", "picture"
 MARKDOWN = "table"
+DETACHED = (".mhd", ".nhdr")
+DATA_ENDINGS = (".raw", ".raw.gz", ".zraw")
+DATA_FILE = re.compile(rb"^(?:data file:|ElementDataFile\s*=)\s*([^\r\n]+?)\s*$", re.M | re.I)
+LONGEST_HEADER = 1 << 16
 ENDINGS = {REPORT: (".json", ".html", ".pdf"), PICTURE: (".png",), MARKDOWN: (".md",)}
 
 
@@ -78,6 +84,7 @@ def _check_name(path: Path, kind: str) -> None:
             names = " or ".join(f"*{ending}" for ending in wanted)
             raise FileError(f"The {kind} '{path.name}' must be named {names}; rename it.")
         return
+    itk_name(path)
     form = format_to_write(path)
     if kind == IMAGE and form.extension == ".seg.nrrd":
         raise FileError(
@@ -102,17 +109,31 @@ def _check_not_input(path: Path, source: Path) -> None:
             f"'{path}' is one of the files in the input folder, which are never written over; "
             "name another output."
         )
-    # An image of two files has its voxels beside its header, under the same first name.
-    detached = {".mhd", ".nhdr"}
-    if (
-        {path.suffix.lower(), source.suffix.lower()} <= detached
-        and path.parent.resolve() == source.parent.resolve()
-        and path.stem == source.stem
-    ):
+    # An image of two files has its voxels beside its header.
+    if _written_beside(path) & (_written_beside(source) | _named_in(source)):
         raise FileError(
             f"'{path}' would write over the voxels of the input '{source.name}'; name another "
             "output."
         )
+
+
+def _written_beside(path: Path) -> set[Path]:
+    """The files that may hold the voxels of a detached header, by its name."""
+    if path.suffix.lower() not in DETACHED:
+        return set()
+    return {path.with_name(path.stem + ending).resolve() for ending in DATA_ENDINGS}
+
+
+def _named_in(header: Path) -> set[Path]:
+    """The file that a detached header says its voxels are in, whatever the header is called."""
+    if header.suffix.lower() not in DETACHED:
+        return set()
+    try:
+        with header.open("rb") as file:
+            named = DATA_FILE.search(file.read(LONGEST_HEADER))
+    except OSError:  # who reads it next says why it cannot be read
+        return set()
+    return {(header.parent / os.fsdecode(named[1])).resolve()} if named else set()
 
 
 def _stage(path: Path) -> Path:

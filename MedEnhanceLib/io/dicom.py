@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from MedEnhanceLib.io.checks import ImageWarning
 from MedEnhanceLib.io.formats import DICOM
 from MedEnhanceLib.io.frames import Frame
 from MedEnhanceLib.io.series import Series, choose_series, counted, list_series, series_of
-from MedEnhanceLib.io.toolkit import check_size, explained, quiet, simpleitk
+from MedEnhanceLib.io.toolkit import check_size, explained, itk_name, quiet, simpleitk
 from MedEnhanceLib.volume import Volume
 
 ORIENTATION_TOLERANCE = 1e-3
@@ -191,7 +190,7 @@ def _pixels(path: Path) -> NDArray[Any]:
     itk = simpleitk()
     reader = itk.ImageFileReader()
     reader.SetImageIO(DICOM.engine)
-    reader.SetFileName(os.fspath(path))
+    reader.SetFileName(itk_name(path))
     try:
         with quiet():
             reader.ReadImageInformation()

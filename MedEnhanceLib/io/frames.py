@@ -11,7 +11,7 @@ from typing import Any
 
 from MedEnhanceLib.io.formats import DICOM
 from MedEnhanceLib.io.multiframe import find_places
-from MedEnhanceLib.io.toolkit import metadata, quiet, simpleitk
+from MedEnhanceLib.io.toolkit import itk_name, metadata, quiet, simpleitk
 
 SHORTEST_SECRET = 3
 
@@ -66,7 +66,7 @@ def scan(file: Path) -> Scanned | None:
     """What the file's header says, or None when it is no DICOM image (a report, a DICOMDIR)."""
     reader = simpleitk().ImageFileReader()
     reader.SetImageIO(DICOM.engine)
-    reader.SetFileName(os.fspath(file))
+    reader.SetFileName(itk_name(file))
     try:
         with quiet():
             reader.ReadImageInformation()

@@ -17,7 +17,15 @@ from MedEnhanceLib.io.dicom import read_dicom
 from MedEnhanceLib.io.formats import DICOM, Format, format_to_read
 from MedEnhanceLib.io.headers import check_header, warn_of_second_position
 from MedEnhanceLib.io.segments import OVERLAP, is_segmentation, labels_from_header
-from MedEnhanceLib.io.toolkit import check_size, explained, geometry_of, metadata, quiet, simpleitk
+from MedEnhanceLib.io.toolkit import (
+    check_size,
+    explained,
+    geometry_of,
+    itk_name,
+    metadata,
+    quiet,
+    simpleitk,
+)
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 
@@ -31,7 +39,7 @@ def read_volume(path: str | os.PathLike[str], series: str | None = None) -> Volu
 
     Args:
         path: a file, or a folder of DICOM files.
-        series: which DICOM series to take: its number, or the end of its UID.
+        series: which DICOM series to take: its number, or the end of its UID. Only for DICOM.
 
     Raises:
         FileError: when it cannot be read, or several series are there to choose from.
@@ -42,6 +50,11 @@ def read_volume(path: str | os.PathLike[str], series: str | None = None) -> Volu
     form = DICOM if path.is_dir() else format_to_read(path)
     if form is DICOM:
         volume = read_dicom(path, series)
+    elif series is not None:
+        raise FileError(
+            f"'{path.name}' is not DICOM and has no series '{series}'; leave the series out, or "
+            "name a DICOM folder."
+        )
     else:
         voxels, geometry, header = _read_file(path, form)
         if is_segmentation(header):
@@ -93,7 +106,7 @@ def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[s
     itk = simpleitk()
     reader = itk.ImageFileReader()
     reader.SetImageIO(form.engine)
-    reader.SetFileName(os.fspath(path))
+    reader.SetFileName(itk_name(path))
     try:
         with quiet():
             reader.ReadImageInformation()

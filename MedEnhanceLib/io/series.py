@@ -89,8 +89,9 @@ def choose_series(found: Sequence[Series], wanted: str | None, folder: str) -> S
         if len(found) == 1:
             return found[0]
         raise FileError(
-            f"'{folder}' holds {len(found)} DICOM series; choose one by its number or the end of "
-            f"its UID with series=... (--series on the command line): {_listed(found)}."
+            f"'{folder}' holds {len(found)} DICOM series; name one file of the one that is meant, "
+            "or for the input give its number or the end of its UID as series=... (--series on the "
+            f"command line): {_listed(found)}."
         )
     matches = [s for s in found if s.number is not None and str(s.number) == wanted.strip()]
     matches = matches or [s for s in found if s.uid.endswith(wanted.strip())]

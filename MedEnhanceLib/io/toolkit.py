@@ -76,6 +76,24 @@ class _Silence:
 quiet = _Silence()
 
 
+def itk_name(path: Path) -> str:
+    """The path as ITK takes it.
+
+    Raises:
+        FileError: when it is no Unicode, at which SimpleITK would end the whole program.
+    """
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = name.encode(errors="replace").decode()
+        raise FileError(
+            f"The name '{shown}' is not in Unicode, as the image library needs it; rename the file "
+            "or its folder."
+        ) from error
+    return name
+
+
 def geometry_of(image: Any) -> Geometry:
     """Geometry of a SimpleITK image or file reader of three dimensions."""
     direction = np.array(image.GetDirection(), dtype=float).reshape(3, 3)

@@ -15,7 +15,7 @@ from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.io.formats import Format, format_to_write
 from MedEnhanceLib.io.headers import check_nifti_complete
 from MedEnhanceLib.io.segments import header_from_labels
-from MedEnhanceLib.io.toolkit import quiet, simpleitk
+from MedEnhanceLib.io.toolkit import itk_name, quiet, simpleitk
 from MedEnhanceLib.itk import to_itk
 from MedEnhanceLib.private import staging
 from MedEnhanceLib.volume import LabelMap, Volume
@@ -90,6 +90,7 @@ def _smallest(voxels: NDArray[Any]) -> np.dtype[Any]:
 
 
 def _check_target(path: Path) -> None:
+    itk_name(path)
     folder = path.parent
     if path.is_dir():
         raise FileError(f"'{path}' is a folder; give the name of a file in it.")
@@ -108,7 +109,7 @@ def _write_beside(image: Any, path: Path, form: Format) -> None:
 def _write(image: Any, path: Path, form: Format) -> None:
     writer = simpleitk().ImageFileWriter()
     writer.SetImageIO(form.engine)
-    writer.SetFileName(os.fspath(path))
+    writer.SetFileName(itk_name(path))
     writer.UseCompressionOn()
     with quiet():
         writer.Execute(image)

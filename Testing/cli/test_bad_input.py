@@ -133,6 +133,35 @@ def test_bad_outputs(
     assert _contents(folder) == before
 
 
+def test_voxels_of_an_input_that_was_renamed(run: Run, tmp_path: Path) -> None:
+    """The header says where they are; its own name does not."""
+    _write(tmp_path / "scan.nhdr", scan().voxels)
+    (tmp_path / "scan.nhdr").rename(tmp_path / "renamed.nhdr")
+    before = _contents(tmp_path)
+    arguments = ("denoise", tmp_path / "renamed.nhdr")
+    done = run(*arguments, tmp_path / "scan.nhdr", "--model", "filter-median")
+    _refused(done, "would write over the voxels of the input 'renamed.nhdr'")
+    assert _contents(tmp_path) == before
+    assert run(*arguments, tmp_path / "o.nhdr", "--model", "filter-median").exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_names_that_are_no_unicode(run: Run, volume_file: Path) -> None:
+    """They would end the program inside of ITK."""
+    odd = volume_file.with_name(os.fsdecode(b"caf\xe9.nii.gz"))
+    _refused(run("denoise", volume_file, odd, "--model", "filter-median"), "Unicode")
+    volume_file.rename(odd)
+    done = run("denoise", odd, volume_file.with_name("o.nii"), "--model", "filter-median")
+    _refused(done, "Unicode")
+
+
+def test_a_series_of_what_is_no_dicom(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("o.nii")
+    done = run("denoise", volume_file, out, "--model", "filter-median", "--series", "5")
+    _refused(done, "no series '5'")
+    assert not out.exists()
+
+
 BAD_OPTIONS = {
     "unknown model": (["--model", "best-of-all"], "no model 'best-of-all'"),
     "model of another task": (["--model", "filter-bspline"], "super-resolution"),
