@@ -1,7 +1,9 @@
 """The log of the panel, and the report of a fault: what is needed to look into it, and no more."""
 
 import platform
+import re
 import time
+from pathlib import Path
 
 import slicer
 
@@ -18,6 +20,8 @@ NAMED_CLASSES = (
     "vtkMRMLSequenceNode",
 )
 """Nodes whose names come from files and users, and may be those of patients."""
+FOLDERS = re.compile(r"""(?<![\w/\\])~?(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s'"]+[\\/]+)*(?=\S)""")
+"""What comes before a file's name in a path that begins at the root, of any system."""
 
 
 class RunLog:
@@ -66,7 +70,8 @@ def report(job, log):
             job.details[-MOST_DETAILS:],
         ]
     text = "\n".join(line for line in [*lines, "", log.text] if line)
-    return withoutNames(text, log.names | nodeNames() | ({job.inputName} if job else set()))
+    names = log.names | nodeNames() | ({job.inputName} if job else set())
+    return withoutFolders(withoutNames(text, names))
 
 
 def withoutNames(text, names):
@@ -74,6 +79,15 @@ def withoutNames(text, names):
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name, "<name>") if name else text
     return text
+
+
+def withoutFolders(text):
+    """Folders are called after users and patients; of a path only the last name stays."""
+    home = str(Path.home())
+    for folder in (home, repr(home)[1:-1]):
+        # On its own, since the name of a user may have spaces.
+        text = text.replace(folder, "/home") if len(folder) > 1 else text
+    return FOLDERS.sub("", text)
 
 
 def nodeNames():

@@ -232,6 +232,25 @@ def test_the_log_and_the_report_hold_no_name(panel: PanelDriver, worker: FakeWor
     assert "Doe" not in copied
 
 
+def test_the_report_holds_no_folders() -> None:
+    from pathlib import Path
+
+    from MedEnhanceSlicer.runLog import withoutFolders
+
+    for path in (
+        str(Path.home() / "Doe" / "model.zip"),
+        "/data/Doe^Jane/model.zip",
+        "~/Doe/model.zip",
+        r"C:\Users\Doe\model.zip",
+        repr(r"C:\Users\Doe\model.zip"),
+        r"\\server\Doe\model.zip",
+    ):
+        left = withoutFolders(f"File {path}, line 3")
+        assert left.replace("'", "") == "File model.zip, line 3"
+    for harmless in ("torch 2.6.0/cpu, 0.7 mm/voxel", "noise / signal", "3/4 done"):
+        assert withoutFolders(harmless) == harmless
+
+
 def test_nothing_else_begins_during_an_installation(
     panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
