@@ -46,6 +46,7 @@ class ChoosingSection:
         self.choice = None
         self._parameters = None
         self._choiceKey = None
+        self._labelled = None
         self._models = ModelList(ui.modelListWidget, ui.modelSearchLineEdit)
         self._labels = LabelList(ui.labelsListWidget)
         for task, (name, icon) in TASK_BUTTONS.items():
@@ -58,6 +59,7 @@ class ChoosingSection:
     def setParameters(self, parameters):
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
         self._parameters = parameters
+        self._labelled = None
         self.forget()
 
     def forget(self):
@@ -132,6 +134,7 @@ class ChoosingSection:
             self.logic.catalog.models(parameters.task.task), self.modelId(), choice.best
         )
         model = choice.model
+        self._forgetTicks(model)
         labels = model.labels if model is not None else ()
         self._labels.show(labels, parameters.labels)
         ui.labelsListWidget.visible = bool(labels)
@@ -146,6 +149,14 @@ class ChoosingSection:
             fit.verdict, model.title if model is not None else "", fit.reasons
         )
         ui.suitabilityLabel.styleSheet = views.bannerStyle(fit.verdict)
+
+    def _forgetTicks(self, model):
+        """Structures ticked for one model are others, or none, for the next."""
+        if model is None or self._parameters.task is not TaskChoice.SEGMENT:
+            return
+        if self._labelled not in (None, model.id) and self._parameters.labels:
+            self._parameters.labels = ""
+        self._labelled = model.id
 
     def _showTarget(self):
         """Which grid super-resolution would make of this volume, or why it cannot."""

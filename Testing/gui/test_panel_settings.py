@@ -141,6 +141,18 @@ def test_segment_options_reach_the_process(panel: PanelDriver, worker: FakeWorke
     assert worker.jobs[-1][3] == SegmentOptions(labels=(2,), keep_largest=True, fill_holes=False)
 
 
+def test_ticks_do_not_outlive_their_model(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.choose_task("Segment")
+    panel.tick(0, False)
+    panel.choose_task("Denoise")
+    panel.choose_task("Segment")
+    assert panel.parameters.labels == "2"
+    panel.choose_model("Otsu")
+    assert panel.parameters.labels == ""
+    panel.apply()
+    assert worker.jobs[-1][3] == SegmentOptions()
+
+
 def test_all_structures_are_wanted_by_default(panel: PanelDriver, worker: FakeWorker) -> None:
     panel.choose_task("Segment")
     names = [panel.ui.labelsListWidget.item(row).text() for row in range(2)]
