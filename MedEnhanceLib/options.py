@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral
 from typing import Any
 
 from MedEnhanceLib.errors import OptionsError
@@ -39,7 +40,12 @@ class RunOptions:
         _choice("precision", self.precision, PRECISIONS)
         if self.tile is not None and self.tile < 16:
             raise OptionsError(f"The tile size {self.tile} is too small; use 16 voxels or more.")
-        for name in ("uncertainty", "evidence"):
+        if not isinstance(self.tile, Integral | None):
+            raise OptionsError(f"The tile size {self.tile} must be a whole number of voxels.")
+        self._check_booleans("uncertainty", "evidence")
+
+    def _check_booleans(self, *names: str) -> None:
+        for name in names:
             if not isinstance(getattr(self, name), bool):
                 raise OptionsError(f"The {name} '{getattr(self, name)}' must be true or false.")
 
@@ -66,6 +72,7 @@ class DenoiseOptions(RunOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_booleans("register_guide")
         if not 0 <= self.strength <= 1:
             raise OptionsError(f"The strength {self.strength:g} must be between 0 and 1.")
         if self.noise is not None and not (math.isfinite(self.noise) and self.noise > 0):
@@ -130,8 +137,10 @@ class SegmentOptions(RunOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_booleans("keep_largest", "fill_holes")
         if self.labels is not None:
-            object.__setattr__(self, "labels", tuple(int(v) for v in self.labels))
+            # A label that is named twice is still one segment.
+            object.__setattr__(self, "labels", tuple(dict.fromkeys(int(v) for v in self.labels)))
             if not self.labels or any(v < 1 for v in self.labels):
                 raise OptionsError(
                     f"The labels {list(self.labels)} must be at least one value of 1 or more; "
@@ -160,7 +169,7 @@ def options_from_json(task: Task, data: dict[str, Any]) -> Options:
         )
     try:
         return kind(**data)
-    except TypeError as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise OptionsError(f"The options {data} cannot be used for {task}: {error}.") from error
 
 

@@ -65,11 +65,20 @@ class Result:
             raise TypeError("This result is a volume; use .volume.")
         return self.output
 
+    @property
+    def note(self) -> str:
+        """One sentence on the evidence, where it is not that of the output itself; else ""."""
+        strength = self.provenance.get("options", {}).get("strength", 1)
+        if strength == 1 or not self.evidence:
+            return ""
+        return f"Measured at full strength; the output has strength {strength:g}."
+
     def report(self) -> dict[str, Any]:
         """Evidence, provenance and warnings as plain JSON values."""
         return {
             "task": self.task.value,
             "evidence": [vars(measure) for measure in self.evidence],
+            "note": self.note,
             "provenance": self.provenance,
             "warnings": list(self.warnings),
         }

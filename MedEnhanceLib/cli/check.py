@@ -26,6 +26,7 @@ def check(
 
     The exit code is 1 when something needed is missing or damaged.
     """
+    choosing.check_folders(models)
     catalog = Catalog.default(models or (), trust or ())
     found = diagnose(catalog, {**REQUIRED, **CLI_PACKAGES})
     if as_json:

@@ -97,13 +97,18 @@ Quiet = Annotated[
 
 def open_catalog(folders: list[Path] | None, trusted: list[str] | None) -> Catalog:
     """The models found; problems with any of them are said."""
-    for folder in folders or ():
-        if not folder.is_dir():
-            raise FileError(f"The folder of models '{folder}' does not exist; check the path.")
+    check_folders(folders)
     catalog = Catalog.default(folders or (), trusted or ())
     for problem in catalog.problems:
         say(f"warning: {problem}")
     return catalog
+
+
+def check_folders(folders: list[Path] | None) -> None:
+    """Raise `FileError` when a folder of models that the user names is not there."""
+    for folder in folders or ():
+        if not folder.is_dir():
+            raise FileError(f"The folder of models '{folder}' does not exist; check the path.")
 
 
 def check_model(catalog: Catalog, task: Task, model: str) -> None:

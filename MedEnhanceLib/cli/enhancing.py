@@ -313,7 +313,10 @@ class _Run:
     def _tell(self, result: Result) -> None:
         for warning in result.warnings:
             say(f"warning: {warning}")
-        if not self.quiet:
-            print_evidence(
-                f"{self.output.name}: AI-processed, for research use only", result.evidence
-            )
+        if self.quiet:
+            return
+        from MedEnhanceLib.report.content import use_of
+
+        print_evidence(f"{self.output.name}: {use_of(result.provenance)}", result.evidence)
+        if result.note:
+            print(result.note)

@@ -60,7 +60,7 @@ Crop = Annotated[
         min=16, metavar="VOXELS", help="Only the middle, at most so many voxels along each axis."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of the noise; the same seed makes the same noise.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the noise; the same seed makes the same noise.")]
 Repeats = Annotated[
     int,
     typer.Option(min=1, help="Runs of each method, taking turns; the least cost of each counts."),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,8 @@ from MedEnhanceLib.importing.networks import NETWORK_ENDINGS
 from MedEnhanceLib.intensity import SCALINGS
 
 NETWORK = "Only for a TorchScript or ONNX file"
+OPTIONS = {"labels": "--label", "spacing_mm": "--spacing", "axis_order": "--axis-order"}
+"""Of the fields of `NetworkForm` that are called otherwise here."""
 
 
 def import_model(
@@ -117,33 +120,42 @@ def import_model(
     - `medenhance import-model net.onnx --title "My denoiser" --task denoise --modality MR`
     - `medenhance import-model net.ts --title Liver --task segment --modality CT --label Liver`
     """
+    told: dict[str, Any] = {
+        "title": title or "",
+        "task": task or "",
+        "modality": modality,
+        "description": description,
+        "normalisation": normalisation,
+        "dimensions": dimensions,
+        "channels": tuple(channels.replace(",", " ").split()),
+        "multiple": multiple,
+        "patch": patch,
+        "labels": tuple(label or ()),
+        "spacing_mm": spacing,
+        "orientation": orientation,
+        "axis_order": axis_order,
+        "licence": "" if licence is None else _text(licence),
+    }
     if source.suffix.lower() not in NETWORK_ENDINGS or source.is_dir():
-        if title or task:
-            raise OptionsError(
-                f"'{source.name}' is imported as a MONAI bundle, which tells its title and task "
-                "itself; leave --title and --task out."
-            )
+        _check_nothing_told(source, told)
         _say(import_bundle(source, into, replace), into)
         return
     if not title or not task:
         raise OptionsError(f"A network alone, as in '{source.name}', needs --title and --task.")
-    form = NetworkForm(
-        title=title,
-        task=task,
-        modality=modality,
-        description=description,
-        normalisation=normalisation,
-        dimensions=dimensions,
-        channels=tuple(channels.replace(",", " ").split()),
-        multiple=multiple,
-        patch=patch,
-        labels=tuple(label or ()),
-        spacing_mm=spacing,
-        orientation=orientation,
-        axis_order=axis_order,
-        licence="" if licence is None else _text(licence),
-    )
-    _say(import_network(source, form, into, replace), into)
+    _say(import_network(source, NetworkForm(**told), into, replace), into)
+
+
+def _check_nothing_told(bundle: Path, told: dict[str, Any]) -> None:
+    """Raise `OptionsError` for what a bundle says itself, rather than pass over it in silence."""
+    usual = {"title": "", "task": ""} | {
+        f.name: f.default for f in fields(NetworkForm) if f.default is not MISSING
+    }
+    options = [OPTIONS.get(name, f"--{name}") for name in told if told[name] != usual[name]]
+    if options:
+        raise OptionsError(
+            f"'{bundle.name}' is imported as a MONAI bundle, which tells all of that itself; "
+            f"leave {' and '.join(options)} out."
+        )
 
 
 def _text(file: Path) -> str:

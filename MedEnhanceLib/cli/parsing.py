@@ -42,10 +42,10 @@ def parse_noise(text: str) -> NoiseLevel:
 
 
 def parse_percentages(text: str, what: str) -> tuple[float, ...]:
-    """ "3,5,9": numbers of zero or more."""
+    """ "3,5,9": positive numbers."""
     values = [_number(part) for part in text.split(",")]
-    if not all(v is not None and math.isfinite(v) and v >= 0 for v in values):
-        raise OptionsError(f"The {what} '{text}' must be numbers such as 3,5,9.")
+    if not all(v is not None and math.isfinite(v) and v > 0 for v in values):
+        raise OptionsError(f"The {what} '{text}' must be positive numbers such as 3,5,9.")
     return tuple(v for v in values if v is not None)
 
 

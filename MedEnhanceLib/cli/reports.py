@@ -23,5 +23,6 @@ def report_content(path: Path, volume: Volume, result: Result) -> Content:
         result.provenance,
         result.warnings,
         result.uncertainty,
+        result.note,
     )
     return report_bytes(report, path.suffix)

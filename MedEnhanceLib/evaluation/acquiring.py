@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -42,6 +43,11 @@ class Acquisition:
             raise OptionsError(f"The profile '{self.profile}' is unknown; choose gaussian or box.")
         if not 2 <= self.factor <= 8:
             raise OptionsError(f"The factor {self.factor} must be a whole number from 2 to 8.")
+        if not (math.isfinite(self.noise_percent) and self.noise_percent >= 0):
+            raise OptionsError(
+                f"The noise {self.noise_percent:g} must be zero or a positive percentage of the "
+                "peak."
+            )
 
     def __str__(self) -> str:
         noise = f", noise {self.noise_percent:g} %" if self.noise_percent else ""

@@ -14,6 +14,7 @@ from MedEnhanceLib.volume import LabelMap, Volume
 
 BY_NETWORK = "AI-processed. Research use only, not for diagnosis."
 BY_FILTER = "Processed by a classical filter. Research use only, not for diagnosis."
+UNCHANGED = "Nothing was changed. Research use only, not for diagnosis."
 TITLES = {
     Task.DENOISE: "Denoising",
     Task.SUPER_RESOLUTION: "Super-resolution",
@@ -49,6 +50,13 @@ class Report:
         return any(measure.before is not None for measure in self.measures)
 
 
+def use_of(provenance: Mapping[str, Any]) -> str:
+    """What a result may be used for, and what it was made by."""
+    if provenance.get("unchanged"):
+        return UNCHANGED
+    return BY_NETWORK if provenance.get("weights_sha256") else BY_FILTER
+
+
 def report_of(
     task: Task,
     before: Volume | None,
@@ -72,7 +80,7 @@ def report_of(
     picture = None if before is None else picture_of(task, before, after, uncertainty)
     return Report(
         TITLES[task],
-        BY_NETWORK if provenance.get("weights_sha256") else BY_FILTER,
+        use_of(provenance),
         tuple(facts_of(provenance)),
         tuple(measures),
         tuple(warnings),

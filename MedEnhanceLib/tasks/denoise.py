@@ -47,8 +47,7 @@ def denoise(
     reporter.phase("Estimating the noise", 0.05)
     sigma = options.noise or estimate_noise(volume.voxels, is_mr)
     if sigma == 0:
-        unchanged = volume.with_voxels(volume.voxels.astype(np.float32))
-        return unchanged, [], ["No noise was found, so nothing was changed."], FILTER_TRACES
+        return _unchanged(volume, options)
     aligned = None
     if guide is not None and model.takes_guide:
         reporter.phase("Registering the guide", 0.1)
@@ -74,6 +73,18 @@ def denoise(
         measures += aligned.measures
         traces = replace(traces, facts={**traces.facts, "guide_sha256": voxel_hash(guide)})
     return volume.with_voxels(blended), measures, warnings, traces
+
+
+def _unchanged(
+    volume: Volume, options: DenoiseOptions
+) -> tuple[Volume, list[Measure], list[str], Traces]:
+    """The result where there is no noise: sure of it, if that was asked for too."""
+    traces = replace(FILTER_TRACES, facts={**FILTER_TRACES.facts, "unchanged": True})
+    if options.uncertainty:
+        sure = volume.with_voxels(np.zeros(volume.voxels.shape, np.float32))
+        traces = replace(traces, uncertainty=sure)
+    same = volume.with_voxels(volume.voxels.astype(np.float32))
+    return same, [], ["No noise was found, so nothing was changed."], traces
 
 
 def without_noise(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from MedEnhanceLib import read_labelmap, read_volume, write_image
+from MedEnhanceLib import Geometry, Volume, read_labelmap, read_volume, write_image
 from MedEnhanceLib.resources import sample_folder
 from Testing.cli.conftest import Run, scan
 from Testing.lib.dicom_files import write_series
@@ -39,6 +39,39 @@ def test_a_strength_of_zero_gives_the_input_back(run: Run, volume_file: Path) ->
     done = run("denoise", volume_file, out, "--model", "filter-median", "--strength", 0)
     assert done.exit_code == 0, done.stderr
     np.testing.assert_array_equal(read_volume(out).voxels, read_volume(volume_file).voxels)
+
+
+def test_evidence_says_when_it_is_that_of_full_strength(run: Run, volume_file: Path) -> None:
+    out, page = volume_file.with_name("out.nii"), volume_file.with_name("r.html")
+    for strength, is_told in ((0.5, True), (1, False)):
+        done = run(
+            "denoise", volume_file, out, "--model", "filter-median", "--strength", strength,
+            "--report", page,
+        )  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        for text in (done.stdout, page.read_text("utf-8")):
+            assert ("full strength; the output has strength 0.5" in text) is is_told
+
+
+def test_a_filter_is_not_called_ai(run: Run, volume_file: Path) -> None:
+    done = run("denoise", volume_file, volume_file.with_name("o.nii"), "--model", "filter-median")
+    assert "AI-processed" not in done.stdout
+    assert "Processed by a classical filter" in done.stdout
+
+
+def test_nothing_to_remove_still_writes_what_was_asked_for(run: Run, tmp_path: Path) -> None:
+    clean = np.full((12, 16, 24), -1000, np.int16)
+    clean[..., 8:] = 50
+    write_image(Volume(clean, Geometry((24, 16, 12))), tmp_path / "clean.nii")
+    out, unsure, report = (tmp_path / n for n in ("o.nii", "u.nii", "r.html"))
+    done = run(
+        "denoise", tmp_path / "clean.nii", out, "--model", "ct-denoise-residual",
+        "--uncertainty", unsure, "--report", report,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert "nothing was changed" in done.stderr
+    assert not read_volume(unsure).voxels.any()
+    assert "Nothing was changed." in report.read_text("utf-8")
 
 
 @pytest.mark.parametrize(("typed", "expected"), [("40", 40.0), ("5%", None)])

@@ -54,6 +54,8 @@ def test_refusals(run: Run, tmp_path: Path, user: Path, program: Path) -> None:
         ((program, "--title", "x", "--task", "cook"), "no task 'cook'"),
         ((program, "--title", "x", "--task", "segment"), "needs labels"),
         ((bundle, "--title", "x"), "leave --title"),
+        ((bundle, "--modality", "CT", "--label", "Liver"), "leave --modality and --label out"),
+        ((bundle, "--spacing", 1, 1, 2, "--axis-order", "ijk"), "--spacing and --axis-order"),
         ((tmp_path / "nothing",), "does not exist"),
     ]:
         done = run("import-model", *words)

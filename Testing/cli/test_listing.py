@@ -34,6 +34,12 @@ def test_models_of_one_task(run: Run) -> None:
     assert refused.exit_code == 1 and "'colour'" in refused.stderr
 
 
+def test_a_folder_of_models_that_is_not_there(run: Run) -> None:
+    for command in ("models", "check"):
+        done = run(command, "--models", "nowhere")
+        assert done.exit_code == 1 and "'nowhere' does not exist" in done.stderr
+
+
 def test_one_model_with_its_results_and_limits(run: Run, tmp_path: Path) -> None:
     result = {"subject": "phantom", "metric": "psnr", "value": 38.5}
     data = {"name": "Scans", "licence": "CC0", "subjects": [f"s{n}" for n in range(90)]}

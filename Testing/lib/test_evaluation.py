@@ -291,6 +291,20 @@ class TestCommand:
         assert {row["condition"] for row in rows} == {"label 1", "mean", "whole"}
         assert (tmp_path / "p.png").is_file()
 
+    @pytest.mark.parametrize(
+        ("words", "code", "said"),
+        [
+            (("denoise", "p.nii", "--noise", "3,0"), 1, "'3,0' must be positive"),
+            (("super-resolution", "p.nii", "--noise", -3), 1, "-3"),
+            (("super-resolution", "p.nii", "--noise", "nan"), 1, "nan"),
+            (("denoise", "p.nii", "--seed", -1), 2, "--seed"),
+        ],
+    )
+    def test_impossible_noise(self, words: tuple, code: int, said: str) -> None:
+        done = self._run(*words)
+        assert done.exit_code == code and said in done.stderr
+        assert "unexpectedly" not in done.stderr
+
     def test_a_reference_for_each_image(self, tmp_path: Path) -> None:
         done = self._run("segment", "a.nii", "b.nii", "--reference", "c.nii")
         assert done.exit_code == 1 and "2 images but 1 reference" in done.stderr

@@ -37,6 +37,12 @@ def test_json_round_trip(task: Task, options: Options) -> None:
         (Task.DENOISE, {"device": "tpu"}, "tpu"),
         (Task.DENOISE, {"precision": "int8"}, "int8"),
         (Task.DENOISE, {"tile": 3}, "16 voxels"),
+        (Task.DENOISE, {"tile": 33.5}, "whole number"),
+        (Task.DENOISE, {"device": None}, "cannot be used"),
+        (Task.DENOISE, {"register_guide": "false"}, "true or false"),
+        (Task.SEGMENT, {"keep_largest": "no"}, "true or false"),
+        (Task.SEGMENT, {"fill_holes": 1}, "true or false"),
+        (Task.SEGMENT, {"labels": "liver"}, "cannot be used"),
         (Task.SUPER_RESOLUTION, {"factor": (1, 1)}, "three numbers"),
         (Task.SUPER_RESOLUTION, {"factor": (1, 1, 9)}, "between 1 and 8"),
         (Task.SUPER_RESOLUTION, {"spacing": (0, 1, 1)}, "positive"),
@@ -49,6 +55,10 @@ def test_json_round_trip(task: Task, options: Options) -> None:
 def test_bad_values_are_named(task: Task, values: dict, word: str) -> None:
     with pytest.raises(OptionsError, match=word):
         options_from_json(task, values)
+
+
+def test_a_label_named_twice_is_one_segment() -> None:
+    assert SegmentOptions(labels=(2, 1, 2)).labels == (2, 1)
 
 
 @pytest.mark.parametrize(
