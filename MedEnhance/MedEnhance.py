@@ -83,6 +83,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         self.initializeParameterNode()
 
@@ -119,9 +120,14 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneEndImport(self, caller, event):
+        """All nodes of a scene are complete now, its settings and volumes among them."""
+        if self._parameterNode is not None:
+            self.initializeParameterNode()
+
     def onNodeAdded(self, caller, event):
         """Select the first volume that is loaded while the panel is open."""
-        if self._parameterNode is not None and self._parameterNode.inputVolume is None:
+        if self._parameterNode is not None and not caller.IsImporting():
             self.selectFirstVolume()
 
     def initializeParameterNode(self):
@@ -154,7 +160,9 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return {name: widget for name, widget in bound if name}
 
     def onParametersModified(self, caller=None, event=None):
-        self.panel.update()
+        # While a scene is loaded, settings may be there before the volume they are meant for.
+        if not slicer.mrmlScene.IsImporting():
+            self.panel.update()
 
     def onReload(self):
         """Forget the helper packages too, so that all code is read again."""

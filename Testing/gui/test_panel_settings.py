@@ -269,11 +269,24 @@ def test_settings_survive_saving_the_scene(panel: PanelDriver, tmp_path: Any) ->
     panel.breathe()
     assert panel.ui.inputSelector.currentNode() is None
     assert scene.ReadFromMRB(bundle)
-    panel.leave()
-    panel.enter()
+    panel.breathe()
     assert panel.ui.segmentButton.checked and not panel.ui.denoiseButton.checked
     assert panel.parameters.labels == "1"
     assert panel.ui.inputSelector.currentNode().GetName() == "Head"
+
+
+def test_a_volume_of_a_loaded_scene_is_selected(open_panel: OpenPanel, tmp_path: Any) -> None:
+    add_head().AddDefaultStorageNode()
+    scene = slicer.mrmlScene
+    bundle = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(bundle)
+    scene.Clear(0)
+    panel = open_panel()
+    assert panel.parameters.inputVolume is None
+    assert scene.ReadFromMRB(bundle)
+    panel.breathe()
+    assert panel.ui.inputSelector.currentNode() is slicer.util.getNode("Head")
+    assert panel.ui.applyButton.enabled
 
 
 def test_a_hidden_panel_does_not_follow_the_scene(panel: PanelDriver) -> None:
