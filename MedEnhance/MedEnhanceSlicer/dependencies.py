@@ -14,24 +14,22 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from MedEnhanceLib.diagnosis import REQUIRED as LEAST
+from MedEnhanceLib.diagnosis import package_state
 from MedEnhanceLib.errors import DependencyError
 
-TORCH_REQUIREMENT = ">=2.4"
-REQUIRED = {
-    "torch": "torch" + TORCH_REQUIREMENT,
-    "monai": "monai>=1.4",
-    "safetensors": "safetensors>=0.4",
-}
+TORCH_REQUIREMENT = ">=" + LEAST["torch"]
+REQUIRED = {name: f"{name}>={LEAST[name]}" for name in ("torch", "monai", "safetensors")}
 PROTECTED = ("numpy", "SimpleITK", "scipy", "torch", "torchvision")
 
 
 def missingPackages():
-    """Names of the packages that are not installed. Imports none of them."""
+    """Names of the packages that are not installed, or too old. Imports none of them."""
     return [name for name in REQUIRED if not isInstalled(name)]
 
 
 def missingFor(model):
-    """Names of the packages that a model needs and that are not installed."""
+    """Names of the packages that a model needs and that are not installed, or too old."""
     if not model.is_trained:
         return []
     missing = missingPackages()
@@ -41,8 +39,12 @@ def missingFor(model):
 
 
 def isInstalled(name):
-    """Whether a package could be imported, found out without importing it."""
-    return importlib.util.find_spec(name) is not None
+    """Whether a package could be imported and is new enough, found out without importing it."""
+    if importlib.util.find_spec(name) is None:
+        return False
+    state = package_state(name, LEAST.get(name, "0"))
+    # Without a version nothing speaks against it.
+    return state["ok"] or state["found"] is None
 
 
 def checkFor(model):
@@ -54,8 +56,8 @@ def checkFor(model):
     if missing:
         raise DependencyError(
             _(
-                "The model '{title}' needs the Python packages {packages}, which are not "
-                "installed; press Apply in the MedEnhance module to install them, or choose a "
+                "The model '{title}' needs the Python packages {packages}, which are missing or "
+                "too old; press Apply in the MedEnhance module to install them, or choose a "
                 "classical filter."
             ).format(title=model.title, packages=", ".join(missing))
         )
@@ -100,7 +102,7 @@ def ensureFor(model, tell=None):
 def question(missing):
     """What the user is asked before anything is installed."""
     text = _(
-        "Trained models need Python packages that are not installed yet: {packages}.\n\n"
+        "Trained models need Python packages that are missing or too old: {packages}.\n\n"
         "They are downloaded from the Python Package Index into this Slicer. Other packages keep "
         "their versions."
     ).format(packages=", ".join(missing))
@@ -199,7 +201,7 @@ def summary():
     """One line for the panel: what is installed."""
     missing = missingPackages()
     if missing:
-        return _("Not installed yet: {packages}. Apply asks before installing.").format(
+        return _("Missing or too old: {packages}. Apply asks before installing.").format(
             packages=", ".join(missing)
         )
     versions = protectedVersions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import types
 from pathlib import Path
@@ -86,6 +87,18 @@ def test_installing_asks_once_and_protects_numpy(bare: Computer) -> None:
     requirements, constraints = bare.calls[1]
     assert [r.split(">")[0] for r in requirements] == ["monai", "safetensors"]
     assert constraints.splitlines() == ["numpy==2.1.3", "SimpleITK==2.5.0", "torch==2.6.0"]
+
+
+def test_what_is_too_old_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of the set-up says that Apply installs it, so Apply must."""
+    version = importlib.metadata.version
+
+    def older(name: str) -> str:
+        return "2.3.1+cu121" if name == "torch" else version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", older)
+    assert dependencies.missingFor(TRAINED) == ["torch"]
+    assert dependencies.summary().startswith("Missing or too old: torch.")
 
 
 def test_declining_installs_nothing(bare: Computer) -> None:

@@ -67,7 +67,7 @@ def test_panel_without_torch(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     said = dict(line.split(": ", 1) for line in run.stdout.splitlines() if ": " in line)
-    assert said["packages"].startswith("Not installed yet: torch, monai")
+    assert said["packages"].startswith("Missing or too old: torch, monai")
     assert said["trained"] == "True"
     assert "as you chose" in said["declined"]
     assert said["filter"].startswith("Done: Head denoised (filtered)")
