@@ -12,6 +12,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import MedEnhanceError
+from MedEnhanceLib.worker.process import NO_WINDOW
 
 from . import dependencies, modelFolders, views
 from .importForm import ImportForm
@@ -128,6 +129,8 @@ class SetupSection:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                # On Windows a console would open over Slicer.
+                creationflags=NO_WINDOW if os.name == "nt" else 0,
             )
         except OSError as error:
             self._say(_("The check could not start ({reason}).").format(reason=error), "refused")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,3 +147,21 @@ def test_the_check_tells_what_is_there(panel: PanelDriver) -> None:
     assert "Runs are computed on: CPU" in said
     assert "torch" in said and "models are whole" in said
     panel.picture("14-check-setup")
+
+
+def test_the_check_opens_no_console_on_windows(
+    panel: PanelDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import setupSection
+
+    given: dict[str, Any] = {}
+
+    def start(_command: list[str], **options: Any) -> None:
+        given.update(options)
+        raise FileNotFoundError("PythonSlicer")
+
+    monkeypatch.setattr(setupSection, "os", SimpleNamespace(name="nt", environ=os.environ))
+    monkeypatch.setattr(setupSection.subprocess, "Popen", start)
+    panel.click("checkSetupButton")
+    assert given["creationflags"] == 0x08000000
+    assert "could not start (PythonSlicer)" in panel.ui.setupLabel.text
