@@ -113,7 +113,7 @@ def denoise_evidence(
             mean_before,
             mean_after,
             units,
-            "Should not move, but for the Rician bias at low signal.",
+            f"Should not move{', but for the Rician bias at low signal' if is_mr else ''}.",
         ),
         Measure(
             "Removed signal: correlation with edges",

@@ -25,6 +25,7 @@ from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
     over_mirrors,
+    told_of_spread,
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
@@ -145,10 +146,12 @@ def _clean(
     if not options.uncertainty:
         return _within(box, voxels.shape, scaling.restore(run(()))), traces_of(forward)
     output, spread = over_mirrors(run, forward, reporter)
+    traces = traces_of(forward)
+    notes = (*traces.notes, *told_of_spread(output, spread))
     spread *= np.float32(scaling.scale)
     unsure = volume.with_voxels(_within(box, voxels.shape, spread))
     clean = _within(box, voxels.shape, scaling.restore(output))
-    return clean, replace(traces_of(forward), uncertainty=unsure)
+    return clean, replace(traces, notes=notes, uncertainty=unsure)
 
 
 def _within(box: Box, shape: tuple[int, ...], values: NDArray[np.float32]) -> NDArray[np.float32]:

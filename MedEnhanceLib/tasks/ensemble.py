@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WORST_SLICES = 3
 LEAST_SHARE = 0.1
 """A slice counts when it holds this share of the object's voxels in the fullest slice."""
+ROUNDING = 1e-5
+"""Of the largest value: spreads up to this are those of 32-bit floats."""
 SPREAD_MEANING = (
     f"Standard deviation over {len(MIRRORS)} mirror images of the input; where it is large, look "
     "at the input."
@@ -74,6 +76,20 @@ def over_mirrors(
     np.maximum(squares, 0, out=squares)
     squares /= np.float32(len(MIRRORS))
     return mean, np.sqrt(squares, out=squares)
+
+
+def told_of_spread(mean: NDArray[np.float32], spread: NDArray[np.float32]) -> tuple[str, ...]:
+    """A sentence when the spread over the mirrors is no more than rounding.
+
+    A network that is its own mirror image, as a symmetric kernel is, answers all mirrors alike,
+    which is not because it is sure.
+    """
+    if float(spread.max()) > ROUNDING * float(np.abs(mean).max()):
+        return ()
+    return (
+        "The model answers all mirror images alike, whatever it makes of them; the uncertainty is "
+        "zero everywhere and says nothing of how sure the result is.",
+    )
 
 
 def uncertainty_evidence(

@@ -39,6 +39,7 @@ from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
     over_mirrors,
+    told_of_spread,
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
@@ -258,8 +259,10 @@ def _sharpened(
     if not options.uncertainty:
         return back.restore(run(())), traces_of(forward)
     fine, spread = over_mirrors(run, forward, reporter)
+    traces = traces_of(forward)
+    notes = (*traces.notes, *told_of_spread(fine, spread))
     unsure = volume.with_voxels(spread * np.float32(scaling.scale), target)
-    return back.restore(fine), replace(traces_of(forward), uncertainty=unsure)
+    return back.restore(fine), replace(traces, notes=notes, uncertainty=unsure)
 
 
 def _refine(

@@ -16,7 +16,12 @@ from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Progress
 from MedEnhanceLib.task import Task
-from MedEnhanceLib.tasks.ensemble import mirrored, over_mirrors, uncertainty_evidence
+from MedEnhanceLib.tasks.ensemble import (
+    mirrored,
+    over_mirrors,
+    told_of_spread,
+    uncertainty_evidence,
+)
 from MedEnhanceLib.tasks.network import open_network
 
 UNSURE = {"uncertainty": True}
@@ -78,6 +83,18 @@ def test_images_come_with_their_spread(
     assert 0 < change.mean() < 4 * result.uncertainty.voxels.mean() + 1
     assert any(m.name.startswith("Uncertainty in slice") for m in result.evidence)
     assert fractions == sorted(fractions)
+
+
+def test_a_symmetric_kernel_is_not_called_sure(head: Volume) -> None:
+    """It sharpens linearly, so that all mirror images are sharpened alike."""
+    options = {**UNSURE, "factor": (1, 1, 2), "denoise": False}
+    result = enhance(head, "super-resolution", "mr-super-resolution", options)
+    assert any("says nothing of how sure" in warning for warning in result.warnings)
+
+
+def test_a_spread_is_not_called_rounding() -> None:
+    mean = np.full((4, 4, 4), 0.5, np.float32)
+    assert told_of_spread(mean, mean * np.float32(1e-3)) == ()
 
 
 def test_spread_is_in_the_volumes_unit_and_follows_the_strength(
