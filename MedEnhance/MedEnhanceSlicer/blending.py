@@ -41,6 +41,7 @@ class Blend:
         self._kept = result.strength
         self._difference = None
         self._unsure = None
+        self._changed = self._lastChange()
 
     @property
     def result(self):
@@ -50,6 +51,16 @@ class Blend:
     def isChanged(self):
         """Whether there is something to keep or to go back from."""
         return self._result.strength != self._kept
+
+    @property
+    def isNeeded(self):
+        """Whether the result, nearly faded to the input, no longer tells what was removed."""
+        return self._difference is not None and self._result.strength < LEAST_STRENGTH
+
+    def isCurrent(self):
+        """Whether nobody else has changed the result's voxels since."""
+        isThere = slicer.mrmlScene.IsNodePresent(self._result.node)
+        return bool(isThere) and self._lastChange() == self._changed
 
     def inputIsAsItWas(self):
         """Whether the input's voxels are still those that the model saw."""
@@ -68,6 +79,7 @@ class Blend:
         np.multiply(self._difference, weight, out=voxels)
         voxels += result.inputVoxels
         slicer.util.arrayFromVolumeModified(result.node)
+        self._changed = self._lastChange()
         self._follow(removedNode(result), self._difference, -weight)
         self._follow(result.uncertaintyNode, self._unsure, weight)
         self._describe(strength)
@@ -79,6 +91,10 @@ class Blend:
     def reset(self):
         """Go back to the strength that was kept last, or that of the run."""
         self.apply(self._kept)
+
+    def _lastChange(self):
+        image = self._result.node.GetImageData()
+        return None if image is None else image.GetMTime()
 
     def _recover(self):
         """Input and result tell what would be added at full strength."""

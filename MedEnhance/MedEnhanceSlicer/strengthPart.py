@@ -20,6 +20,7 @@ class StrengthPart:
         self.ui = ui
         self._told = told
         self._blend = None
+        self._faded = []
         self._isChecked = False
         self._timer = qt.QTimer()
         self._timer.singleShot = True
@@ -38,7 +39,8 @@ class StrengthPart:
             return
         self.stop()
         self._isChecked = False
-        self._blend = Blend(result) if result is not None and blendable(result) else None
+        self._keepFaded()
+        self._blend = None if result is None else self._blendOf(result)
         self.ui.blendWidget.visible = self._blend is not None
         if self._blend is not None:
             self._showState()
@@ -59,6 +61,20 @@ class StrengthPart:
             self._blend.reset()
             self._showState()
             self._told()
+
+    def _keepFaded(self):
+        """Keep what a result at strength 0 has lost, until it is shown again."""
+        self._faded = [blend for blend in self._faded if blend.isCurrent()]
+        if self._blend is not None and self._blend.isNeeded and self._blend.isCurrent():
+            self._faded.append(self._blend)
+
+    def _blendOf(self, result):
+        """The blend that was kept for a result, else a new one, or None where there can be none."""
+        for blend in self._faded:
+            if blend.result.node is result.node and result.inputVoxels is not None:
+                self._faded.remove(blend)
+                return blend
+        return Blend(result) if blendable(result) else None
 
     def _shows(self, result):
         """Whether this is the result that the slider is for, with its input still there."""

@@ -201,6 +201,23 @@ def test_strength_is_changed_kept_and_reset(panel: PanelDriver) -> None:
     assert np.array_equal(slicer.util.arrayFromVolume(head()), before)
 
 
+def test_a_result_faded_to_nothing_can_be_had_back(panel: PanelDriver) -> None:
+    before = slicer.util.arrayFromVolume(head()).copy()
+    node = show(panel, denoised(head()))
+    blend(panel, 0.0)
+    assert np.allclose(slicer.util.arrayFromVolume(node), before, atol=1e-3)
+    show(panel, denoised(head()))
+    show(panel, node)
+    assert panel.ui.blendWidget.visible and panel.ui.blendSlider.value == 0
+    panel.click("resetButton")
+    assert np.allclose(slicer.util.arrayFromVolume(node), before * 0.5, atol=1e-3)
+    blend(panel, 0.0)
+    slicer.util.arrayFromVolume(node)[...] = 7
+    slicer.util.arrayFromVolumeModified(node)
+    show(panel, node)
+    assert not panel.ui.blendWidget.visible
+
+
 def test_a_node_filled_again_starts_anew(panel: PanelDriver, worker: FakeWorker) -> None:
     target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Target")
     panel.choose("outputVolumeSelector", "Target")
