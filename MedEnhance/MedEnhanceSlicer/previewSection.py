@@ -138,7 +138,8 @@ class PreviewSection:
         self.job = None
         if job.state == DONE:
             self._isShown = True
-            self._say(_("Preview of slice {number}.").format(number=job.index + 1), "good")
+            # Counted from 0, as in Slicer's Data Probe and in the lists of the results.
+            self._say(_("Preview of slice {number}.").format(number=job.index), "good")
         elif not isinstance(job.error, CancelledError):
             self._say(str(job.error), "refused")
         self.update()

@@ -32,6 +32,7 @@ def test_a_preview_lies_over_the_slice_and_goes_again(
     panel: PanelDriver, worker: FakeWorker
 ) -> None:
     composite, view = slice_view()
+    view.SetSliceOffset(4)
     composite.SetBackgroundVolumeID(slicer.util.getNode("Head").GetID())
     panel.click("previewButton")
     assert not panel.ui.previewButton.enabled
@@ -40,14 +41,13 @@ def test_a_preview_lies_over_the_slice_and_goes_again(
     assert options.noise > 0
     worker.succeed()
     panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
-    assert panel.ui.previewLabel.text.startswith("Preview of slice")
+    assert panel.ui.previewLabel.text == "Preview of slice 4."
     shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID())
     assert shown.GetHideFromEditors() and not shown.GetSaveWithScene()
     assert panel.widget.panel.job is None and panel.ui.applyButton.enabled
     panel.click("hidePreviewButton")
     assert composite.GetForegroundVolumeID() is None
     assert volumes() == ["Head"]
-    assert view is not None
 
 
 def test_what_is_shown_again_is_what_was_shown_last(panel: PanelDriver, worker: FakeWorker) -> None:
