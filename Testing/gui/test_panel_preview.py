@@ -91,6 +91,14 @@ def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWork
     assert panel.status.startswith("Done")
 
 
+def test_the_slice_looked_at_is_on_the_screen(panel: PanelDriver, views: Any) -> None:
+    from MedEnhanceSlicer.preview import shownSlice
+
+    assert shownSlice().GetLayoutName() == "Red"
+    views.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpYellowSliceView)
+    assert shownSlice().GetLayoutName() == "Yellow"
+
+
 def test_leaving_before_the_run_has_begun(panel: PanelDriver, worker: FakeWorker) -> None:
     slice_view()
     panel.click("previewButton")
