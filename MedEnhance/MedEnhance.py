@@ -268,7 +268,7 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
             options = options_from_json(task, options or {})
         chosen = self.choose(inputVolume, task, model, guideVolume is not None, region).require()
         dependencies.checkFor(chosen)
-        checkOutputNode(outputNode, inputVolume, task)
+        checkOutputNode(outputNode, inputVolume, task, guideVolume)
         name = outputName or defaultOutputName(inputVolume, task, chosen.is_trained)
         return jobs.Job(
             inputVolume, task, chosen, options, name, outputNode, onEvent, guideVolume, region

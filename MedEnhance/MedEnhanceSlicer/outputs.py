@@ -113,7 +113,7 @@ def outputClass(task):
     return SEGMENTATION if task is Task.SEGMENT else VOLUME
 
 
-def checkOutputNode(outputNode, inputNode, task):
+def checkOutputNode(outputNode, inputNode, task, guideNode=None):
     """Raise VolumeError when the chosen output cannot take the task's result."""
     if outputNode is None:
         return
@@ -122,6 +122,10 @@ def checkOutputNode(outputNode, inputNode, task):
         raise VolumeError(
             "The output is the input volume itself, which is never overwritten; choose another "
             "output."
+        )
+    if outputNode is guideNode:
+        raise VolumeError(
+            "The output is the guide, which is never overwritten; choose another output."
         )
     if outputNode.GetClassName() != nodeClass:
         raise VolumeError(

@@ -118,6 +118,15 @@ def test_a_guide_reaches_the_process(
     assert guides[-1] is None
 
 
+def test_the_guide_is_never_the_output(panel: PanelDriver, worker: FakeWorker) -> None:
+    add_head("T1", shape=SHAPE_KJI)
+    panel.choose("guideSelector", "T1")
+    panel.choose("outputVolumeSelector", "T1")
+    panel.click("applyButton")
+    assert "The output is the guide" in panel.status
+    assert not worker.jobs
+
+
 def test_a_guide_that_cannot_help_is_told(panel: PanelDriver) -> None:
     far = add_head("Far", shape=SHAPE_KJI)
     far.SetOrigin(300, 0, 0)
