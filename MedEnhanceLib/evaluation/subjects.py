@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,16 +58,19 @@ def read_subjects(
     quieted: Callable[[Volume], Volume] | None = None,
     edge: int | None = None,
 ) -> Iterator[Subject]:
-    """The volumes, one after the other, each named by its file.
+    """The volumes, one after the other, each named by its file; by its path when others share it.
 
     Args:
         quieted: what makes a volume less noisy first.
         edge: only the middle, at most this many voxels along each axis.
     """
+    paths = list(paths)
+    shared = Counter(path.name for path in paths)
     for path in paths:
         volume = read_volume(path)
         check_volume(volume)
-        yield Subject.of(path.name, quieted(volume) if quieted else volume, edge)
+        name = path.name if shared[path.name] == 1 else str(path)
+        yield Subject.of(name, quieted(volume) if quieted else volume, edge)
 
 
 class References:

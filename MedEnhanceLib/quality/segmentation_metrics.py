@@ -82,11 +82,12 @@ def _box(mask: Mask) -> tuple[slice, ...]:
 def _surface(mask: Mask) -> Mask:
     import SimpleITK as sitk
 
-    # The border counts as outside, so that a structure cut by it has a surface there too.
-    padded = np.pad(mask, 1)
+    # The border counts as outside, so that a structure cut by it has a surface there too; but a
+    # single slice has its surface within.
+    padded = np.pad(mask, [(int(n > 1),) * 2 for n in mask.shape])
     eroded = sitk.BinaryErode(unplaced(padded), [1, 1, 1], sitk.sitkCross)
-    inner = from_itk(eroded).astype(bool)[1:-1, 1:-1, 1:-1]
-    return mask & ~inner
+    core = tuple(slice(1, -1) if n > 1 else slice(None) for n in mask.shape)
+    return mask & ~from_itk(eroded).astype(bool)[core]
 
 
 def _distance_mm(surface: Mask, geometry: Geometry) -> NDArray[np.float32]:

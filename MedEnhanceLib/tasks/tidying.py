@@ -85,9 +85,13 @@ def fill_holes(labels: NDArray[Any]) -> NDArray[Any]:
     import SimpleITK as sitk
 
     padded = np.pad(labels, 1)
-    inside = padded > 0
-    filled = from_itk(sitk.BinaryFillhole(unplaced(inside))).astype(bool)
-    holes = np.argwhere(filled & ~inside)
+    closed = padded > 0
+    for axis, length in enumerate(labels.shape):
+        if length == 1:
+            # A single slice has no above and below through which its holes would be open.
+            np.moveaxis(closed, axis, 0)[[0, -1]] = True
+    filled = from_itk(sitk.BinaryFillhole(unplaced(closed))).astype(bool)
+    holes = np.argwhere(filled & ~closed)
     while len(holes):
         rim = np.zeros(len(holes), padded.dtype)
         for step in NEIGHBOURS:

@@ -291,6 +291,17 @@ class TestCommand:
         assert {row["condition"] for row in rows} == {"label 1", "mean", "whole"}
         assert (tmp_path / "p.png").is_file()
 
+    def test_volumes_whose_files_are_called_alike(self, tmp_path: Path) -> None:
+        paths = [tmp_path / name / "t1.nii" for name in ("a", "b")]
+        for path in paths:
+            path.parent.mkdir()
+            write_image(_phantom(), path)
+        done = self._run("denoise", *paths, "--noise", 5, "--model", "filter-median", "--json")
+        assert done.exit_code == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert {row["subject"] for row in found["rows"]} == set(map(str, paths))
+        assert set(found["settings"]["reference_noise_percent"]) == set(map(str, paths))
+
     @pytest.mark.parametrize(
         ("words", "code", "said"),
         [

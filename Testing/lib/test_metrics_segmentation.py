@@ -102,3 +102,14 @@ def test_volume_error_has_a_sign():
 def test_different_grids_are_refused():
     with pytest.raises(VolumeError, match="same grid"):
         dice(np.zeros((4, 4, 4), bool), np.zeros((4, 4, 5), bool))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_slice_has_its_surface_within(axis):
+    grid = np.indices((30, 40))
+    disc = (grid[0] - 12) ** 2 + (grid[1] - 15) ** 2 <= 64
+    reference, found = (np.expand_dims(m, axis) for m in (disc, np.roll(disc, 5, axis=1)))
+    flat = [torch.from_numpy(m)[None, None].float() for m in (np.roll(disc, 5, axis=1), disc)]
+    expected = compute_hausdorff_distance(*flat, percentile=95)
+    geometry = Geometry(reference.shape[::-1])
+    assert hd95(reference, found, geometry) == pytest.approx(float(expected), abs=1e-5)

@@ -81,3 +81,13 @@ def test_a_large_hole_is_filled_from_all_sides() -> None:
 def test_a_union_survives_json() -> None:
     assert Label.from_json(BRAIN.to_json()) == BRAIN
     assert "union" not in TISSUES[0].to_json()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_hole_of_a_single_slice_is_filled(axis: int) -> None:
+    ring = np.ones((5, 6), np.uint8)
+    ring[2, 2:4] = 0
+    ring[0, 0] = 0
+    filled = fill_holes(np.expand_dims(ring, axis))
+    assert filled.shape[axis] == 1
+    assert filled.sum() == 29 and filled.squeeze()[0, 0] == 0
