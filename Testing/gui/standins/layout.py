@@ -31,6 +31,8 @@ class LayoutManager:
         self._logic = slicer.vtkMRMLLayoutLogic()
         self._logic.SetMRMLScene(scene)
         self._widgets: dict[str, SliceWidget] = {}
+        # After the logic, which asks for the nodes of the views.
+        self._tag = self.layoutLogic().GetLayoutNode().AddObserver("ModifiedEvent", self._map, -1.0)
         self.layoutLogic().GetLayoutNode().SetViewArrangement(
             slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
         )
@@ -64,10 +66,18 @@ class LayoutManager:
             self._widgets[name] = SliceWidget(logic)
         return self._widgets[name]
 
+    def _map(self, _caller: Any, _event: str) -> None:
+        """Tell the views whether they are in the layout, as Slicer's factory of views does."""
+        import slicer
+
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceNode", self._scene):
+            node.SetMappedInLayout(node.GetLayoutName() in self.sliceViewNames())
+
     def close(self) -> None:
         """Let go of the scene, whose nodes would otherwise tell logics that are no more."""
         for widget in self._widgets.values():
             widget.sliceLogic().SetMRMLScene(None)
+        self._logic.GetLayoutNode().RemoveObserver(self._tag)
         self._logic.SetMRMLScene(None)
 
 
