@@ -13,6 +13,7 @@ from MedEnhanceLib.errors import BundleError, VolumeError
 from MedEnhanceLib.slabs import sample, slabs
 
 PEAK_PERCENTILE = 99.9
+ROBUST_PEAK = "robust_peak"
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def no_scaling(voxels: NDArray[Any]) -> Scaling:
 
 
 SCALINGS = {
-    "robust_peak": peak_scaling,
+    ROBUST_PEAK: peak_scaling,
     "zscore_nonzero": zscore_scaling,
     "hu": hounsfield_scaling,
     "none": no_scaling,

@@ -9,6 +9,7 @@ import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import RefinedDenoiser
+from MedEnhanceLib.noise import estimate_noise, prudent_level
 from training.data import FOREGROUND, FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn
 from training.phantoms import Phantoms
@@ -25,6 +26,8 @@ ZERO_FILLED_KEPT = (0.5, 0.9)
 """Share of k-space that was measured along each of two axes of an interpolated patch."""
 REFERENCE_SIGMA, LEVELLING = 0.03, 0.5
 """Squared error over sigma squared falls as sigma to the power of about -0.5."""
+MISJUDGED, MOST_TEXTURE = 0.05, 0.02
+"""How far the estimate of the level is off, and what texture can add to it at most, squared."""
 LEAST_NOISE_OVER_REFERENCE = 3.0
 """A scan is a reference as it is only when the added noise is this many times its own."""
 
@@ -68,7 +71,7 @@ class Denoising:
         noisy, clean, level = self._acquire(clean, sigma, rng)
         tissue = np.where(clean > FOREGROUND, 1.0, 0.1).astype(np.float32)
         peak = np.float32(rng.uniform(0.6, 1.5))
-        believed = np.full_like(noisy, level * np.exp(rng.normal(0, 0.07)))
+        believed = np.full_like(noisy, misjudged(level, rng))
         return np.stack([noisy, believed]) / peak, clean[None] / peak, tissue[None] * peak / level
 
     def _acquire(
@@ -122,6 +125,13 @@ class Denoising:
         return measures
 
 
+def misjudged(level: float | FloatArray, rng: np.random.Generator) -> float | FloatArray:
+    """The level that is told: an estimate, off by some per cent and by texture, made prudent."""
+    typical = float(np.mean(level))
+    estimate = np.hypot(typical * np.exp(rng.normal(0, MISJUDGED)), rng.uniform(0, MOST_TEXTURE))
+    return level * np.float32(prudent_level(float(estimate), 1.0) / typical)
+
+
 def choose_reference(scans: list[Reference], sigma: float, rng: np.random.Generator) -> Reference:
     """The scan as it was made, where its own noise hardly matters; else a quieted one."""
     scanned, *quieted = scans
@@ -143,10 +153,11 @@ def validation_patch(name: str, scan: FloatArray) -> Reference:
 
 
 def psnr_gain(network: torch.nn.Module, reference: Reference, sigma: float) -> float:
-    """How many dB the network brings the noisy reference closer to the clean one."""
+    """How many dB the network, told an estimated noise, brings the noisy reference to the clean."""
     clean = reference.voxels
     noisy = add_rician_noise(clean, sigma, np.random.default_rng(7))
-    inputs = np.stack([noisy, np.full_like(noisy, sigma)])[None]
+    told = prudent_level(estimate_noise(noisy), 1.0)
+    inputs = np.stack([noisy, np.full_like(noisy, told)])[None]
     with torch.inference_mode():
         output = network(torch.from_numpy(inputs))[0, 0].numpy()
     tissue = clean > FOREGROUND

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import FACTOR_UNIT, interpolate_axis
 from MedEnhanceLib.intensity import hounsfield_scaling, robust_peak
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.slice_profile import estimate_profile_width
 
 Data = dict[Hashable, Any]
@@ -46,7 +46,8 @@ class NoiseChanneld(MapTransform):
         result = dict(data)
         for key in self.key_iterator(result):
             voxels = _voxels(result[key])
-            peak, sigma = robust_peak(voxels), estimate_noise(voxels)
+            peak = robust_peak(voxels)
+            sigma = prudent_level(estimate_noise(voxels), peak)
             channels = np.stack([voxels, np.full_like(voxels, sigma)]) / np.float32(peak)
             result |= _notes(result[key], peak, voxels.shape, _affine(result[key]), 0)
             result[key] = torch.from_numpy(_padded(channels))

@@ -12,9 +12,9 @@ from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
-from MedEnhanceLib.intensity import scaling_named
+from MedEnhanceLib.intensity import ROBUST_PEAK, scaling_named
 from MedEnhanceLib.model import Model
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
@@ -134,7 +134,7 @@ def _clean(
     image = scaling.normalise(voxels[box.slices])
     values: dict[str, NDArray[np.float32] | float] = {
         "image": image,
-        "noise": sigma / scaling.scale,
+        "noise": _told(sigma, scaling.scale, model, is_mr, options) / scaling.scale,
         **_guide_channels(guide, box, model.input.normalisation),
     }
     channels = [values[name] for name in model.input.channels]
@@ -152,6 +152,13 @@ def _clean(
     unsure = volume.with_voxels(_within(box, voxels.shape, spread))
     clean = _within(box, voxels.shape, scaling.restore(output))
     return clean, replace(traces, notes=notes, uncertainty=unsure)
+
+
+def _told(sigma: float, scale: float, model: Bundle, is_mr: bool, options: DenoiseOptions) -> float:
+    """The noise level that the network is told; what the user says is taken as it is."""
+    if options.noise or not is_mr or model.input.normalisation != ROBUST_PEAK:
+        return sigma
+    return prudent_level(sigma, scale)
 
 
 def _within(box: Box, shape: tuple[int, ...], values: NDArray[np.float32]) -> NDArray[np.float32]:

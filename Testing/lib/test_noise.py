@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import BundleError, VolumeError
 from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.noise import estimate_noise, prudent_level
 
 from .conftest import head_like
 
@@ -91,3 +91,9 @@ def test_texture_is_hardly_taken_for_noise_nor_noise_for_texture(
     textured = clean + (clean > 0) * 30 * grain / grain.std()
     found = estimate_noise(add_rician_noise(np.maximum(textured, 0), sigma, rng))
     assert lowest < found / sigma < 1.08
+
+
+def test_a_denoiser_is_told_less_of_weak_noise_and_all_of_strong() -> None:
+    assert prudent_level(1.0, 100.0) == pytest.approx(0.6)
+    assert prudent_level(9.0, 100.0) == pytest.approx(9.0, rel=0.01)
+    assert prudent_level(2.0, 100.0) < 1.7
