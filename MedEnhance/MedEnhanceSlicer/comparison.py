@@ -168,6 +168,18 @@ def fade(result, share):
         setLayers(result.inputNode, result.node, share)
 
 
+def shownShare(result):
+    """How much of the result, over its input, the ordinary views show now; 1 without a fade."""
+    if result.isSegmentation:
+        display = result.node.GetDisplayNode()
+        return 1.0 if display is None else display.GetOpacity()
+    layers = [None if each is None else each.GetID() for each in (result.inputNode, result.node)]
+    for view in ordinaryViews():
+        if [view.GetBackgroundVolumeID(), view.GetForegroundVolumeID()] == layers:
+            return view.GetForegroundOpacity()
+    return 1.0
+
+
 def fadeMap(result, mapNode, share):
     """Lay a map over the result (over the input, under segments), in all views but the left one."""
     below = result.inputNode if result.isSegmentation else result.node

@@ -5,7 +5,15 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.report.facts import value_text
 
-from .comparison import Flicker, LayoutWatch, SideBySide, centreViews, fade, fadeMap
+from .comparison import (
+    Flicker,
+    LayoutWatch,
+    SideBySide,
+    centreViews,
+    fade,
+    fadeMap,
+    shownShare,
+)
 from .differenceMap import (
     hasRemovedSignal,
     showRemovedSignal,
@@ -56,7 +64,7 @@ class DifferencePart:
         if not self._offered:
             self.stop()
         if isOther:
-            self._setSlider(1.0)
+            self._setSlider(shownShare(result))
             if self._sideBySide.isShown and result.inputNode is not None:
                 self._sideBySide.show(result)
         self._showLayout()

@@ -14,7 +14,7 @@ from Testing.gui.fakes import FakeWorker
 from Testing.gui.results import blend, composite, head, show
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
-from Testing.slicer.results import denoised, super_resolved
+from Testing.slicer.results import denoised, segmented, super_resolved
 
 OpenPanel = Callable[..., PanelDriver]
 
@@ -82,6 +82,15 @@ def test_fading(panel: PanelDriver) -> None:
     assert composite().GetBackgroundVolumeID() == head().GetID()
     assert composite().GetForegroundVolumeID() == node.GetID()
     assert composite().GetForegroundOpacity() == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("make", [denoised, segmented])
+def test_the_fade_is_found_again(panel: PanelDriver, make: Callable[[Any], Any]) -> None:
+    show(panel, make(head()))
+    panel.set_number("fadeSlider", 0.25)
+    panel.leave()
+    panel.enter()
+    assert panel.ui.fadeSlider.value == 0.25
 
 
 def test_flicker_turns_and_ends(panel: PanelDriver) -> None:
