@@ -15,6 +15,7 @@ from MedEnhanceLib.task import Task
 from . import sampleData
 from .blending import Blend
 from .comparison import SideBySide
+from .dependencies import missingPackages
 from .differenceMap import showRemovedSignal
 from .resultNode import ResultNode
 
@@ -233,3 +234,11 @@ CHECKS = (
     checkRecipe,
     checkQueue,
 )
+NETWORK_CHECKS = (checkDenoise, checkSuperResolution, checkSegment)
+
+
+def checksHere():
+    """The checks that can be made here, and those that cannot, since networks need packages."""
+    if not missingPackages():
+        return CHECKS, ()
+    return tuple(check for check in CHECKS if check not in NETWORK_CHECKS), NETWORK_CHECKS

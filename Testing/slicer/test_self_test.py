@@ -20,6 +20,19 @@ def test_self_test_passes(scene: Any) -> None:
     assert module.moduleName == "MedEnhance"
 
 
+def test_networks_are_left_out_where_their_packages_are_missing(
+    scene: Any, monkeypatch: Any
+) -> None:
+    """As on the machines that build extensions; nothing is installed there."""
+    from MedEnhanceSlicer import selfTest
+
+    assert selfTest.checksHere() == (selfTest.CHECKS, ())
+    monkeypatch.setattr(selfTest, "missingPackages", lambda: ["torch"])
+    checks, left = selfTest.checksHere()
+    assert selfTest.checkSegment in left and selfTest.checkPreview in checks
+    assert {*checks, *left} == set(selfTest.CHECKS)
+
+
 def test_sample_data_is_registered(scene: Any, monkeypatch: Any) -> None:
     import hashlib
     import sys
