@@ -19,6 +19,7 @@ from MedEnhanceLib.cli.evaluation_options import (
     Picture,
     QuietReference,
     Repeats,
+    Report,
     Seed,
     Volumes,
 )
@@ -66,7 +67,7 @@ def evaluate_denoise(
     repeats: Repeats = 1,
     seed: Seed = 0,
     picture: Picture = None,
-    report: choosing.Report = None,
+    report: Report = None,
     markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
@@ -144,7 +145,7 @@ def evaluate_super_resolution(
     repeats: Repeats = 1,
     seed: Seed = 0,
     picture: Picture = None,
-    report: choosing.Report = None,
+    report: Report = None,
     markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:
@@ -217,7 +218,7 @@ def evaluate_segment(
     device: choosing.Device = "auto",
     precision: choosing.Precision = "auto",
     picture: Picture = None,
-    report: choosing.Report = None,
+    report: Report = None,
     markdown: Markdown = None,
     as_json: AsJson = False,
 ) -> None:

@@ -36,6 +36,14 @@ Markdown = Annotated[
         metavar="FILE.md", help="Write the table as Markdown.", rich_help_panel=choosing.FILES
     ),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.json",
+        help="Write the table and how it was measured as JSON.",
+        rich_help_panel=choosing.FILES,
+    ),
+]
 Peers = Annotated[
     bool,
     typer.Option(

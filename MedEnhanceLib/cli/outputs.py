@@ -21,12 +21,13 @@ from MedEnhanceLib.volume import LabelMap, Volume
 # A dictionary becomes JSON; bytes are written as they are.
 Content = Volume | LabelMap | dict[str, Any] | bytes
 IMAGE, SEGMENTATION, REPORT, PICTURE = "image", "segmentation", "report", "picture"
-MARKDOWN = "table"
+MARKDOWN, JSON_REPORT = "table", "report of an evaluation"
 DETACHED = (".mhd", ".nhdr")
 DATA_ENDINGS = (".raw", ".raw.gz", ".zraw")
 DATA_FILE = re.compile(rb"^(?:data file:|ElementDataFile\s*=)\s*([^\r\n]+?)\s*$", re.M | re.I)
 LONGEST_HEADER = 1 << 16
 ENDINGS = {REPORT: (".json", ".html", ".pdf"), PICTURE: (".png",), MARKDOWN: (".md",)}
+ENDINGS[JSON_REPORT] = (".json",)
 
 
 def check_outputs(kinds: Mapping[Path, str], inputs: list[Path]) -> None:

@@ -15,9 +15,9 @@ from MedEnhanceLib import __version__
 from MedEnhanceLib.cli import choosing
 from MedEnhanceLib.cli.failing import say
 from MedEnhanceLib.cli.outputs import (
+    JSON_REPORT,
     MARKDOWN,
     PICTURE,
-    REPORT,
     Content,
     check_distinct,
     check_outputs,
@@ -73,7 +73,7 @@ class Scoreboard:
         self.task, self.shown = task, shown
         self.rows: list[Row] = []
         self.drawing: bytes | None = None
-        kinds = {shown.picture: PICTURE, shown.report: REPORT, shown.markdown: MARKDOWN}
+        kinds = {shown.picture: PICTURE, shown.report: JSON_REPORT, shown.markdown: MARKDOWN}
         check_distinct(list(kinds))
         check_outputs({path: kind for path, kind in kinds.items() if path}, inputs)
 

@@ -19,6 +19,8 @@ from MedEnhanceLib.result import Result
 from MedEnhanceLib.volume import Label, LabelMap
 
 MEAN, WHOLE = "mean", "whole"
+MOST_LABELS = 1_000
+"""The finest parcellations of the brain have some hundreds."""
 Told = Callable[[str], None]
 Values = dict[str, float | None]
 
@@ -41,8 +43,18 @@ def brain_of(subject: Subject, mask: LabelMap) -> NDArray[np.bool_]:
 
 
 def only(reference: LabelMap, values: Sequence[int] | None) -> LabelMap:
-    """The reference with these labels alone; as it is when none are named."""
+    """The reference with these labels alone; as it is when none are named.
+
+    Raises:
+        VolumeError: when none are named and there are more than any segmentation has.
+    """
     if values is None:
+        count = len(np.unique(reference.voxels))
+        if count > MOST_LABELS:
+            raise VolumeError(
+                f"The reference has {count:,} different values, as an image has; give the labels "
+                "drawn on the image instead, or name those to compare with --labels."
+            )
         return reference
     kept = np.where(np.isin(reference.voxels, values), reference.voxels, 0)
     return LabelMap(kept, reference.geometry, reference.labels)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import check_volume
+from MedEnhanceLib.assessment import check_volume, modality_of
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.evaluation.scoring import is_ct, peak_of
@@ -69,6 +69,8 @@ def read_subjects(
     for path in paths:
         volume = read_volume(path)
         check_volume(volume)
+        # A part of a CT may show no air, by which alone it would be known.
+        volume = replace(volume, modality=modality_of(volume))
         name = path.name if shared[path.name] == 1 else str(path)
         yield Subject.of(name, quieted(volume) if quieted else volume, edge)
 

@@ -175,10 +175,11 @@ def target_geometry(source: Geometry, options: SuperResolutionOptions) -> Geomet
     """
     factors = _factors(source, options)
     if any(f < 1 / LEAST_FACTOR for f in factors):
-        coarser = AXIS_NAMES[int(np.argmin(factors))]
+        axis = int(np.argmin(factors))
         raise OptionsError(
-            f"The spacing wanted along {coarser} is coarser than the volume's "
-            f"{_mm(source.spacing)}; super-resolution only refines: give a smaller spacing."
+            f"The {source.spacing[axis] / factors[axis]:.3g} mm wanted along {AXIS_NAMES[axis]} "
+            f"are coarser than the volume's {_mm(source.spacing)}, but super-resolution only "
+            "refines; give a smaller spacing there."
         )
     kept = [f if f >= LEAST_FACTOR else 1.0 for f in factors]
     # A few slices times a small factor may round to as many slices.

@@ -106,6 +106,14 @@ class TestReferences:
         quiet = averaged(Volume(_chest().voxels.repeat(2, 0), Geometry((40, 40, 24), (1, 1, 3))))
         assert quiet.geometry.size == (20, 20, 24)
 
+    def test_the_middle_of_a_ct_without_air_is_still_ct(self, tmp_path: Path) -> None:
+        voxels = np.full((32, 32, 32), -1000, np.int16)
+        voxels[4:28, 4:28, 4:28] = np.linspace(-90, 60, 24).astype(np.int16)
+        write_image(Volume(voxels, Geometry((32, 32, 32))), tmp_path / "v.nii")
+        (subject,) = read_subjects([tmp_path / "v.nii"], edge=16)
+        assert subject.volume.voxels.min() > -200
+        assert denoising.noisy_case(subject, 3, 0).kind == denoising.CORRELATED
+
     def test_the_middle_keeps_its_place_and_the_peak_of_the_whole(self, tmp_path: Path) -> None:
         voxels = np.ones((30, 40, 50), np.float32)
         voxels[:4] = 900

@@ -291,6 +291,18 @@ class TestCommand:
         assert {row["condition"] for row in rows} == {"label 1", "mean", "whole"}
         assert (tmp_path / "p.png").is_file()
 
+    def test_a_report_is_json(self, tmp_path: Path) -> None:
+        write_image(_phantom(), tmp_path / "p.nii")
+        done = self._run("denoise", tmp_path / "p.nii", "--report", tmp_path / "r.html")
+        assert done.exit_code == 1 and "*.json" in done.stderr
+
+    def test_an_image_is_no_reference_for_labels(self, tmp_path: Path) -> None:
+        voxels = np.arange(16 * 16 * 16, dtype=np.int16).reshape(16, 16, 16)
+        write_image(Volume(voxels, Geometry((16, 16, 16))), tmp_path / "p.nii")
+        done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "p.nii",
+                         "--model", "filter-otsu")  # fmt: skip
+        assert done.exit_code == 1 and "4,096 different values" in done.stderr
+
     def test_volumes_whose_files_are_called_alike(self, tmp_path: Path) -> None:
         paths = [tmp_path / name / "t1.nii" for name in ("a", "b")]
         for path in paths:
