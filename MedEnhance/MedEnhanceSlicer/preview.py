@@ -183,10 +183,14 @@ class Layers:
 
     def __init__(self):
         self._before = {}
+        self._input = None
 
-    def remember(self):
-        """Note what is shown now."""
-        self._before = {}
+    def remember(self, inputNode):
+        """Note what is shown now.
+
+        :param inputNode: the volume that the preview will be laid over.
+        """
+        self._before, self._input = {}, inputNode.GetID()
         for view in nodesOfClass("vtkMRMLSliceCompositeNode"):
             self._before[view.GetID()] = (
                 view.GetBackgroundVolumeID(),
@@ -197,23 +201,32 @@ class Layers:
             )
 
     def restore(self):
-        """Take the preview off the slice views and out of the scene."""
+        """Take the preview off the slice views and out of the scene; what else is shown stays."""
         scene = slicer.mrmlScene
-        for nodeClass in ("vtkMRMLScalarVolumeNode", "vtkMRMLLabelMapVolumeNode"):
-            node = scene.GetSingletonNode(ROLE, nodeClass)
-            if node is not None:
-                display = node.GetDisplayNode()
-                scene.RemoveNode(node)
-                scene.RemoveNode(display)
+        kinds = ("vtkMRMLScalarVolumeNode", "vtkMRMLLabelMapVolumeNode")
+        previews = [scene.GetSingletonNode(ROLE, nodeClass) for nodeClass in kinds]
+        previews = [node for node in previews if node is not None]
+        ids = [node.GetID() for node in previews]
         for viewID, shown in self._before.items():
             view = scene.GetNodeByID(viewID)
             if view is not None:
-                view.SetBackgroundVolumeID(shown[0])
-                view.SetForegroundVolumeID(shown[1])
-                view.SetForegroundOpacity(shown[2])
-                view.SetLabelVolumeID(shown[3])
-                view.SetLabelOpacity(shown[4])
+                self._restoreView(view, ids, *shown)
         self._before = {}
+        for node in previews:
+            display = node.GetDisplayNode()
+            scene.RemoveNode(node)
+            scene.RemoveNode(display)
+
+    def _restoreView(self, view, ids, background, foreground, opacity, label, labelOpacity):
+        """The user may have chosen other volumes since; those stay."""
+        if view.GetForegroundVolumeID() in ids:
+            view.SetForegroundVolumeID(foreground)
+            view.SetForegroundOpacity(opacity)
+            if view.GetBackgroundVolumeID() == self._input:
+                view.SetBackgroundVolumeID(background)
+        if view.GetLabelVolumeID() in ids:
+            view.SetLabelVolumeID(label)
+            view.SetLabelOpacity(labelOpacity)
 
 
 def shownSlice():

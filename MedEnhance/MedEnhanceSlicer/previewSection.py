@@ -125,7 +125,7 @@ class PreviewSection:
         )
         if not self._isShown:
             # Anew each time: the user may have shown something else since a preview that failed.
-            self._layers.remember()
+            self._layers.remember(parameters.inputVolume)
         self.logic.runner.start(job)
         self.job = job
         self._watch(view)
@@ -138,8 +138,7 @@ class PreviewSection:
         self.job = None
         if job.state == DONE:
             self._isShown = True
-            # Counted from 0, as in Slicer's Data Probe and in the lists of the results.
-            self._say(_("Preview of slice {number}.").format(number=job.index), "good")
+            self._say(self._doneText(job), "good")
         elif not isinstance(job.error, CancelledError):
             self._say(str(job.error), "refused")
         self.update()
@@ -149,6 +148,16 @@ class PreviewSection:
         elif self._isStale and self._isShown:
             self._isStale = False
             self._timer.start()
+
+    def _doneText(self, job):
+        """Which slice, counted from 0 as in Slicer's Data Probe and the lists of the results."""
+        parameters = self._parameters
+        isGuided = parameters is not None and parameters.guideVolume is not None
+        if isGuided and job.model.takes_guide:
+            text = _("Preview of slice {number}, without the guide, which Apply uses.")
+        else:
+            text = _("Preview of slice {number}.")
+        return text.format(number=job.index)
 
     def _watch(self, view):
         """Hear when another slice is shown."""

@@ -9,7 +9,7 @@ import pytest
 import slicer
 
 from Testing.gui.driver import PanelDriver
-from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.fakes import FakeModel, FakeWorker, catalog
 from Testing.gui.volumes import add_head
 
 
@@ -89,6 +89,20 @@ def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWork
     worker.succeed()
     panel.wait_for_end()
     assert panel.status.startswith("Done")
+
+
+def test_a_preview_says_that_it_has_no_guide(
+    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeModel, "takes_guide", property(lambda model: True))
+    slice_view()
+    add_head("T1")
+    panel.choose("guideSelector", "T1")
+    panel.choose_model("MR denoiser")
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.previewLabel.text.startswith("Preview of slice"))
+    assert "without the guide" in panel.ui.previewLabel.text
 
 
 def test_the_slice_looked_at_is_on_the_screen(panel: PanelDriver, views: Any) -> None:

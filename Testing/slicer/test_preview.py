@@ -79,7 +79,7 @@ def test_the_preview_is_neither_listed_nor_saved(node: Any) -> None:
     composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
     composite.SetBackgroundVolumeID(node.GetID())
     layers = preview.Layers()
-    layers.remember()
+    layers.remember(node)
     shown = preview.showPreview(preview.cutSlab(volumeFromNode(node), 0, 4, 6), node)
     assert shown.GetHideFromEditors() and not shown.GetSaveWithScene()
     assert composite.GetForegroundVolumeID() == shown.GetID()
@@ -89,6 +89,19 @@ def test_the_preview_is_neither_listed_nor_saved(node: Any) -> None:
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeDisplayNode") <= 1
     assert np.array_equal(slicer.util.arrayFromVolume(node), before)
+
+
+def test_what_is_chosen_over_a_preview_stays(node: Any) -> None:
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    composite.SetBackgroundVolumeID(node.GetID())
+    layers = preview.Layers()
+    layers.remember(node)
+    preview.showPreview(preview.cutSlab(volumeFromNode(node), 0, 4, 6), node)
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Loaded later")
+    composite.SetBackgroundVolumeID(other.GetID())
+    layers.restore()
+    assert composite.GetBackgroundVolumeID() == other.GetID()
+    assert not composite.GetForegroundVolumeID()
 
 
 def test_models_that_need_everything_have_no_preview() -> None:
