@@ -23,7 +23,7 @@ from MedEnhanceSlicer.moreThanOne import MoreThanOne
 from MedEnhanceSlicer.outputs import checkOutputNode
 from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
-from MedEnhanceSlicer.parameterNode import MedEnhanceParameterNode
+from MedEnhanceSlicer.parameterNode import parametersOf
 from MedEnhanceSlicer.parameters import AUTOMATIC_MODEL
 from MedEnhanceSlicer.preview import PreviewJob, shownSlice
 from slicer.i18n import tr as _
@@ -200,7 +200,7 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         node = super().getParameterNode()
         isNew = not node.HasParameter("task")
-        parameters = MedEnhanceParameterNode(node)
+        parameters = parametersOf(node)
         if isNew:
             remembered.recall(parameters)
         return parameters

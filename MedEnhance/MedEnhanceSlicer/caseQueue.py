@@ -115,8 +115,8 @@ class QueueState:
         self.steps = stepsOf(data["steps"]) if self.cases else []
         self.keep = bool(data.get("keep"))
         for case in self.cases:
-            # The run did not outlive the scene it was saved with.
-            case.status = WAITING if case.status == RUNNING else case.status
+            # A run that went on did not outlive the scene it was saved with.
+            case.status = case.status if case.status in (DONE, FAILED, CANCELLED) else WAITING
 
     def _write(self):
         data = {

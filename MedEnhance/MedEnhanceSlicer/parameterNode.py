@@ -1,5 +1,6 @@
 """Everything the user sets, as the scene keeps it."""
 
+import logging
 from typing import Annotated
 
 from slicer import (
@@ -55,3 +56,19 @@ class MedEnhanceParameterNode:
     keepIntermediate: bool = False
     queue: str = ""
     queueRecipe: bool = False
+
+
+def parametersOf(node):
+    """The settings that a scene keeps; the usual ones when they cannot be read.
+
+    :param node: vtkMRMLScriptedModuleNode, perhaps written by another version of MedEnhance.
+    """
+    try:
+        parameters = MedEnhanceParameterNode(node)
+        for name in MedEnhanceParameterNode.allParameters:
+            getattr(parameters, name)
+    except (ValueError, KeyError, TypeError) as error:
+        logging.warning("MedEnhance: the settings of this scene cannot be read: %s", error)
+        node.UnsetAllParameters()
+        return MedEnhanceParameterNode(node)
+    return parameters

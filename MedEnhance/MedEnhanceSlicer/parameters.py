@@ -135,8 +135,11 @@ def superResolutionOptions(parameters, run):
 
 
 def labelsFromText(text):
-    """Label values from "1,2"; None, which means all, from ""."""
-    return tuple(int(value) for value in text.split(",")) if text else None
+    """Label values from "1,2"; None, which means all, from "" and from what is no such list."""
+    try:
+        return tuple(int(value) for value in text.split(",")) if text else None
+    except ValueError:
+        return None
 
 
 def labelsToText(values):

@@ -15,6 +15,7 @@ from .outputs import (
     REFERENCE_ATTRIBUTE,
     STRENGTH_ATTRIBUTE,
     UNCERTAINTY_REFERENCE_ROLE,
+    outputClass,
 )
 
 TASK_ATTRIBUTE = "MedEnhance.Task"
@@ -64,7 +65,7 @@ class ResultNode:
             volume = volumeFromNode(self.inputNode)
             text = self.node.GetAttribute(REGION_ATTRIBUTE)
             return volume if not text else croppedTo(volume, json.loads(text))
-        except MedEnhanceError:
+        except (MedEnhanceError, ValueError, TypeError, KeyError):
             return None
 
     @property
@@ -96,29 +97,29 @@ class ResultNode:
 
     @property
     def warnings(self):
-        return json.loads(self.node.GetAttribute(WARNINGS_ATTRIBUTE) or "[]")
+        return [str(each) for each in fromJson(self.node.GetAttribute(WARNINGS_ATTRIBUTE), [])]
 
     @property
     def provenance(self):
-        return json.loads(self.node.GetAttribute(PROVENANCE_ATTRIBUTE) or "{}")
+        return fromJson(self.node.GetAttribute(PROVENANCE_ATTRIBUTE), {})
 
     @property
     def story(self):
         """The provenance, with the models that were at work before this one, for people."""
-        steps = json.loads(self.node.GetAttribute(STEPS_ATTRIBUTE) or "[]")
-        models = [str(step.get("model", "")) for step in steps]
+        steps = fromJson(self.node.GetAttribute(STEPS_ATTRIBUTE), [])
+        models = [str(step.get("model", "")) for step in steps if isinstance(step, dict)]
         return {**self.provenance, "earlier_steps": ", ".join(models)}
 
     @property
     def strength(self):
         """How much of what a denoiser removed is removed now, 0 to 1."""
         text = self.node.GetAttribute(STRENGTH_ATTRIBUTE)
-        return float(text) if text else self.strengthOfRun
+        return self.strengthOfRun if not text else asStrength(text)
 
     @property
     def strengthOfRun(self):
-        options = self.provenance.get("options") or {}
-        return float(options.get("strength", 1.0))
+        options = self.provenance.get("options")
+        return asStrength(options.get("strength", 1.0)) if isinstance(options, dict) else 1.0
 
     @property
     def noise(self):
@@ -130,8 +131,47 @@ class ResultNode:
 
 
 def measuresFromText(text):
-    """Measures from the JSON of an attribute; none from nothing."""
-    return [Measure(**entry) for entry in json.loads(text or "[]")]
+    """Measures from the JSON of an attribute; none from nothing, or from what is none."""
+    try:
+        measures = [Measure(**entry) for entry in fromJson(text, [])]
+    except TypeError:
+        return []
+    return [measure for measure in measures if isMeasure(measure)]
+
+
+def isMeasure(measure):
+    """Whether all of it is of the types that it should have."""
+    texts, values = (measure.name, measure.unit, measure.meaning), (measure.before, measure.after)
+    return all(isinstance(text, str) for text in texts) and all(
+        value is None or isinstance(value, (int, float)) for value in values
+    )
+
+
+def fromJson(text, usual):
+    """What the text of an attribute says; ``usual`` when it is no JSON of the same type.
+
+    Attributes come with scenes, which other versions and other people may have written.
+    """
+    try:
+        value = json.loads(text or "null")
+    except ValueError:
+        return usual
+    return value if isinstance(value, type(usual)) else usual
+
+
+def asStrength(value):
+    """A strength between 0 and 1; 1 when it is none."""
+    try:
+        return min(1.0, max(0.0, float(value)))
+    except (ValueError, TypeError):
+        return 1.0
+
+
+def isResult(node):
+    """Whether MedEnhance made the node, and this version knows how to show it."""
+    task = node.GetAttribute(TASK_ATTRIBUTE)
+    isKnown = task in [known.value for known in Task]
+    return isKnown and node.GetClassName() == outputClass(Task(task))
 
 
 def resultNodes(scene):
@@ -139,7 +179,7 @@ def resultNodes(scene):
     nodes = []
     for name in NODE_CLASSES:
         for node in slicer.util.getNodesByClass(name, scene):
-            if node.GetClassName() == name and node.GetAttribute(TASK_ATTRIBUTE):
+            if node.GetClassName() == name and isResult(node):
                 nodes.append(node)
     position = {scene.GetNthNode(i).GetID(): i for i in range(scene.GetNumberOfNodes())}
     return sorted(nodes, key=lambda node: position[node.GetID()])

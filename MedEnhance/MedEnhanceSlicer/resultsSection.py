@@ -8,7 +8,7 @@ from .differenceMap import hasRemovedSignal, removedNode, showRemovedSignal
 from .differencePart import DifferencePart
 from .evidencePart import EvidencePart
 from .reportPart import ReportPart
-from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, resultNodes
+from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, isResult, resultNodes
 from .segmentsPart import SegmentsPart
 from .strengthPart import StrengthPart
 
@@ -87,7 +87,7 @@ class ResultsSection:
         if self._isActive:
             self.clear()
             node = self.ui.resultSelector.currentNode()
-            if node is None:
+            if node is None or not isResult(node):
                 self.refresh()
             else:
                 self._choose(node)

@@ -275,6 +275,22 @@ def test_settings_survive_saving_the_scene(panel: PanelDriver, tmp_path: Any) ->
     assert panel.ui.inputSelector.currentNode().GetName() == "Head"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("task", "REGISTER"), ("strength", "much"), ("labels", "a,b"), ("queue", '{"cases": [{}]}')],
+)
+def test_settings_of_another_version_do_not_stop_the_panel(
+    panel: PanelDriver, name: str, text: str
+) -> None:
+    panel.leave()
+    panel.widget.logic.getParameterNode().parameterNode.SetParameter(name, text)
+    panel.enter()
+    panel.choose_task("Segment")
+    assert panel.ui.applyButton.enabled
+    panel.choose_task("Denoise")
+    assert panel.ui.strengthSlider.value == 1.0
+
+
 def test_a_volume_of_a_loaded_scene_is_selected(open_panel: OpenPanel, tmp_path: Any) -> None:
     add_head().AddDefaultStorageNode()
     scene = slicer.mrmlScene

@@ -178,6 +178,28 @@ def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: 
     panel.click("compareButton")
 
 
+def test_what_another_version_wrote_does_not_stop_the_panel(panel: PanelDriver) -> None:
+    names = ("Evidence", "Provenance", "Warnings", "Steps", "Strength", "Region")
+    texts = ('{"x": 1}', "[[1]]", "no JSON", '[{"name": 5, "before": "a", "after": {}}]', "null")
+    node = denoised(head())
+    for text in texts:
+        for name in names:
+            node.SetAttribute(f"MedEnhance.{name}", text)
+        show(panel, node)
+        assert panel.ui.evidenceTable.rowCount == 0
+    node.SetAttribute("MedEnhance.Task", "segment")
+    show_nothing(panel)
+    node.SetAttribute("MedEnhance.Task", "registration")
+    show_nothing(panel)
+
+
+def show_nothing(panel: PanelDriver) -> None:
+    """There is no result that the panel could show."""
+    panel.leave()
+    panel.enter()
+    assert not panel.ui.resultsCollapsibleButton.visible
+
+
 def test_earlier_steps_are_told(panel: PanelDriver) -> None:
     node = denoised(head())
     node.SetAttribute("MedEnhance.Steps", '[{"model": "filter-median"}, {"model": "other"}]')
