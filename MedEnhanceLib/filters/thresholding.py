@@ -28,6 +28,8 @@ def gaussian_mixture(voxels: NDArray[Any]) -> NDArray[np.uint8]:
 
     Dempster et al. 1977, doi:10.1111/j.2517-6161.1977.tb01600.x. Starts from Otsu's classes.
     """
+    # In floats of 16 bits the sums below would overflow.
+    voxels = voxels.astype(np.float32)
     counts, edges = np.histogram(voxels, bins=BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     start = otsu(voxels)

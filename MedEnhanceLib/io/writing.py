@@ -38,7 +38,7 @@ def write_image(image: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
 
     Raises:
         FileError: when the name or the place does not allow it; what was there before stays.
-        VolumeError: when the volume has several channels.
+        VolumeError: when the volume has several channels, or values beyond 32-bit floats.
     """
     path = Path(path)
     form = format_to_write(path)
@@ -77,9 +77,20 @@ def _storable(image: Volume | LabelMap) -> NDArray[Any]:
     if isinstance(image, LabelMap) or voxels.dtype.kind == "b":
         return voxels.astype(_smallest(voxels))
     if voxels.dtype.kind == "f":
-        return voxels.astype(np.float32, copy=False)
+        return _as_float32(voxels)
     # Few programs read 64-bit whole numbers, and none of an image's need them.
     return voxels.astype(_smallest(voxels)) if voxels.dtype.itemsize > 4 else voxels
+
+
+def _as_float32(voxels: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        stored = voxels.astype(np.float32, copy=False)
+    if np.isinf(stored).any() and not np.isinf(voxels).any():
+        raise VolumeError(
+            f"The volume's values reach from {voxels.min():.3g} to {voxels.max():.3g}, beyond what "
+            "32-bit floats hold; divide them by a constant first."
+        )
+    return stored
 
 
 def _smallest(voxels: NDArray[Any]) -> np.dtype[Any]:

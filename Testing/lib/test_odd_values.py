@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from MedEnhanceLib import Geometry, Volume, enhance, suitability
+from MedEnhanceLib import Geometry, Volume, enhance, suitability, write_image
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import OptionsError, VolumeError
@@ -108,3 +110,19 @@ def test_a_wish_for_denoising_that_nothing_can_fulfil_is_told() -> None:
             volume(head_like()), "super-resolution", "filter-bspline", options,
             catalog=FILTERS_ALONE,
         )  # fmt: skip
+
+
+def test_a_mixture_of_half_floats_is_that_of_floats() -> None:
+    whole = np.round(head_like() / 8).astype(np.float32)
+    first, second = (
+        enhance(volume(v), "segment", "filter-gaussian-mixture", catalog=FILTERS_ALONE)
+        for v in (whole, whole.astype(np.float16))
+    )
+    assert np.array_equal(first.labelmap.voxels, second.labelmap.voxels)
+    assert len(np.unique(first.labelmap.voxels)) == 4
+
+
+def test_values_that_the_file_cannot_hold_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(VolumeError, match="1e\\+300"):
+        write_image(volume(np.linspace(0, 1e300, 64).reshape(4, 4, 4)), tmp_path / "o.nrrd")
+    assert list(tmp_path.iterdir()) == []
