@@ -29,6 +29,7 @@ class Frame:
         count: how many frames the file holds; 1 for a classic slice.
         channels: numbers per pixel.
         spacing: mm between columns and between rows.
+        sized: whether the header says how large its pixels are; ITK would take 1 mm.
         placed: whether the header says where the image lies.
         is_uniform: whether all frames of the file scale their values alike.
         position: LPS mm of the first pixel's centre.
@@ -44,6 +45,7 @@ class Frame:
     count: int
     channels: int
     spacing: tuple[float, float]
+    sized: bool
     placed: bool
     is_uniform: bool
     position: tuple[float, float, float]
@@ -94,6 +96,7 @@ def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
         count=_count(tags.get("0028|0008")),
         channels=reader.GetNumberOfComponents(),
         spacing=reader.GetSpacing()[:2],
+        sized="0028|0030" in tags,
         placed="0020|0032" in tags and "0020|0037" in tags,
         is_uniform=True,
         position=reader.GetOrigin(),
@@ -116,6 +119,7 @@ def _expanded(first: Frame) -> tuple[Frame, ...]:
             replace(
                 first,
                 index=index,
+                sized=True,
                 placed=True,
                 is_uniform=places.is_uniform,
                 spacing=places.spacing,

@@ -51,6 +51,7 @@ LEAST_FACTOR = 1.05
 AXIS_NAMES = "xyz"
 CONSISTENCY_GOAL_PERCENT = 0.2
 PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
+CHECKED_MEANING = "Full width at half maximum of the profile that the output was checked with."
 DENOISED_MEANING = "Standard deviation of the noise, which was removed before sharpening."
 MOST_VOXELS = 2_000_000_000
 
@@ -111,7 +112,8 @@ def super_resolve(
     warnings += contradictions(difference, sigma, scale)
     factors = _refined_by(volume.geometry, target)
     warnings += _inventions(unaccounted_voxels(interpolated, fine, factors, sigma))
-    measures += _profile_measures(volume, options, widths)
+    meaning = CHECKED_MEANING if isinstance(model, Filter) else PROFILE_MEANING
+    measures += _profile_measures(volume, options, widths, meaning)
     if measured is not volume:
         measures.append(Measure("Noise", sigma, left, volume.units, DENOISED_MEANING))
     if traces.uncertainty is not None:
@@ -156,11 +158,11 @@ def _with_denoiser(traces: Traces, denoiser: Model | None, cleaned: Traces) -> T
 
 
 def _profile_measures(
-    volume: Volume, options: SuperResolutionOptions, widths: Widths
+    volume: Volume, options: SuperResolutionOptions, widths: Widths, meaning: str
 ) -> list[Measure]:
     factors = _factors(volume.geometry, options)
     return [
-        Measure(f"Slice profile along {name}", None, width, "x spacing", PROFILE_MEANING)
+        Measure(f"Slice profile along {name}", None, width, "x spacing", meaning)
         for name, width, factor in zip(AXIS_NAMES, widths[::-1], factors, strict=True)
         if factor >= LEAST_FACTOR
     ]

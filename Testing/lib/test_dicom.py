@@ -222,6 +222,14 @@ def test_an_image_without_a_place(tmp_path: Path) -> None:
     refuse(tmp_path, VolumeError, "does not say where")
 
 
+def test_an_image_without_the_size_of_its_pixels(tmp_path: Path) -> None:
+    """ITK takes 1 mm, which would put every structure in another place."""
+    for file in write_series(tmp_path, STACK):
+        spacing, unknown = b"\x28\x00\x30\x00", b"\x28\x00\x2f\x00"
+        file.write_bytes(file.read_bytes().replace(spacing, unknown))
+    refuse(tmp_path, VolumeError, "how large its pixels are")
+
+
 def test_a_damaged_slice_is_not_passed_over_even_at_the_end(tmp_path: Path) -> None:
     files = write_series(tmp_path, STACK)
     raw = files[-1].read_bytes()

@@ -126,3 +126,12 @@ def test_values_that_the_file_cannot_hold_are_not_written(tmp_path: Path) -> Non
     with pytest.raises(VolumeError, match="1e\\+300"):
         write_image(volume(np.linspace(0, 1e300, 64).reshape(4, 4, 4)), tmp_path / "o.nrrd")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_filter_is_not_said_to_sharpen() -> None:
+    result = enhance(
+        volume(head_like()), "super-resolution", "filter-bspline", {"factor": (1, 1, 2)},
+        catalog=FILTERS_ALONE,
+    )  # fmt: skip
+    (profile,) = [m for m in result.evidence if m.name == "Slice profile along z"]
+    assert "sharpened" not in profile.meaning
