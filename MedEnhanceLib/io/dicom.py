@@ -61,6 +61,11 @@ def _check_kind(series: Series) -> None:
             raise VolumeError(
                 f"Series {series} is in colour; choose the series of the original grey images."
             )
+        if frame.inverted:
+            raise VolumeError(
+                f"Series {series} is stored as a negative (MONOCHROME1), from which its values "
+                "cannot be had reliably; export it again as MONOCHROME2."
+            )
         if frame.count > 1 and not frame.placed:
             raise VolumeError(
                 f"Series {series} is a multi-frame file that does not state where each frame lies "

@@ -28,6 +28,7 @@ class Frame:
         index: which frame of its file it is.
         count: how many frames the file holds; 1 for a classic slice.
         channels: numbers per pixel.
+        inverted: whether small values are shown bright; ITK turns such values around, past zero.
         spacing: mm between columns and between rows.
         sized: whether the header says how large its pixels are; ITK would take 1 mm.
         placed: whether the header says where the image lies.
@@ -44,6 +45,7 @@ class Frame:
     index: int
     count: int
     channels: int
+    inverted: bool
     spacing: tuple[float, float]
     sized: bool
     placed: bool
@@ -95,6 +97,7 @@ def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
         index=0,
         count=_count(tags.get("0028|0008")),
         channels=reader.GetNumberOfComponents(),
+        inverted=tags.get("0028|0004") == "MONOCHROME1",
         spacing=reader.GetSpacing()[:2],
         sized="0028|0030" in tags,
         placed="0020|0032" in tags and "0020|0037" in tags,

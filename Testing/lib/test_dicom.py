@@ -215,6 +215,13 @@ def test_colour(tmp_path: Path) -> None:
     refuse(tmp_path, VolumeError, "in colour")
 
 
+def test_a_negative(tmp_path: Path) -> None:
+    """ITK makes of the value 5 the value -6, and of bone in HU something like air."""
+    for file in write_series(tmp_path, STACK):
+        file.write_bytes(file.read_bytes().replace(b"MONOCHROME2", b"MONOCHROME1"))
+    refuse(tmp_path, VolumeError, "MONOCHROME1")
+
+
 def test_an_image_without_a_place(tmp_path: Path) -> None:
     (file,) = write_series(tmp_path, STACK[:1])
     position, unknown = b"\x20\x00\x32\x00", b"\x20\x00\x33\x00"
