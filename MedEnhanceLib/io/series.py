@@ -83,7 +83,8 @@ def choose_series(found: Sequence[Series], wanted: str | None, folder: str) -> S
     """
     if not found:
         raise FileError(
-            f"'{folder}' holds no DICOM images that can be read; name the folder of a series, or one file of it."
+            f"'{folder}' holds no DICOM images that can be read; name the folder of a series, or "
+            "one file of it."
         )
     if wanted is None:
         if len(found) == 1:
