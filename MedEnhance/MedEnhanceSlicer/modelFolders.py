@@ -4,11 +4,13 @@ Both are remembered in the application's settings and never in a scene: a scene 
 elsewhere must not be able to name folders, or to trust models, on this computer.
 """
 
+import hashlib
 import json
 
 import slicer
 
 from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.errors import MedEnhanceError
 
 FOLDERS, TRUSTED = "MedEnhance/ModelFolders", "MedEnhance/TrustedModels"
 
@@ -30,12 +32,12 @@ def remove(folder):
 
 
 def trusted():
-    """Ids of the models that the user lets run code of their own, each with its weights' hash."""
+    """Ids of the models that the user lets run code of their own."""
     return [entry.split("@")[0] for entry in _list(TRUSTED)]
 
 
 def trust(model):
-    """Let a model run code of its own; other weights under its name need to be trusted anew."""
+    """Let a model run code of its own; other weights or code under its name are asked for anew."""
     _store(TRUSTED, [*(e for e in _list(TRUSTED) if e != _entry(model)), _entry(model)])
 
 
@@ -44,7 +46,7 @@ def readCatalog():
     catalog = Catalog.default(folders(), trusted())
     known = _list(TRUSTED)
     changed = [
-        m.id for m in catalog.models() if getattr(m, "trusted", False) and _entry(m) not in known
+        m.id for m in catalog.models() if getattr(m, "trusted", False) and not _isKnown(m, known)
     ]
     return Catalog.default(folders(), [t for t in trusted() if t not in changed])
 
@@ -65,8 +67,22 @@ def importBundle(path):
     return importing.import_bundle(path if path.suffix == ".zip" else path.parent.parent)
 
 
+def _isKnown(model, known):
+    """Whether it is the very model that was trusted; not so when its files cannot be read."""
+    try:
+        return _entry(model) in known
+    except (MedEnhanceError, OSError):
+        return False
+
+
 def _entry(model):
-    return f"{model.id}@{model.verify_weights()}"
+    """The model's id, with a hash of its weights and of whatever it could run."""
+    digest = hashlib.sha256(model.verify_weights().encode())
+    for path in sorted(model.folder.rglob("*")):
+        if path.is_file() and path != model.weights and path.parent.name != "__pycache__":
+            digest.update(path.relative_to(model.folder).as_posix().encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"{model.id}@{digest.hexdigest()}"
 
 
 def _list(key):

@@ -123,6 +123,46 @@ def test_a_network_asks_for_its_use_and_for_trust(
     assert worker.jobs[-1][2] == "blur"
 
 
+@pytest.fixture
+def foreign(bundle: Path) -> Path:
+    """A bundle that would run code."""
+    path = bundle / "configs" / "inference.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["network_def"]["in_channels"] = "$1 + 1"
+    path.write_text(json.dumps(data), "utf-8")
+    return bundle
+
+
+def trusted(logic: Any) -> bool:
+    logic.forgetModels()
+    return bool(logic.catalog.find("my-denoiser").trusted)
+
+
+def test_other_code_under_a_trusted_name_is_not_trusted(panel: PanelDriver, foreign: Path) -> None:
+    logic = panel.widget.logic
+    section(panel).addFolder(str(foreign.parent))
+    assert not trusted(logic)
+    logic.trust(logic.catalog.find("my-denoiser"))
+    assert trusted(logic)
+    path = foreign / "configs" / "inference.json"
+    path.write_text(path.read_text("utf-8").replace("$1 + 1", "$2 + 0"), "utf-8")
+    assert not trusted(logic)
+
+
+def test_the_panel_opens_without_the_weights_of_a_trusted_model(
+    panel: PanelDriver, open_panel: OpenPanel, foreign: Path
+) -> None:
+    logic = panel.widget.logic
+    section(panel).addFolder(str(foreign.parent))
+    model = logic.catalog.find("my-denoiser")
+    logic.trust(model)
+    model.weights.write_bytes(b"damaged")
+    panel.close()
+    opened = open_panel()
+    assert opened.ui.applyButton.enabled
+    assert not trusted(opened.widget.logic)
+
+
 def test_choices_are_remembered_between_starts(
     panel: PanelDriver, worker: FakeWorker, open_panel: OpenPanel
 ) -> None:
