@@ -84,6 +84,12 @@ def _plan(
         cube = min(cube, max(shape))
     chosen = [catalog.find(name) for name in model] if model else catalog.models()
     bundles = tuple(m for m in chosen if isinstance(m, Bundle) and m.input.dimensions == 3)
+    if model and len(bundles) < len(chosen):
+        other = next(m.id for m in chosen if m not in bundles)
+        raise OptionsError(
+            f"'{other}' is no trained network of three dimensions, which is what is measured; name "
+            "another."
+        )
     denoisers = [m for m in bundles if m.id == FAST_DENOISER or (model and _is_plain_denoiser(m))]
     slow = frozenset() if model else frozenset(m.id for m in bundles) - MONAI_BY_DEFAULT
     return Plan(bundles, next(iter(denoisers), None), shape, cube, slow, rounds)

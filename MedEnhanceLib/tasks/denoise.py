@@ -124,7 +124,9 @@ def _clean(
 ) -> tuple[NDArray[np.float32], Traces]:
     voxels = volume.voxels
     if isinstance(model, Filter):
-        return model.run(voxels, sigma, is_mr, reporter.step), FILTER_TRACES
+        # The noise of PET and ultrasound has no Rician bias that could be taken off.
+        is_rician = is_mr and modality_of(volume) in ("", "MR")
+        return model.run(voxels, sigma, is_rician, reporter.step), FILTER_TRACES
     assert isinstance(model, Bundle)  # the catalogue holds filters and bundles only
     from MedEnhanceLib.engine.inference import regress
 

@@ -50,3 +50,9 @@ def test_models_and_size_are_those_asked_for(run: Run, plans: list[Plan]) -> Non
 def test_a_size_that_is_none_is_refused(run: Run) -> None:
     refused = run("benchmark", "--size", "large")
     assert refused.exit_code == 1 and "'large'" in refused.stderr
+
+
+def test_a_filter_is_not_measured(run: Run, plans: list[Plan]) -> None:
+    refused = run("benchmark", "--model", "filter-median")
+    assert refused.exit_code == 1 and "'filter-median' is no trained network" in refused.stderr
+    assert not plans
