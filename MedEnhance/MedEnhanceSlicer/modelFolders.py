@@ -6,6 +6,7 @@ elsewhere must not be able to name folders, or to trust models, on this computer
 
 import hashlib
 import json
+from dataclasses import replace
 
 import slicer
 
@@ -45,10 +46,7 @@ def readCatalog():
     """The models there are now."""
     catalog = Catalog.default(folders(), trusted())
     known = _list(TRUSTED)
-    changed = [
-        m.id for m in catalog.models() if getattr(m, "trusted", False) and not _isKnown(m, known)
-    ]
-    return Catalog.default(folders(), [t for t in trusted() if t not in changed])
+    return replace(catalog, entries=tuple(_asTrusted(model, known) for model in catalog.entries))
 
 
 def isBundle(path):
@@ -67,12 +65,16 @@ def importBundle(path):
     return importing.import_bundle(path if path.suffix == ".zip" else path.parent.parent)
 
 
-def _isKnown(model, known):
-    """Whether it is the very model that was trusted; not so when its files cannot be read."""
+def _asTrusted(model, known):
+    """The model, trusted no longer unless it is the very one that the user has trusted."""
+    if not getattr(model, "trusted", False):
+        return model
     try:
-        return _entry(model) in known
+        isKnown = _entry(model) in known
     except (MedEnhanceError, OSError):
-        return False
+        # Its files cannot be read, or are damaged.
+        isKnown = False
+    return model if isKnown else replace(model, trusted=False)
 
 
 def _entry(model):

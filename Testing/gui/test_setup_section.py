@@ -149,6 +149,21 @@ def test_other_code_under_a_trusted_name_is_not_trusted(panel: PanelDriver, fore
     assert not trusted(logic)
 
 
+def test_a_folder_named_like_a_trusted_model_is_not_trusted(
+    panel: PanelDriver, foreign: Path, tmp_path: Path
+) -> None:
+    logic = panel.widget.logic
+    section(panel).addFolder(str(foreign.parent))
+    logic.trust(logic.catalog.find("my-denoiser"))
+    other = tmp_path / "other" / "my-denoiser"
+    shutil.copytree(foreign, other)
+    path = other / "configs" / "metadata.json"
+    path.write_text(path.read_text("utf-8").replace('"my-denoiser"', '"another"'), "utf-8")
+    section(panel).addFolder(str(other.parent))
+    assert trusted(logic)
+    assert not logic.catalog.find("another").trusted
+
+
 def test_the_panel_opens_without_the_weights_of_a_trusted_model(
     panel: PanelDriver, open_panel: OpenPanel, foreign: Path
 ) -> None:
