@@ -102,8 +102,8 @@ class Bundle(Model):
         """Raise `TrustError` when the bundle would run code that the user has not allowed."""
         if self.foreign and not (self.shipped or self.trusted):
             raise TrustError(
-                f"The bundle '{self.id}' {self.foreign}; if you trust its author, allow it "
-                f"(--trust {self.id}, or tick 'trusted' in the panel), otherwise do not use it."
+                f"The bundle '{self.id}' {self.foreign}; if you trust its author, allow it (in "
+                f"Slicer, Apply asks; from the shell: --trust {self.id}), otherwise do not use it."
             )
 
     def verify_weights(self) -> str:

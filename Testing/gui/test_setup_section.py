@@ -105,7 +105,7 @@ def test_a_network_asks_for_its_use_and_for_trust(
     assert "'Blur' is listed now" in panel.ui.importLabel.text
     assert not panel.ui.importFormWidget.visible
     panel.choose_model("Blur")
-    assert "trust" in panel.ui.suitabilityLabel.text
+    assert "(in Slicer, Apply asks;" in panel.ui.suitabilityLabel.text
     asked: list[str] = []
     answer = [False]
 
