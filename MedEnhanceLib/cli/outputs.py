@@ -13,7 +13,7 @@ from typing import Any
 from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.io import write_image
 from MedEnhanceLib.io.formats import format_to_write
-from MedEnhanceLib.io.toolkit import itk_name
+from MedEnhanceLib.io.toolkit import is_there, itk_name
 from MedEnhanceLib.io.writing import STAGE
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
 from MedEnhanceLib.volume import LabelMap, Volume
@@ -77,7 +77,7 @@ def _plain(data: Any) -> Any:
 
 
 def _check_name(path: Path, kind: str) -> None:
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         raise FileError(f"'{path}' is a folder; give the name of a file in it.")
     if kind in ENDINGS:
         wanted = ENDINGS[kind]
@@ -102,7 +102,7 @@ def _check_place(path: Path) -> None:
 
 
 def _check_not_input(path: Path, source: Path) -> None:
-    same = path.exists() and source.exists() and path.samefile(source)
+    same = is_there(source) and path.exists() and path.samefile(source)
     if same or path.resolve() == source.resolve():
         raise FileError(f"'{path}' is the input, which is never written over; name another output.")
     if source.is_dir() and path.exists() and source.resolve() in path.resolve().parents:

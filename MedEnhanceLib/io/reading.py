@@ -21,6 +21,7 @@ from MedEnhanceLib.io.toolkit import (
     check_size,
     explained,
     geometry_of,
+    is_there,
     itk_name,
     metadata,
     quiet,
@@ -91,7 +92,7 @@ def read_labelmap(path: str | os.PathLike[str], labels: Sequence[Label] = ()) ->
 
 
 def _check_readable(path: Path) -> None:
-    if not path.exists():
+    if not is_there(path):
         raise FileError(f"'{path}' does not exist; check the path.")
     if not path.is_file() and not path.is_dir():
         raise FileError(f"'{path.name}' is no ordinary file; give an image file or a folder.")

@@ -17,6 +17,7 @@ from MedEnhanceLib.geometry import LARGEST_AXIS, Geometry
 
 # The most that deflated data, the densest there is in these files, can grow.
 MOST_INFLATED = 1_032
+LONGEST_SHOWN = 100
 
 
 def simpleitk() -> Any:
@@ -74,6 +75,22 @@ class _Silence:
 
 
 quiet = _Silence()
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder.
+
+    Raises:
+        FileError: when there can be none, as the system takes no such name.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        name = os.fspath(path)
+        shown = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}..."
+        raise FileError(
+            f"'{shown}' is no possible name ({error.strerror}); choose another or check the path."
+        ) from error
 
 
 def itk_name(path: Path) -> str:

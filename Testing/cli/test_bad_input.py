@@ -162,6 +162,15 @@ def test_a_series_of_what_is_no_dicom(run: Run, volume_file: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="names are shorter there")
+def test_names_that_are_too_long(run: Run, volume_file: Path) -> None:
+    long = f"{'x' * 300}.nii.gz"
+    out = volume_file.with_name(long)
+    _refused(run("denoise", volume_file, out, "--model", "filter-median"), "no possible name")
+    done = run("denoise", out, volume_file.with_name("o.nii"), "--model", "filter-median")
+    _refused(done, "no possible name")
+
+
 BAD_OPTIONS = {
     "unknown model": (["--model", "best-of-all"], "no model 'best-of-all'"),
     "model of another task": (["--model", "filter-bspline"], "super-resolution"),
