@@ -175,7 +175,7 @@ def _bundle(
         task=task,
         method=str(facts.get("method", network["_target_"].rsplit(".", 1)[-1])),
         modality=str(facts.get("modality", image.get("modality", ""))).upper()[:2],
-        contrasts=tuple(facts.get("contrasts", ())),
+        contrasts=_texts(facts.get("contrasts", ())),
         body_part=str(facts.get("body_part", "")),
         version=str(metadata.get("version", "")),
         description=str(metadata.get("description", "")),
@@ -183,9 +183,9 @@ def _bundle(
             name: (float(r[0]), float(r[1])) for name, r in facts.get("ranges", {}).items() if r
         },
         labels=_labels(metadata, facts) if task is Task.SEGMENT else (),
-        limits=tuple(facts.get("limits", ())),
-        results=tuple(facts.get("results", ())),
-        training_data=tuple(facts.get("training_data", ())),
+        limits=_texts(facts.get("limits", ())),
+        results=tuple(dict(row) for row in facts.get("results", ())),
+        training_data=tuple(dict(row) for row in facts.get("training_data", ())),
         preference=int(facts.get("preference", 0)),
         folder=folder,
         weights=weights,
@@ -211,6 +211,11 @@ def _name(given: Any) -> str:
             f"its id {_quoted(name)} is no name, which has 1 to {LONGEST_ID} visible letters"
         )
     return name
+
+
+def _texts(given: Any) -> tuple[str, ...]:
+    """One text or several."""
+    return (given,) if isinstance(given, str) else tuple(str(each) for each in given)
 
 
 def _quoted(text: Any) -> str:

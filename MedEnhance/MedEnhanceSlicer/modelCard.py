@@ -43,8 +43,9 @@ def _range(name, least, most):
         "extent_mm": _("extent {least:g} to {most:g} mm"),
         "labelled_ml": _("labels of {least:g} to {most:g} ml together"),
     }
-    pattern = names.get(name, name.replace("_", " ") + " {least:g} to {most:g}")
-    return pattern.format(least=least, most=most)
+    if name in names:
+        return names[name].format(least=least, most=most)
+    return f"{name.replace('_', ' ')} {least:g} to {most:g}"
 
 
 def _training(model):

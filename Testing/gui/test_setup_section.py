@@ -83,6 +83,35 @@ def test_a_bundle_is_imported(panel: PanelDriver, bundle: Path) -> None:
     panel.choose_model("My own denoiser")
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"contrasts": [1, None]},
+        {"contrasts": "T1"},
+        {"training_data": ["a scan"]},
+        {"results": [3]},
+        {"ranges": {"{x}_mm": [0, 1]}},
+        {"limits": [{"a": 1}]},
+    ],
+)
+def test_odd_facts_of_a_bundle_do_not_stop_the_panel(
+    panel: PanelDriver, bundle: Path, facts: dict[str, Any]
+) -> None:
+    path = bundle / "configs" / "metadata.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["medenhance"].update(facts)
+    path.write_text(json.dumps(data), "utf-8")
+    section(panel).addFolder(str(bundle.parent))
+    catalog = panel.widget.logic.catalog
+    if any(model.id == "my-denoiser" for model in catalog.models()):
+        panel.choose_model("My own denoiser")
+        assert "'my-denoiser'" in panel.ui.suitabilityLabel.text
+    else:
+        assert any("my-denoiser" in problem for problem in catalog.problems)
+    panel.choose_model("Median")
+    assert panel.ui.applyButton.enabled
+
+
 def test_rubbish_is_refused_in_a_sentence(panel: PanelDriver, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.zip"
     rubbish.write_bytes(b"no zip at all")
