@@ -19,9 +19,12 @@ DEFAULT_NAME = "medenhance_report.html"
 
 
 def askForFile(parent=None):
-    """The file that the user chooses, or ""."""
+    """The file that the user chooses, or ""; beginning where the scene would be saved."""
     kinds = _("Web page (*.html);;PDF (*.pdf)")
-    return qt.QFileDialog.getSaveFileName(parent, _("Save report"), DEFAULT_NAME, kinds)
+    proposed = str(Path(slicer.mrmlScene.GetRootDirectory() or "") / DEFAULT_NAME)
+    chosen = qt.QFileDialog.getSaveFileName(parent, _("Save report"), proposed, kinds)
+    # PySide6 gives the filter along, PythonQt the path alone.
+    return chosen if isinstance(chosen, str) else chosen[0]
 
 
 def saveReport(result, fileName, note=""):

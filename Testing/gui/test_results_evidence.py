@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,20 @@ def test_a_report_is_saved(
 
 def head_named(name: str) -> Any:
     return slicer.util.getNode(name)
+
+
+def test_a_report_is_proposed_beside_the_scene(
+    scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import reportFile
+
+    def dialog(_parent: Any, _title: str, proposed: str, _kinds: str) -> str:
+        return proposed
+
+    native = SimpleNamespace(QFileDialog=SimpleNamespace(getSaveFileName=dialog))
+    monkeypatch.setattr(reportFile, "qt", native)
+    scene.SetRootDirectory(str(tmp_path))
+    assert Path(reportFile.askForFile()) == tmp_path / "medenhance_report.html"
 
 
 def test_a_report_that_cannot_be_written_says_so(
