@@ -170,7 +170,7 @@ def evaluate_super_resolution(
     from MedEnhanceLib.evaluation.acquiring import thick_case
     from MedEnhanceLib.evaluation.subjects import References, read_subjects
 
-    references = References(read_subjects(volumes, quieting, crop))
+    references = References(read_subjects(volumes, quieting, crop), noisy=noise > 0)
     with board.telling() as told:
         for case in (thick_case(s, acquisition) for s in references):
             rows, results = super_resolution.evaluate_case(

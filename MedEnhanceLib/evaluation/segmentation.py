@@ -21,6 +21,7 @@ from MedEnhanceLib.volume import Label, LabelMap
 MEAN, WHOLE = "mean", "whole"
 MOST_LABELS = 1_000
 """The finest parcellations of the brain have some hundreds."""
+MOST_LISTED = 10
 Told = Callable[[str], None]
 Values = dict[str, float | None]
 
@@ -46,14 +47,22 @@ def only(reference: LabelMap, values: Sequence[int] | None) -> LabelMap:
     """The reference with these labels alone; as it is when none are named.
 
     Raises:
-        VolumeError: when none are named and there are more than any segmentation has.
+        VolumeError: when none of them is there, or, where none are named, there are more than any
+            segmentation has.
     """
+    present = np.unique(reference.voxels[reference.voxels > 0]).tolist()
+    if not (present if values is None else set(values) & set(present)):
+        asked = "any label" if values is None else f"the labels {', '.join(map(str, values))}"
+        listed = ", ".join(map(str, present[:MOST_LISTED])) or "0 only"
+        raise VolumeError(
+            f"The reference has no voxel of {asked}, so there is nothing to compare with; it has "
+            f"{listed}."
+        )
     if values is None:
-        count = len(np.unique(reference.voxels))
-        if count > MOST_LABELS:
+        if len(present) > MOST_LABELS:
             raise VolumeError(
-                f"The reference has {count:,} different values, as an image has; give the labels "
-                "drawn on the image instead, or name those to compare with --labels."
+                f"The reference has {len(present):,} different values, as an image has; give the "
+                "labels drawn on the image instead, or name those to compare with --labels."
             )
         return reference
     kept = np.where(np.isin(reference.voxels, values), reference.voxels, 0)

@@ -19,6 +19,7 @@ from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.volume import Volume
 
+MOST_NEGATIVE = 0.01
 BLOCK = 2
 FEWEST_VOXELS = 16
 MULTIPLE = 4
@@ -76,14 +77,19 @@ def read_subjects(
 
 
 class References:
-    """Gives the subjects one after the other, and remembers how noisy they are themselves."""
+    """Gives the subjects one after the other, and remembers how noisy they are themselves.
 
-    def __init__(self, subjects: Iterable[Subject]) -> None:
-        self.subjects = subjects
+    With ``noisy`` those are refused to which noise cannot be added.
+    """
+
+    def __init__(self, subjects: Iterable[Subject], noisy: bool = True) -> None:
+        self.subjects, self.noisy = subjects, noisy
         self.noise_percent: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[Subject]:
         for subject in self.subjects:
+            if self.noisy:
+                _check_sign(subject)
             self.noise_percent[subject.name] = subject.own_noise_percent
             yield subject
 
@@ -92,6 +98,17 @@ class References:
         noise = ", ".join(f"{name} {level:.2g} %" for name, level in self.noise_percent.items())
         made = " after averaging of neighbours" if quieting == "averaging" else ""
         return f"The references' own noise{made}, in percent of the peak: {noise}."
+
+
+def _check_sign(subject: Subject) -> None:
+    """Raise `VolumeError` for what Rician noise, that of magnitudes, cannot be added to."""
+    voxels = subject.volume.voxels
+    if not is_ct(subject.volume) and float(np.mean(voxels < 0)) > MOST_NEGATIVE:
+        raise VolumeError(
+            f"'{subject.name}' has values below zero (down to {voxels.min():g}), but MR images "
+            "have none, and it is not known to be CT; give the CT as DICOM or with some air, or "
+            "the MR image as the scanner made it."
+        )
 
 
 def middle(volume: Volume, edge: int) -> Volume:

@@ -301,7 +301,30 @@ class TestCommand:
         write_image(Volume(voxels, Geometry((16, 16, 16))), tmp_path / "p.nii")
         done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "p.nii",
                          "--model", "filter-otsu")  # fmt: skip
-        assert done.exit_code == 1 and "4,096 different values" in done.stderr
+        assert done.exit_code == 1 and "4,095 different values" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("labels", "said"), [((), "0 only"), (("--labels", "3,4"), "it has 2")]
+    )
+    def test_a_reference_without_the_labels(self, tmp_path: Path, labels: tuple, said: str) -> None:
+        phantom = _phantom()
+        write_image(phantom, tmp_path / "p.nii")
+        drawn = np.where(phantom.voxels > 200, 2 if labels else 0, 0).astype(np.uint8)
+        write_image(LabelMap(drawn, phantom.geometry), tmp_path / "l.nii")
+        done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "l.nii",
+                         "--model", "filter-otsu", *labels)  # fmt: skip
+        assert done.exit_code == 1 and said in done.stderr
+
+    def test_noise_of_magnitudes_is_not_added_to_signed_values(self, tmp_path: Path) -> None:
+        phantom = _phantom()
+        signed = phantom.with_voxels((phantom.voxels - 150).astype(np.float32))
+        write_image(signed, tmp_path / "p.nii")
+        for words in (("denoise",), ("super-resolution", "--noise", 1)):
+            done = self._run(*words, tmp_path / "p.nii", "--model", "filter-median"
+                             if words[0] == "denoise" else "filter-bspline")  # fmt: skip
+            assert done.exit_code == 1 and "below zero" in done.stderr
+        done = self._run("super-resolution", tmp_path / "p.nii", "--model", "filter-bspline")
+        assert done.exit_code == 0, done.stderr
 
     def test_volumes_whose_files_are_called_alike(self, tmp_path: Path) -> None:
         paths = [tmp_path / name / "t1.nii" for name in ("a", "b")]
