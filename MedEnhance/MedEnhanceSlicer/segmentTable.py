@@ -19,27 +19,42 @@ class Segment:
 def segmentsOf(node):
     """The segments of a segmentation node, as they are now."""
     segmentation = node.GetSegmentation()
+    counted = {}
     return [
         Segment(
             segmentID,
             segmentation.GetSegment(segmentID).GetName(),
             tuple(round(255 * c) for c in segmentation.GetSegment(segmentID).GetColor()),
-            volumeMl(node, segmentID),
+            volumeMl(node, segmentID, counted),
         )
         for segmentID in segmentation.GetSegmentIDs()
     ]
 
 
-def volumeMl(node, segmentID):
-    """Voxel count times voxel volume; a parent transform's scale is left out."""
+def volumeMl(node, segmentID, counted):
+    """Voxel count times voxel volume; a parent transform's scale is left out.
+
+    :param counted: what was counted before, since a hundred segments may share one label map.
+    """
     segment = node.GetSegmentation().GetSegment(segmentID)
     name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     labelmap = segment.GetRepresentation(name)
     if labelmap is None or labelmap.GetNumberOfPoints() == 0:
         return 0.0
-    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segmentID)
-    count = np.count_nonzero(voxels == segment.GetLabelValue())
+    if labelmap not in counted:
+        voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segmentID)
+        counted[labelmap] = voxelCounts(voxels)
+    counts, value = counted[labelmap], segment.GetLabelValue()
+    count = counts[value] if 0 <= value < len(counts) else 0
     return float(count * np.prod(labelmap.GetSpacing()) / 1000.0)
+
+
+def voxelCounts(voxels):
+    """How many voxels each label value has; slice by slice, so that it takes hardly any memory."""
+    counts = np.zeros(int(voxels.max(initial=0)) + 1, int)
+    for each in voxels:
+        counts += np.bincount(np.maximum(each, 0).ravel(), minlength=len(counts))
+    return counts
 
 
 def centreOf(node, segmentID):

@@ -27,6 +27,23 @@ def test_segments_have_names_colours_and_volumes(scene: Any) -> None:
     assert posterior.ml == pytest.approx(27 * voxel_ml)
 
 
+def test_voxels_that_segments_share_are_read_once(
+    scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the hundred segments of a whole body the panel would stand still otherwise."""
+    node = segmented(add_volume())
+    read = slicer.util.arrayFromSegmentInternalBinaryLabelmap
+    asked: list[str] = []
+
+    def reading(segmentation: Any, segment: str) -> Any:
+        asked.append(segment)
+        return read(segmentation, segment)
+
+    monkeypatch.setattr(slicer.util, "arrayFromSegmentInternalBinaryLabelmap", reading)
+    assert len(segmentTable.segmentsOf(node)) == 2
+    assert len(asked) == 1
+
+
 def test_the_centre_of_a_segment_is_in_the_world(scene: Any) -> None:
     node = add_volume()
     turned(scene, node)
