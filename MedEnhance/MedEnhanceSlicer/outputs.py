@@ -21,6 +21,8 @@ STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
 LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE)
 """What the user changes or measures of a result afterwards; a new result does not have it."""
+DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
+"""The images that a volume was loaded from; a result that fills its node did not come from them."""
 
 
 def outputName(inputNode, task, trained):
@@ -176,7 +178,7 @@ def copyAppearance(node, inputNode):
 def describe(node, inputNode, result):
     """Write on the node how it was made and what was measured; no patient identity."""
     wasModifying = node.StartModify()
-    for name in LATER_ATTRIBUTES:
+    for name in (*LATER_ATTRIBUTES, DICOM_ATTRIBUTE):
         node.RemoveAttribute(name)
     annotate(node, result)
     node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, inputNode.GetID())

@@ -209,6 +209,13 @@ def test_a_chosen_output_is_filled(scene: Any) -> None:
     assert slicer.util.arrayFromVolume(target).shape == SHAPE_KJI
 
 
+def test_a_chosen_output_no_longer_names_the_images_it_came_from(scene: Any) -> None:
+    target = add_volume("Scan")
+    target.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    denoised(add_volume(), target)
+    assert target.GetAttribute("DICOM.instanceUIDs") is None
+
+
 def test_the_input_is_refused_as_output(scene: Any) -> None:
     node = add_volume()
     with pytest.raises(VolumeError, match="input volume itself"):
