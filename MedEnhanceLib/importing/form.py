@@ -111,6 +111,12 @@ class NetworkForm:
         values = [label.value for label in self.label_table]
         if len(set(values)) < len(values) or not all(1 <= v <= MOST_LABELS for v in values):
             raise OptionsError(f"The labels need different values from 1 to {MOST_LABELS}.")
+        names = [label.name.strip() for label in self.label_table]
+        if len(set(names)) < len(names) or not all(names):
+            raise OptionsError(
+                f"The labels {', '.join(names)} need a name each, all different, as their volumes "
+                "are told by name."
+            )
         if self.task is not Task.SEGMENT and (self.spacing_mm or self.orientation):
             raise OptionsError(f"Spacing and orientation are for segmentation, not {self.task}.")
         if self.spacing_mm is not None and not all(0.01 <= s <= 100 for s in self.spacing_mm):

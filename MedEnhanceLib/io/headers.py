@@ -113,21 +113,26 @@ class _Layout:
     real: str
     start: str
     code: str
+    units: str
     dim_at: int
     kind_at: int
     pixdim_at: int
     start_at: int
     code_at: int
     sform_at: int
+    units_at: int
 
 
 # NIfTI's numbers for the types that can hold NaN.
 FLOATS = {16: "f4", 64: "f8"}
 
+# Millimetres of its units of length, by their number in the lowest bits: metres and micrometres.
+LENGTHS, LENGTH_BITS = {1: 1e3, 3: 1e-3}, 7
+
 # By the length of the header, which is its first number.
 LAYOUTS = {
-    NIFTI_1: _Layout("h", "f", "f", "h", 40, 70, 76, 108, 254, 280),
-    NIFTI_2: _Layout("q", "d", "q", "i", 16, 12, 104, 168, 348, 400),
+    NIFTI_1: _Layout("h", "f", "f", "h", "B", 40, 70, 76, 108, 254, 280, 123),
+    NIFTI_2: _Layout("q", "d", "q", "i", "i", 16, 12, 104, 168, 348, 400, 500),
 }
 
 
@@ -141,7 +146,7 @@ class _Nifti:
         begin: byte of the uncompressed file at which they begin.
         bytes: length that the uncompressed file must have.
         floats: number type of the voxels, or None when they are not real floating-point numbers.
-        sform: 4x4 matrix from index to RAS, or None when the file states none.
+        sform: 4x4 matrix from index to RAS in mm, or None when the file states none.
     """
 
     spacing: tuple[float, ...]
@@ -161,8 +166,9 @@ def _nifti_header(path: Path) -> _Nifti:
     if len(raw) < NIFTI_1:
         raise _truncated(path, f"it has only {len(raw)} bytes")
     for order in "<>":
-        layout = LAYOUTS.get(struct.unpack_from(order + "i", raw)[0])
-        if layout is not None and len(raw) >= layout.sform_at + 12 * 4:
+        length = struct.unpack_from(order + "i", raw)[0]
+        layout = LAYOUTS.get(length)
+        if layout is not None and len(raw) >= length:
             return _parse_nifti(raw, order, layout)
     raise FileError(f"'{path.name}' is not a NIfTI file inside; export it again.")
 
@@ -179,7 +185,8 @@ def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
     if struct.unpack_from(order + at.code, raw, at.code_at)[0] > 0:
         sform = np.eye(4)
         rows = struct.unpack_from(f"{order}12{at.real}", raw, at.sform_at)
-        sform[:3] = np.reshape(rows, (3, 4))
+        unit = struct.unpack_from(order + at.units, raw, at.units_at)[0] & LENGTH_BITS
+        sform[:3] = np.reshape(rows, (3, 4)) * LENGTHS.get(unit, 1.0)
     return _Nifti(
         spacing=pixdim[1 : min(axes, 3) + 1],
         voxels=voxels,

@@ -302,6 +302,8 @@ def test_without_onnxruntime(tmp_path: Path, head: Volume, monkeypatch: pytest.M
         {"patch": (1, 2, 3)},
         {"labels": ("A",)},
         {"task": "segment"},
+        {"task": "segment", "labels": ("A", "A")},
+        {"task": "segment", "labels": ("A", " ")},
         {"task": "segment", "labels": ("A",), "channels": ("image", "noise")},
         {"task": "segment", "labels": ("A",), "orientation": "RRS"},
         {"task": "segment", "labels": ("A",), "spacing_mm": (0, 1, 1)},

@@ -166,6 +166,20 @@ def test_two_positions_in_a_nifti_file_are_told(tmp_path: Path) -> None:
         read_volume(moved)
 
 
+def test_one_position_in_micrometres_is_not_two(tmp_path: Path, recwarn) -> None:
+    rows = (100.0, 0, 0, 5000.0, 0, 100.0, 0, 6000.0, 0, 0, 200.0, 7000.0)
+    changes = ((80, "3f", (100.0, 100.0, 200.0)), (252, "2h", (0, 1)), (280, "12f", rows))
+    volume = read_volume(patched_nifti(tmp_path / "x.nii", *changes, (123, "B", (3,))))
+    assert volume.geometry.spacing == pytest.approx((0.1, 0.1, 0.2))
+    assert volume.geometry.origin == pytest.approx((-5, -6, 7))
+    assert not [w for w in recwarn if issubclass(w.category, ImageWarning)]
+
+
+def test_a_header_of_the_second_version_that_ends_early(tmp_path: Path) -> None:
+    (tmp_path / "x.nii").write_bytes(struct.pack("<i", 540) + bytes(450))
+    refuse(tmp_path / "x.nii", FileError, "x.nii")
+
+
 def test_paths(tmp_path: Path) -> None:
     refuse(tmp_path / "missing.nii", FileError, "does not exist")
     (tmp_path / "x.tif").write_bytes(b"II*\0")
