@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.catalog import Catalog, bundle_folders
 from MedEnhanceLib.cli.failing import say
 from MedEnhanceLib.errors import FileError, OptionsError
 from MedEnhanceLib.model import Model
@@ -101,6 +102,13 @@ def open_catalog(folders: list[Path] | None, trusted: list[str] | None) -> Catal
     catalog = Catalog.default(folders or (), trusted or ())
     for problem in catalog.problems:
         say(f"warning: {problem}")
+    for folder in folders or ():
+        if not bundle_folders(folder):
+            say(f"warning: the folder '{folder}' holds no models.")
+    known = {n for m in catalog.entries if isinstance(m, Bundle) for n in (m.id, m.folder.name)}
+    for name in trusted or ():
+        if name not in known:
+            say(f"warning: there is no model '{name}' that could be trusted; check its id.")
     return catalog
 
 

@@ -34,6 +34,14 @@ def test_models_of_one_task(run: Run) -> None:
     assert refused.exit_code == 1 and "'colour'" in refused.stderr
 
 
+def test_what_was_named_in_vain_is_said(run: Run, tmp_path: Path) -> None:
+    done = run("models", "--models", tmp_path, "--trust", "of-mine")
+    assert done.exit_code == 0
+    assert "holds no models" in done.stderr and "no model 'of-mine'" in done.stderr
+    bundle = denoiser_bundle(tmp_path, "of-mine")
+    assert run("models", "--models", bundle, "--trust", "of-mine").stderr == ""
+
+
 def test_a_folder_of_models_that_is_not_there(run: Run) -> None:
     for command in ("models", "check"):
         done = run(command, "--models", "nowhere")
