@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.intensity import ROBUST_PEAK, robust_peak
+from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap
 
@@ -50,7 +51,8 @@ class PreviewJob(Job):
         if self.task is Task.DENOISE and self.options.noise is None:
             sigma = noiseOf(self.inputNode, volume)
             if sigma > 0:
-                self.options = replace(self.options, noise=sigma)
+                told = toldNoise(sigma, volume, self.model)
+                self.options = replace(self.options, noise=told)
         reach = CONTEXT + SHOWN
         return cutSlab(volume, self.axis, self.index - reach, self.index + reach), None
 
@@ -81,6 +83,15 @@ def noiseOf(node, volume):
         _noise.clear()
         _noise[key] = estimate_noise(volume.voxels, modality_of(volume) != "CT")
     return _noise[key]
+
+
+def toldNoise(sigma, volume, model):
+    """What a run tells the model of the noise that was estimated; a preview tells it the same."""
+    if not model.is_trained or model.input.normalisation != ROBUST_PEAK:
+        return sigma
+    if modality_of(volume) == "CT":
+        return sigma
+    return prudent_level(sigma, robust_peak(volume.voxels))
 
 
 def checkModel(model):
@@ -138,7 +149,8 @@ def cutSlab(volume, axis, first, last):
     geometry = volume.geometry.cropped(tuple(start), tuple(size))
     if isinstance(volume, LabelMap):
         return replace(volume, voxels=voxels, geometry=geometry)
-    return volume.with_voxels(voxels, geometry)
+    # Slices of a CT without air cannot be told from MR by their values.
+    return replace(volume.with_voxels(voxels, geometry), modality=modality_of(volume))
 
 
 def showPreview(image, inputNode):

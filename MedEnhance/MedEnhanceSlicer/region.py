@@ -5,10 +5,13 @@ and both may be under transforms. Nothing is resampled: the box is cut along the
 an oblique region brings some voxels around it along.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import slicer
 import vtk
 
+from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.errors import VolumeError
 
 from .bridge import RAS_TO_LPS, geometryFromNode, volumeFromNode
@@ -31,7 +34,9 @@ def volumeInRegion(node, region=None):
 
 
 def cutOut(volume, box):
-    """A box of a Volume, given as by `boxOfRegion`."""
+    """A box of a Volume, given as by `boxOfRegion`; of the kind that the whole one is."""
+    # A part of a CT without air cannot be told from MR by its values.
+    volume = replace(volume, modality=modality_of(volume))
     start, size = box
     i, j, k = (slice(s, s + n) for s, n in zip(start, size, strict=True))
     return volume.with_voxels(volume.voxels[..., k, j, i], volume.geometry.cropped(start, size))

@@ -10,6 +10,8 @@ import slicer
 from MedEnhanceSlicer import preview
 from MedEnhanceSlicer.bridge import volumeFromNode
 
+from MedEnhanceLib import Geometry, Volume
+from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 
@@ -72,6 +74,15 @@ def test_a_slab_lies_where_it_was_cut(node: Any, axis: int) -> None:
     np.testing.assert_allclose(
         slab.geometry.to_world(np.zeros((1, 3))), volume.geometry.to_world(np.array([corner]))
     )
+
+
+def test_a_slab_of_a_ct_stays_one(scene: Any) -> None:
+    """Without air its values could be those of MR."""
+    voxels = np.full((12, 20, 20), -1000, np.int16)
+    voxels[4:8] = 40
+    slab = preview.cutSlab(Volume(voxels, Geometry((20, 20, 12), (1, 1, 1))), 0, 4, 7)
+    assert slab.voxels.min() == 40
+    assert modality_of(slab) == "CT"
 
 
 def test_the_preview_is_neither_listed_nor_saved(node: Any) -> None:
