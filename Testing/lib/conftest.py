@@ -53,11 +53,16 @@ def randomised(network: torch.nn.Module, seed: int = 0, std: float = 0.08) -> to
 
 
 def denoiser_bundle(root: Path, name: str = "tiny-denoiser", **facts: Any) -> Path:
-    network = randomised(NoiseAwareDenoiser(width=6, blocks=1))
+    network = randomised(NoiseAwareDenoiser(width=6, below=6, blocks=1))
     return write_bundle(
         root / name,
         network,
-        {"_target_": "MedEnhanceLib.engine.networks.NoiseAwareDenoiser", "width": 6, "blocks": 1},
+        {
+            "_target_": "MedEnhanceLib.engine.networks.NoiseAwareDenoiser",
+            "width": 6,
+            "below": 6,
+            "blocks": 1,
+        },
         **{
             "task": "denoise",
             "modality": "MR",
@@ -65,7 +70,7 @@ def denoiser_bundle(root: Path, name: str = "tiny-denoiser", **facts: Any) -> Pa
             "input": {
                 "channels": ["image", "noise"],
                 "normalisation": "robust_peak",
-                "multiple": 2,
+                "multiple": 4,
             },
             **facts,
         },

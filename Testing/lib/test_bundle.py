@@ -30,7 +30,7 @@ def edit(folder: Path, name: str, change: Any) -> None:
 def test_facts_are_read(tmp_path: Path) -> None:
     bundle = read_bundle(denoiser_bundle(tmp_path))
     assert bundle.task is Task.DENOISE
-    assert (bundle.modality, bundle.halo, bundle.input.multiple) == ("MR", 13, 2)
+    assert (bundle.modality, bundle.halo, bundle.input.multiple) == ("MR", 24, 4)
     assert bundle.input.channels == ("image", "noise")
     assert bundle.is_trained
 

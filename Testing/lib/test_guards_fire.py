@@ -43,9 +43,9 @@ class Smoother(torch.nn.Module):
 class Painter(torch.nn.Module):
     """The shipped denoiser, which adds (or takes away) a ball in the middle."""
 
-    def __init__(self, amount: float, width: int, blocks: int) -> None:
+    def __init__(self, amount: float, width: int, below: int, blocks: int) -> None:
         super().__init__()
-        self.inner = NoiseAwareDenoiser(width=width, blocks=blocks)
+        self.inner = NoiseAwareDenoiser(width, below, blocks)
         self.amount = amount
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ class Resolver(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def known_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (Smoother, Painter, Resolver):
+    for kind in (Smoother, Painter, Resolver, Ghost):
         monkeypatch.setattr(f"{NETWORKS}.{kind.__name__}", kind, raising=False)
 
 
@@ -80,7 +80,7 @@ def scan(root: Path) -> Volume:
 def run(tmp_path: Path, volume: Volume, network: torch.nn.Module, task: str, **more: Any) -> Result:
     definition = {"_target_": f"{NETWORKS}.{type(network).__name__}", **more}
     channels = ["image", "noise"] if isinstance(network, Painter) else ["image"]
-    facts = {"channels": channels, "normalisation": "robust_peak", "multiple": 2}
+    facts = {"channels": channels, "normalisation": "robust_peak", "multiple": 4}
     write_bundle(
         tmp_path / "models" / "wrong", network, definition, task=task, modality="MR", input=facts
     )
@@ -90,7 +90,7 @@ def run(tmp_path: Path, volume: Volume, network: torch.nn.Module, task: str, **m
 
 def painter(root: Path, amount: float) -> tuple[Painter, dict[str, Any]]:
     definition = json.loads((root / SHIPPED / "configs/inference.json").read_text())["network_def"]
-    sizes = {name: definition[name] for name in ("width", "blocks")}
+    sizes = {name: definition[name] for name in ("width", "below", "blocks")}
     network = Painter(amount, **sizes)
     state = torch.load(root / SHIPPED / "models/model.pt", weights_only=True)
     network.inner.load_state_dict(state)
@@ -129,6 +129,21 @@ def thick(noise: float) -> Volume:
     return Volume(voxels.astype(np.float32), Geometry((40, 40, 16), (1, 1, 3)), "MR")
 
 
+class Ghost(torch.nn.Module):
+    """Adds a ball of stripes that thick slices average away."""
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+        self.amount = amount
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        ball = blob(image.shape[2:]).to(image)
+        stripes = torch.tensor([1.0, -2.0, 1.0]).repeat(ball.shape[-3] // 3 + 1)
+        stripes = stripes[: ball.shape[-3]].to(image)[:, None, None]
+        return self.scale * image[:, :1] + self.amount * ball * stripes
+
+
 def difference_in_the_middle(result: Result, honest: Result) -> float:
     """In percent of the peak, where the ball was put."""
     apart = np.abs(result.volume.voxels - honest.volume.voxels)
@@ -143,6 +158,13 @@ def test_what_a_resolver_paints_is_undone_or_told(tmp_path: Path, noise: float) 
     painted = run(tmp_path / "painted", volume, Resolver(0.6), "super-resolution", amount=0.6)
     assert not said(honest, "invented")
     assert said(painted, "invented") or difference_in_the_middle(painted, honest) < 12
+
+
+@pytest.mark.parametrize("noise", [3.0, 30.0])
+def test_detail_that_the_input_cannot_contradict_is_told(tmp_path: Path, noise: float) -> None:
+    """It vanishes in thick slices; but around it the input is even."""
+    painted = run(tmp_path, thick(noise), Ghost(0.15), "super-resolution", amount=0.15)
+    assert said(painted, "input is even")
 
 
 def test_a_resolver_that_cannot_be_corrected_is_told(

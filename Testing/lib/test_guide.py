@@ -18,7 +18,7 @@ from MedEnhanceLib.provenance import voxel_hash
 from .conftest import OBLIQUE, denoiser_bundle, head_like, randomised, write_bundle
 
 TARGET = "MedEnhanceLib.engine.networks.GuidedDenoiser"
-PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_blocks": 1}
+PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_below": 4, "first_blocks": 1}
 SIZES = {"width": 4, "plain": PLAIN}
 
 

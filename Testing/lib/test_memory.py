@@ -271,5 +271,5 @@ def test_a_whole_run_takes_few_copies_of_its_volume() -> None:
 def test_memory_of_a_network_grows_with_its_voxels_only() -> None:
     """Whoever adds a layer that holds more than its neighbours shows it here."""
     sample = torch.rand(1, 2, 32, 32, 32)
-    network = NoiseAwareDenoiser(width=32, blocks=4).eval()
+    network = NoiseAwareDenoiser().eval()
     assert memory.bytes_per_voxel(network, sample) < 400

@@ -39,7 +39,8 @@ def tiny_config() -> Callable[[str], dict[str, Any]]:
 
     def config(name: str) -> dict[str, Any]:
         whole = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
-        smallest = {"width": 4, "below": 4, "blocks": 1}
+        own = {"width": 4, "below": 4, "blocks": 1}
+        smallest = own | {f"first_{name}": size for name, size in own.items()}
         whole["network_def"] |= {n: v for n, v in smallest.items() if n in whole["network_def"]}
         return whole | TINY
 

@@ -10,7 +10,7 @@ from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import GuidedDenoiser
 from MedEnhanceLib.engine.networks.guide_filters import fit, joint_means, regressed
 
-PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_blocks": 1}
+PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_below": 4, "first_blocks": 1}
 
 
 @pytest.fixture

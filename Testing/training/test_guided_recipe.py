@@ -20,7 +20,7 @@ from MedEnhanceLib.engine.networks.guided import CANDIDATES, FEATURES
 from training.guides import misplaced, moved, pairs
 from training.network import build_network
 
-PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_blocks": 1}
+PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_below": 4, "first_blocks": 1}
 NETWORK = {
     "_target_": "MedEnhanceLib.engine.networks.GuidedDenoiser",
     "width": 8,

@@ -6,7 +6,12 @@ import torch
 
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
-from MedEnhanceLib.engine.networks.folding import depth_to_space, space_to_depth
+from MedEnhanceLib.engine.networks.folding import (
+    depth_to_space,
+    log_scaled,
+    pointwise_in_planes,
+    space_to_depth,
+)
 from MedEnhanceLib.engine.networks.super_resolver import ProfileSharpening, local_detail
 
 
@@ -23,16 +28,28 @@ def test_folding_is_undone_by_unfolding() -> None:
     assert torch.equal(depth_to_space(space_to_depth(x)), x)
 
 
+def test_a_pointwise_product_is_the_convolution() -> None:
+    layer = torch.nn.Conv3d(3, 5, 1)
+    x = torch.rand(2, 3, 4, 5, 6).to(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(pointwise_in_planes(x, layer), layer(x))
+    assert pointwise_in_planes(x, layer).is_contiguous()
+
+
+def test_log_scaled_is_asinh() -> None:
+    x = torch.cat([torch.linspace(-50, 50, 999), torch.tensor([0.0, 1e-6, -1e-6, 1e4])])
+    torch.testing.assert_close(log_scaled(x), torch.asinh(x))
+
+
 def test_detail_of_a_constant_is_zero_up_to_the_border() -> None:
     assert local_detail(torch.full((1, 1, 6, 6, 6), 3.0)).abs().max() < 1e-6
 
 
 def test_an_untrained_denoiser_averages() -> None:
-    x = torch.rand(1, 2, 8, 10, 12)
-    averaged = NoiseAwareDenoiser(8, 1)(x)
+    x = torch.rand(1, 2, 8, 12, 16)
+    averaged = NoiseAwareDenoiser(8, 8, 1)(x)
     assert averaged.std() < 0.7 * x[:, :1].std()
     constant = torch.full_like(x, 0.4)
-    torch.testing.assert_close(NoiseAwareDenoiser(8, 1)(constant), constant[:, :1])
+    torch.testing.assert_close(NoiseAwareDenoiser(8, 8, 1)(constant), constant[:, :1])
 
 
 def test_weighted_mean_takes_each_tap_from_its_place() -> None:
@@ -50,14 +67,14 @@ def test_weighted_mean_takes_each_tap_from_its_place() -> None:
     )
 
 
-def only(tap: int, image: torch.Tensor) -> list[torch.Tensor]:
+def only(tap: int, image: torch.Tensor) -> torch.Tensor:
     """Logits that put all weight on one tap."""
     folded = torch.zeros_like(space_to_depth(image))
-    return [folded + (50.0 if n == tap else 0.0) for n in range(TAPS)]
+    return torch.stack([folded + (50.0 if n == tap else 0.0) for n in range(TAPS)], dim=1)
 
 
 def test_no_voxel_beyond_the_halo_matters() -> None:
-    network = awake(NoiseAwareDenoiser(4, 1))
+    network = awake(NoiseAwareDenoiser(4, 4, 1))
     size = 2 * network.halo + 8
     x = torch.rand(1, 2, size, 4, 4, dtype=torch.float64) + 0.1
     changed = x.clone()
@@ -72,7 +89,7 @@ def test_no_voxel_beyond_the_halo_matters() -> None:
 
 
 def test_no_noise_means_no_change() -> None:
-    network = awake(NoiseAwareDenoiser(4, 1))
+    network = awake(NoiseAwareDenoiser(4, 4, 1))
     x = torch.rand(1, 2, 8, 8, 8, dtype=torch.float64)
     x[:, 1] = 0
     with torch.inference_mode():

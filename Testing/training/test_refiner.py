@@ -95,11 +95,11 @@ def test_an_untrained_refiner_already_denoises() -> None:
     clean = blocks_image()
     x = torch.cat([noisy(clean), torch.full_like(clean, SIGMA)], dim=1)
     with torch.inference_mode():
-        assert error(RefinedDenoiser(8, 8, 1, 8, 1)(x), clean) < 0.6 * error(x[:, :1], clean)
+        assert error(RefinedDenoiser(8, 8, 1, 8, 8, 1)(x), clean) < 0.6 * error(x[:, :1], clean)
 
 
 def test_the_first_stage_stays_as_it_was() -> None:
-    network = RefinedDenoiser(8, 8, 1, 8, 1)
+    network = RefinedDenoiser(8, 8, 1, 8, 8, 1)
     clean = blocks_image(16)
     network(torch.cat([noisy(clean), torch.full_like(clean, SIGMA)], dim=1)).sum().backward()
     assert all(parameter.grad is None for parameter in network.first.parameters())
@@ -110,7 +110,7 @@ def test_no_noise_means_no_change() -> None:
     clean = blocks_image(16)
     x = torch.cat([clean, torch.zeros_like(clean)], dim=1)
     with torch.inference_mode():
-        assert torch.equal(RefinedDenoiser(8, 8, 1, 8, 1)(x), clean)
+        assert torch.equal(RefinedDenoiser(8, 8, 1, 8, 8, 1)(x), clean)
 
 
 @pytest.mark.parametrize(("kind", "channels"), [(RefinedDenoiser, 2), (SharpeningUNet, 4)])

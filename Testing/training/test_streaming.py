@@ -15,9 +15,9 @@ from MedEnhanceLib.engine.networks import (
 )
 from MedEnhanceLib.engine.networks.streaming import Stream
 
-SMALL = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_blocks": 1}
+SMALL = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_below": 4, "first_blocks": 1}
 NETWORKS = {
-    "residual": (lambda: NoiseAwareDenoiser(4, 2), 2),
+    "residual": (lambda: NoiseAwareDenoiser(4, 4, 2), 2),
     "ct": (lambda: CtDenoiser(4, 2), 2),
     "attention": (lambda: RefinedDenoiser(**SMALL), 2),
     "guided": (lambda: GuidedDenoiser(4, SMALL), 4),

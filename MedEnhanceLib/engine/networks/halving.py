@@ -40,13 +40,22 @@ class HalvingNet(nn.Module):
         self.reach = 2 * blocks * (1 + 2 + 1) + 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tail: torch.Tensor = self.tail(self.body(x))
+        return tail
+
+    def body(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer, which looks at single voxels, is given: ``width`` channels."""
         x = self.before(self.head(x))
         x = x + self.up(self.below(self.down(x)))
-        tail: torch.Tensor = self.tail(self.after(x))
-        return tail
+        after: torch.Tensor = self.after(x)
+        return after
 
     def stream(self) -> Stream:
         """The same, slab after slab."""
+        return Chain(self.body_stream(), FlatConvolution(self.tail))
+
+    def body_stream(self) -> Stream:
+        """All but the last layer, slab after slab."""
         return Chain(
             FlatConvolution(self.head),
             *_streams(self.before),
@@ -59,7 +68,6 @@ class HalvingNet(nn.Module):
                 )
             ),
             *_streams(self.after),
-            FlatConvolution(self.tail),
         )
 
 

@@ -50,10 +50,11 @@ class RefinedDenoiser(nn.Module):
         below: int = 64,
         blocks: int = 3,
         first_width: int = 32,
-        first_blocks: int = 4,
+        first_below: int = 64,
+        first_blocks: int = 2,
     ) -> None:
         super().__init__()
-        self.first = NoiseAwareDenoiser(first_width, first_blocks)
+        self.first = NoiseAwareDenoiser(first_width, first_below, first_blocks)
         features = len(START) + 3
         self.second = HalvingNet(
             features * FOLD**3, width, below, blocks, (len(START) + 1) * FOLD**3
