@@ -142,7 +142,7 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog:
     monkeypatch.setattr("MedEnhanceLib.catalog.models_folder", lambda: tmp_path / "none")
     monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path / "user"))
     denoiser_bundle(tmp_path / "models")
-    resolver_bundle(tmp_path / "models")
+    resolver_bundle(tmp_path / "models", denoiser="tiny-denoiser")
     unet_bundle(tmp_path / "models")
     return Catalog.default(extra_folders=[tmp_path / "models"])
 

@@ -212,7 +212,7 @@ def limited(room):
 print(json.dumps(forked(limited, int(float(share) * forked(need)))))
 """
 SMALLER_PIECES = "Memory was short, so the volume was worked on in smaller pieces."
-SHARES = (0.7, 0.66, 0.62, 0.58, 0.54, 0.5, 0.64, 0.6)
+SHARES = (0.8, 0.75, 0.7, 0.85, 0.9, 0.65)
 """Of the memory that a run takes when there is plenty."""
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="limits of the address space are Linux's"
@@ -227,7 +227,8 @@ def test_a_real_limit_leads_to_smaller_pieces(tmp_path: Path) -> None:
     may fit as it is, or not at all. Whatever is handed over has to be right.
     """
     bundle = read_bundle(denoiser_bundle(tmp_path))
-    voxels = head_like((96, 96, 96)) / 900
+    # So large that what the network holds is more than what computing takes at any size.
+    voxels = head_like((96, 160, 160)) / 900
     expected, passes = _regressed(bundle, voxels)
     for share in SHARES:
         answer = _limited(bundle, voxels, tmp_path, share)
@@ -243,7 +244,7 @@ def test_a_real_limit_leads_to_smaller_pieces(tmp_path: Path) -> None:
 
 @linux_only
 def test_when_nothing_fits_one_sentence_says_so(tmp_path: Path) -> None:
-    answer = _limited(read_bundle(denoiser_bundle(tmp_path)), head_like((96,) * 3), tmp_path, 0.02)
+    answer = _limited(read_bundle(denoiser_bundle(tmp_path)), head_like((96,) * 3), tmp_path, 0.1)
     assert "not enough memory for this volume even in the smallest pieces" in answer["error"]
     assert not (tmp_path / "result.npy").exists()
 

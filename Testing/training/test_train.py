@@ -68,7 +68,7 @@ def test_a_run_may_start_from_another_one(
     assert not capsys.readouterr().out.count("keeps its own start")
     deeper = config | {"network_def": config["network_def"] | {"blocks": 2}}
     fresh_network(deeper | {"init": str(data / "first/best.pt")}, recipe, False)
-    assert "'kernels.body.1.first.weight' keeps its own start" in capsys.readouterr().out
+    assert "'kernels.before.1.first.weight' keeps its own start" in capsys.readouterr().out
     wider = config | {"network_def": {**config["network_def"], "width": 6}}
     fresh_network(wider | {"init": str(data / "first/best.pt")}, recipe, False)
     assert "'kernels.head.weight' of 'best.pt' is not used" in capsys.readouterr().out
