@@ -35,7 +35,7 @@ LICENCES = {"Apache-2.0": APACHE, "CC-BY-SA-4.0": SHARE_ALIKE}
 Json = dict[str, Any]
 
 
-def card(metadata: Json, curve: list[dict[str, str]], command: str) -> str:
+def card(metadata: Json, curve: list[dict[str, str]], command: str, note: str = "") -> str:
     """The card as Markdown: what it is, data, results, limits, how it was trained."""
     facts = metadata["medenhance"]
     parts = [
@@ -47,7 +47,7 @@ def card(metadata: Json, curve: list[dict[str, str]], command: str) -> str:
         "## Training data\n\n" + _training_data(facts["training_data"]),
         "## Measured on subjects that were not trained on\n\n" + _results(facts["results"]),
         "## Limits\n\n" + "\n".join(f"* {limit}" for limit in facts["limits"]),
-        "## How it was trained\n\n" + _training(command, curve),
+        "## How it was trained\n\n" + _training(command, curve, note),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -112,13 +112,15 @@ def _cell(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _training(command: str, curve: list[dict[str, str]]) -> str:
+def _training(command: str, curve: list[dict[str, str]], note: str) -> str:
+    """How it was trained; a note where the weights are not those of the curve's best score."""
     text = f"`{command}`"
     if not curve:
         return text
-    last = curve[-1]
+    last, marked = curve[-1], "best score" if note else "weights that were published"
     return (
         f"{text}\n\n{last['step']} steps in {float(last['minutes']):.0f} minutes on one shared CPU "
-        "core (`curve.csv`; the upright line marks the weights that were published).\n\n"
+        f"core (`curve.csv`; the upright line marks the {marked}). {note}".rstrip()
+        + "\n\n"
         "![Curves of training and validation](curve.png)"
     )

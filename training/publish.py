@@ -54,7 +54,8 @@ def publish(config: Json, run: Path, models: Path) -> Path:
     metadata = monai_metadata(config["bundle"], facts)
     write_json(folder / "configs/metadata.json", metadata)
     write_json(folder / "configs/inference.json", inference(config))
-    text = card(metadata, read_curve(run / "curve.csv"), training_command(config))
+    note = config["bundle"].get("training_note", "")
+    text = card(metadata, read_curve(run / "curve.csv"), training_command(config), note)
     (folder / "docs/README.md").write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
     if (run / "curve.csv").exists():
