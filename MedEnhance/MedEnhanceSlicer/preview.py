@@ -13,6 +13,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import ROBUST_PEAK, robust_peak
 from MedEnhanceLib.noise import estimate_noise, prudent_level
@@ -87,7 +88,7 @@ def noiseOf(node, volume):
 
 def toldNoise(sigma, volume, model):
     """What a run tells the model of the noise that was estimated; a preview tells it the same."""
-    if not model.is_trained or model.input.normalisation != ROBUST_PEAK:
+    if not isinstance(model, Bundle) or model.input.normalisation != ROBUST_PEAK:
         return sigma
     if modality_of(volume) == "CT":
         return sigma
