@@ -15,9 +15,10 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
-from MedEnhanceLib.intensity import ROBUST_PEAK, robust_peak
-from MedEnhanceLib.noise import estimate_noise, prudent_level
+from MedEnhanceLib.intensity import scaling_named
+from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.tasks.denoise import told_level
 from MedEnhanceLib.volume import LabelMap
 
 from .bridge import RAS_TO_LPS, fillVolumeNode, geometryFromNode, volumeFromNode
@@ -88,11 +89,10 @@ def noiseOf(node, volume):
 
 def toldNoise(sigma, volume, model):
     """What a run tells the model of the noise that was estimated; a preview tells it the same."""
-    if not isinstance(model, Bundle) or model.input.normalisation != ROBUST_PEAK:
+    if not isinstance(model, Bundle):
         return sigma
-    if modality_of(volume) == "CT":
-        return sigma
-    return prudent_level(sigma, robust_peak(volume.voxels))
+    scale = scaling_named(model.input.normalisation, volume.voxels).scale
+    return told_level(sigma, scale, model, modality_of(volume) != "CT")
 
 
 def checkModel(model):

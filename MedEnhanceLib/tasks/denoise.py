@@ -134,9 +134,11 @@ def _clean(
     scaling = scaling_named(model.input.normalisation, voxels)
     box = _content(voxels)
     image = scaling.normalise(voxels[box.slices])
+    # What the user says is taken as it is.
+    told = sigma if options.noise else told_level(sigma, scaling.scale, model, is_mr)
     values: dict[str, NDArray[np.float32] | float] = {
         "image": image,
-        "noise": _told(sigma, scaling.scale, model, is_mr, options) / scaling.scale,
+        "noise": told / scaling.scale,
         **_guide_channels(guide, box, model.input.normalisation),
     }
     channels = [values[name] for name in model.input.channels]
@@ -156,9 +158,15 @@ def _clean(
     return clean, replace(traces, notes=notes, uncertainty=unsure)
 
 
-def _told(sigma: float, scale: float, model: Bundle, is_mr: bool, options: DenoiseOptions) -> float:
-    """The noise level that the network is told; what the user says is taken as it is."""
-    if options.noise or not is_mr or model.input.normalisation != ROBUST_PEAK:
+def told_level(sigma: float, scale: float, model: Bundle, is_mr: bool) -> float:
+    """The noise level that a network is told of an estimated one.
+
+    Args:
+        sigma: the estimate, in the volume's unit.
+        scale: what the model's normalisation divides the volume by.
+        is_mr: whether the noise is that of MR.
+    """
+    if not is_mr or model.input.normalisation != ROBUST_PEAK:
         return sigma
     return prudent_level(sigma, scale)
 

@@ -38,6 +38,7 @@ def test_a_pointwise_product_is_the_convolution() -> None:
 def test_log_scaled_is_asinh() -> None:
     x = torch.cat([torch.linspace(-50, 50, 999), torch.tensor([0.0, 1e-6, -1e-6, 1e4])])
     torch.testing.assert_close(log_scaled(x), torch.asinh(x))
+    assert log_scaled(torch.tensor([1e30, -1e30])).isfinite().all()
 
 
 def test_detail_of_a_constant_is_zero_up_to_the_border() -> None:

@@ -17,6 +17,7 @@ from MedEnhanceLib.engine.networks.streaming import Chain, Convolution, EachSlic
 FOLD = 2
 SIGMA_GAIN = 10.0
 """Noise is a few per cent of the peak; this brings it to the image's size."""
+LARGEST_SCALED = 1e18
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -98,5 +99,6 @@ def pointwise_in_planes(x: torch.Tensor, layer: nn.Conv3d) -> torch.Tensor:
 
 def log_scaled(x: torch.Tensor) -> torch.Tensor:
     """The inverse hyperbolic sine; torch's own takes ten times as long on a CPU."""
-    size = x.abs()
+    # The square of a larger, damaged value would be infinite.
+    size = x.abs().clamp_max(LARGEST_SCALED)
     return torch.log1p(size + size.square() / (1 + torch.sqrt(1 + size.square()))).copysign(x)
