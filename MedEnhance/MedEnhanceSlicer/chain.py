@@ -201,6 +201,8 @@ class Chain:
             self.runner.start(job, self)
         except Exception as error:
             # To the story it is a failure like any other.
+            if not isinstance(error, MedEnhanceError):
+                logging.exception("MedEnhance: a run could not be started")
             job.state, job.error = FAILED, inASentence(error)
             self._onJob(job)
         else:

@@ -23,6 +23,7 @@ def staging(into: Path | None) -> Iterator[Path]:
     Being on the same disk, what is in it becomes a model by being renamed.
     """
     into = user_folder() if into is None else into
+    is_new = not into.exists()
     try:
         into.mkdir(parents=True, exist_ok=True)
         _put_back(into)
@@ -37,6 +38,9 @@ def staging(into: Path | None) -> Iterator[Path]:
         yield stage
     finally:
         remove_folder(stage)
+        if is_new:
+            with suppress(OSError):  # it holds the new model
+                into.rmdir()
 
 
 def place(folder: Path, replace: bool) -> Bundle:

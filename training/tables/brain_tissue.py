@@ -27,14 +27,18 @@ OUTSIDE = {
 """Brightness of what surrounds the brain in phantoms of whole heads."""
 NOISE = (0.03, 0.09)
 FILTERS = {"filter-otsu": "Otsu", "filter-gaussian-mixture": "Gaussian mixture"}
+Filtered = tuple[str, dict[int, float]]
+"""What a filter is called, and its Dice of each tissue."""
+NO_FILTER: Filtered = ("none", dict.fromkeys(TISSUES, 0.0))
 UNTIDIED = SegmentOptions(keep_largest=False, fill_holes=False)
 
 
 def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
-    """Dice of each tissue in brains without and heads with a skull, beside classes of brightness.
+    """Dice of each tissue in brains cut out, brains in noise, and heads with a skull.
 
-    The filters see brains only, and each of their classes is taken for the tissue that fits best,
-    which favours them; a whole head they cannot divide.
+    Beside classes of brightness, which are shown the brains cut out and nothing else: around
+    these, noise and skulls are no tissue that they could tell. Each of their classes is taken for
+    the tissue that fits best, which favours them.
     """
     table = read_table()
     cases = list(enumerate((c, n) for c in CONTRASTS for n in NOISE))
@@ -43,12 +47,26 @@ def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
         truth = table.tissues[source.rows]
         for number, (contrast, noise) in hardest_first:
             rng = np.random.default_rng([number, len(source.name)])
-            for head in (False, True):
-                clean = phantom(source.rows, table, contrast, head)
-                noisy = add_rician_noise(clean, noise, rng)
-                scan = volume_of((noisy * UNIT).astype(np.float32), ras=True)
-                condition = f"{contrast}, {'head' if head else 'brain'}, noise {noise:.0%}"
-                yield from tissue_rows(scan, truth, model, source.name, condition, head)
+            brain, head = (
+                scan_of(phantom(source.rows, table, contrast, with_head), noise, rng)
+                for with_head in (False, True)
+            )
+            masked = brain.with_voxels(np.where(truth > 0, brain.voxels, 0))
+            filtered = best_filter(masked, truth)
+            shown = {
+                "masked brain": (masked, filtered),
+                "head": (head, NO_FILTER),
+                "brain in noise": (brain, NO_FILTER),
+            }
+            for what, (scan, theirs) in shown.items():
+                condition = f"{contrast}, {what}, noise {noise:.0%}"
+                yield from tissue_rows(scan, truth, model, source.name, condition, theirs)
+
+
+def scan_of(clean: FloatArray, noise: float, rng: np.random.Generator) -> Volume:
+    """A phantom (k, j, i) as scanned, with Rician noise everywhere."""
+    noisy = add_rician_noise(clean, noise, rng)
+    return volume_of((noisy * UNIT).astype(np.float32), ras=True)
 
 
 def phantom(rows: NDArray[np.uint8], table: TissueTable, contrast: str, head: bool) -> FloatArray:
@@ -69,15 +87,12 @@ def tissue_rows(
     model: str,
     subject: str,
     condition: str,
-    head: bool,
+    filtered: Filtered,
 ) -> Iterator[Row]:
     """Rows of one phantom: three tissues, and the brain as a whole."""
     found, cost = timed(partial(enhance, scan, "segment", model))
     ours = tissue_dice(found, truth)
-    if head:
-        comparator, theirs = "none", dict.fromkeys(ours, 0.0)
-    else:
-        comparator, theirs = best_filter(scan, truth)
+    comparator, theirs = filtered
     for value, name in TISSUES.items():
         yield row(subject, f"{condition}, {name}", ours[value], comparator, theirs[value], "Dice")
     whole = overlap(found > 0, truth > 0)
@@ -92,12 +107,11 @@ def timed(run: Callable[[], Result]) -> tuple[NDArray[np.integer], float]:
     return labels, (time.process_time() - started) * 1e6 / labels.size
 
 
-def best_filter(scan: Volume, truth: NDArray[np.uint8]) -> tuple[str, dict[int, float]]:
+def best_filter(brain: Volume, truth: NDArray[np.uint8]) -> Filtered:
     """The classical filter with the higher mean Dice, its classes named by what fits best."""
-    inside = scan.with_voxels(np.where(truth > 0, scan.voxels, 0))
     results = {}
     for name, title in FILTERS.items():
-        classes = enhance(inside, "segment", name, UNTIDIED).output.voxels
+        classes = enhance(brain, "segment", name, UNTIDIED).output.voxels
         results[title] = best_naming(classes, truth)
     best = max(results, key=lambda title: sum(results[title].values()))
     return best, results[best]
