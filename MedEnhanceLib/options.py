@@ -92,7 +92,7 @@ class SuperResolutionOptions(RunOptions):
         profile_width: full width of the slice profile at half its maximum over the distance of
             the slices (1: slices that touch); None to estimate it.
         denoise: remove noise before sharpening, by the denoiser that the model names; None to do
-            so when there is much.
+            so from the level on that the model names.
     """
 
     spacing: tuple[float, float, float] | None = None

@@ -61,6 +61,7 @@ ACQUISITIONS = {
     "2x, box profile, 3% noise": Acquisition(2, profile="box", noise=0.03),
     "4x, Gaussian profile": Acquisition(4),
     "2x along all axes, Gaussian profile": Acquisition(2, axes=(0, 1, 2)),
+    "2x, Gaussian profile, 1% noise": Acquisition(2, noise=0.01),
 }
 
 
