@@ -133,7 +133,7 @@ def super_resolution(
         bool | None,
         typer.Option(
             "--denoise/--no-denoise",
-            help="Remove noise before sharpening; by default from the level on that the model names.",
+            help="Remove noise before sharpening; by default from a level that the model names.",
         ),
     ] = None,
     model: choosing.ModelId = "auto",
