@@ -48,6 +48,21 @@ def slabs(shape: tuple[int, ...], margin: int = 0, multiple: int = 1) -> Iterato
         yield Slab(slice(start, stop), slice(first, last), slice(start - first, stop - first))
 
 
+def middle_slab(shape: tuple[int, ...], most: int, margin: int) -> Slab:
+    """The middle slices of a volume (k, j, i): as many as ``most`` voxels allow, at least one.
+
+    Args:
+        shape: of the volume.
+        margin: slices on both sides that are looked at too.
+    """
+    depth = shape[0]
+    count = min(depth, max(1, most // max(1, int(np.prod(shape[1:], dtype=np.int64)))))
+    start = (depth - count) // 2
+    stop = start + count
+    first, last = max(0, start - margin), min(depth, stop + margin)
+    return Slab(slice(start, stop), slice(first, last), slice(start - first, stop - first))
+
+
 def filtered(
     voxels: NDArray[Any],
     run: Callable[[NDArray[Any]], NDArray[Any]],

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.quality.separable import SHORTEST_RECURSIVE, along, gaussian_matrix
-from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
+from MedEnhanceLib.slabs import filtered, mean_inside, middle_slab, quantile, sample
 
 STRONGEST_SHARE = 0.05
+ENOUGH_VOXELS = 5_000_000
+"""Sharpness is a mean; those of more voxels are no better."""
 SMOOTHING_REACH = 10
 """Slices away at which a Gaussian of one voxel, filtered recursively, has faded below 1e-7."""
 
@@ -66,19 +68,30 @@ def edge_sharpness(
 ) -> float:
     """Mean gradient at the edges, in percent of the image's robust peak per mm.
 
+    Of a large volume that of its middle slices.
+
     Args:
         voxels: (k, j, i).
         edges: where to measure; by default the image's own strongest 5 %. Give the same edges to
             compare two images.
     """
-    gradient = gradient_magnitude(voxels, geometry)
-    return sharpness_at(edge_mask(gradient) if edges is None else edges, gradient, voxels)
+    part = middle_slab(voxels.shape, ENOUGH_VOXELS, SMOOTHING_REACH)
+    gradient = gradient_magnitude(voxels[part.grown], geometry)[part.inner]
+    return _sharpness(edge_mask(gradient) if edges is None else edges[part.core], gradient, voxels)
 
 
 def sharpness_at(
     edges: NDArray[np.bool_], gradient: NDArray[np.float32], voxels: NDArray[Any]
 ) -> float:
     """The same for an image whose gradient is at hand; 0 when there are no edges."""
+    core = middle_slab(voxels.shape, ENOUGH_VOXELS, SMOOTHING_REACH).core
+    return _sharpness(edges[core], gradient[core], voxels)
+
+
+def _sharpness(
+    edges: NDArray[np.bool_], gradient: NDArray[np.float32], voxels: NDArray[Any]
+) -> float:
+    """The same in those slices that edges and gradient are given of."""
     if not edges.any():
         return 0.0
     # Whole numbers of few bits would wrap around in the subtraction.
