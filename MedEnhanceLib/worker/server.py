@@ -187,7 +187,8 @@ class _Server:
             return Event("cancelled", job.id, message=CANCELLED)
         except MedEnhanceError as error:
             return self._failed(job, error, str(error))
-        except MemoryError as error:
+        except (MemoryError, SystemError) as error:
+            # The latter comes from native modules for which there is no room to be loaded.
             return self._failed(
                 job, error, "The computer ran out of memory; crop the volume or use smaller tiles."
             )
