@@ -43,9 +43,7 @@ def slabs(shape: tuple[int, ...], margin: int = 0, multiple: int = 1) -> Iterato
     thickness = max(1, within, LEAST_MARGINS * margin)
     thickness = -(-thickness // multiple) * multiple
     for start in range(0, depth, thickness):
-        stop = min(depth, start + thickness)
-        first, last = max(0, start - margin), min(depth, stop + margin)
-        yield Slab(slice(start, stop), slice(first, last), slice(start - first, stop - first))
+        yield _slab(start, min(depth, start + thickness), depth, margin)
 
 
 def middle_slab(shape: tuple[int, ...], most: int, margin: int) -> Slab:
@@ -58,7 +56,11 @@ def middle_slab(shape: tuple[int, ...], most: int, margin: int) -> Slab:
     depth = shape[0]
     count = min(depth, max(1, most // max(1, int(np.prod(shape[1:], dtype=np.int64)))))
     start = (depth - count) // 2
-    stop = start + count
+    return _slab(start, start + count, depth, margin)
+
+
+def _slab(start: int, stop: int, depth: int, margin: int) -> Slab:
+    """The slices from ``start`` to ``stop`` of a volume that has ``depth``."""
     first, last = max(0, start - margin), min(depth, stop + margin)
     return Slab(slice(start, stop), slice(first, last), slice(start - first, stop - first))
 

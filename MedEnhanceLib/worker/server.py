@@ -187,11 +187,17 @@ class _Server:
             return Event("cancelled", job.id, message=CANCELLED)
         except MedEnhanceError as error:
             return self._failed(job, error, str(error))
-        except (MemoryError, SystemError) as error:
-            # The latter comes from native modules for which there is no room to be loaded.
+        except MemoryError as error:
             return self._failed(
                 job, error, "The computer ran out of memory; crop the volume or use smaller tiles."
             )
+        except SystemError as error:
+            # Native modules for which there is no room to be loaded fail without a word.
+            sentence = (
+                "A native module failed without saying why, as it does when memory is short; "
+                "crop the volume or use smaller tiles."
+            )
+            return self._failed(job, error, sentence)
         except ModuleNotFoundError as error:
             return self._failed(
                 job, error, f"The Python package '{error.name}' is missing; install it first."

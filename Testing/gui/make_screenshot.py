@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6 import QtCore, QtGui
 
 from Testing.gui import standins
-
-standins.install()
-
-from PySide6 import QtCore, QtGui  # noqa: E402
-
-from Testing.gui.driver import PanelDriver, close_panels  # noqa: E402
-from Testing.slicer_scene import REPOSITORY, start_scene  # noqa: E402
+from Testing.gui.driver import PanelDriver, close_panels
+from Testing.slicer_scene import REPOSITORY, start_scene
 
 SLICE_HEIGHT = 520
 GAP = 16
@@ -26,6 +22,7 @@ NOISE_PERCENT = 7
 
 def main() -> None:
     """Run the denoiser through the panel and compose the picture."""
+    standins.install()
     start_scene()
     import slicer
     from MedEnhanceSlicer import selfTest

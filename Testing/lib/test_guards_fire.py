@@ -55,13 +55,27 @@ class Painter(torch.nn.Module):
 class Resolver(torch.nn.Module):
     """Leaves the interpolated image as it is, but for a ball in the middle."""
 
+    painted = staticmethod(blob)
+
     def __init__(self, amount: float) -> None:
         super().__init__()
         self.scale = torch.nn.Parameter(torch.ones(1))
         self.amount = amount
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.scale * image[:, :1] + self.amount * blob(image.shape[2:]).to(image)
+        return self.scale * image[:, :1] + self.amount * self.painted(image.shape[2:]).to(image)
+
+
+def striped(shape: tuple[int, ...]) -> torch.Tensor:
+    """The ball in stripes that thick slices average away."""
+    stripes = torch.tensor([1.0, -2.0, 1.0]).repeat(shape[0] // 3 + 1)[: shape[0]]
+    return blob(shape) * stripes[:, None, None]
+
+
+class Ghost(Resolver):
+    """The same with stripes."""
+
+    painted = staticmethod(striped)
 
 
 @pytest.fixture(autouse=True)
@@ -127,21 +141,6 @@ def thick(noise: float) -> Volume:
     clean = 700 * np.exp(-2 * (k**2 + j**2 + i**2))
     voxels = np.abs(clean + np.random.default_rng(0).normal(0, noise, clean.shape))
     return Volume(voxels.astype(np.float32), Geometry((40, 40, 16), (1, 1, 3)), "MR")
-
-
-class Ghost(torch.nn.Module):
-    """Adds a ball of stripes that thick slices average away."""
-
-    def __init__(self, amount: float) -> None:
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.ones(1))
-        self.amount = amount
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        ball = blob(image.shape[2:]).to(image)
-        stripes = torch.tensor([1.0, -2.0, 1.0]).repeat(ball.shape[-3] // 3 + 1)
-        stripes = stripes[: ball.shape[-3]].to(image)[:, None, None]
-        return self.scale * image[:, :1] + self.amount * ball * stripes
 
 
 def difference_in_the_middle(result: Result, honest: Result) -> float:

@@ -16,24 +16,21 @@ from typing import Any
 
 import numpy as np
 
+from MedEnhanceLib import enhance, read_volume
+from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
+from MedEnhanceLib.evaluation.denoising import noisy_case
+from MedEnhanceLib.evaluation.subjects import Subject
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.pictures.sheet import Panel, sheet
+from MedEnhanceLib.pictures.slices import Slice
+from MedEnhanceLib.resources import sample_folder
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.volume import Volume
 from Testing.gui import standins
-
-standins.install()
-
-from MedEnhanceLib import enhance, read_volume  # noqa: E402
-from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case  # noqa: E402
-from MedEnhanceLib.evaluation.denoising import noisy_case  # noqa: E402
-from MedEnhanceLib.evaluation.subjects import Subject  # noqa: E402
-from MedEnhanceLib.intensity import robust_peak  # noqa: E402
-from MedEnhanceLib.pictures.sheet import Panel, sheet  # noqa: E402
-from MedEnhanceLib.pictures.slices import Slice  # noqa: E402
-from MedEnhanceLib.resources import sample_folder  # noqa: E402
-from MedEnhanceLib.result import Result  # noqa: E402
-from MedEnhanceLib.volume import Volume  # noqa: E402
-from Testing.slicer_scene import REPOSITORY, start_scene  # noqa: E402
-from Testing.views.off_screen import application_logic  # noqa: E402
-from Testing.views.slice_view import SliceView  # noqa: E402
-from Testing.views.surface_view import SurfaceView  # noqa: E402
+from Testing.slicer_scene import REPOSITORY, start_scene
+from Testing.views.off_screen import application_logic
+from Testing.views.slice_view import SliceView
+from Testing.views.surface_view import SurfaceView
 
 NOISE_PERCENT = 7
 THICK = Acquisition(factor=4, axis="y")
@@ -52,6 +49,7 @@ SCREENSHOTS = REPOSITORY / "Screenshots"
 
 def main() -> None:
     """Make the pictures that were asked for."""
+    standins.install()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(PICTURES)}; all if none")
     names = parser.parse_args().names or list(PICTURES)

@@ -22,9 +22,10 @@ from MedEnhanceLib.engine.networks.halving import HalvingNet
 from MedEnhanceLib.engine.networks.streaming import Beside, Chain, Stream, Window
 
 LEAST_SIGMA = 1e-4
+FEATURES = 4
+"""Channels that are folded for the body."""
 NEIGHBOURS = 27
 TAPS = NEIGHBOURS + 2
-FEATURES = 4
 """What a denoised voxel is the mean of: its 3x3x3 neighbours, and the means over 5 and 9 voxels."""
 WIDE_REACH = 4
 """Voxels on each side that the widest mean looks at."""
