@@ -108,6 +108,10 @@ def run_out_of_memory(volume, task, facts, progress, cancel) -> Result:
     raise MemoryError
 
 
+def find_no_room_for_a_module(volume, task, facts, progress, cancel) -> Result:
+    raise SystemError("error return without exception set")
+
+
 def exit_at_once(volume, task, facts, progress, cancel) -> Result:
     os.write(2, b"last words")
     os._exit(7)
@@ -178,6 +182,7 @@ BEHAVIOURS = {
     "refuse": refuse,
     "break": break_down,
     "memory": run_out_of_memory,
+    "no-room": find_no_room_for_a_module,
     "exit": exit_at_once,
     "die": die,
     "die writing": die_writing,

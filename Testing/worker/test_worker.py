@@ -145,6 +145,9 @@ def test_errors_keep_their_class_and_sentence(worker: Worker, volume: Volume) ->
     worker.submit(volume, "denoise", "refuse")
     with pytest.raises(UnsuitableError, match="for CT, but the volume is MR"):
         worker.wait()
+    worker.submit(volume, "denoise", "no-room")
+    with pytest.raises(MedEnhanceError, match="as it does when memory is short"):
+        worker.wait()
     worker.submit(volume, "denoise", "memory")
     with pytest.raises(MedEnhanceError, match="ran out of memory"):
         worker.wait()
