@@ -57,6 +57,9 @@ def import_engine() -> float:
     started = time.process_time()
     for module in ENGINE:
         importlib.import_module(module)
+    # What was imported stays; looking for garbage in it takes 0.2 s each time.
+    gc.collect()
+    gc.freeze()
     return time.process_time() - started
 
 

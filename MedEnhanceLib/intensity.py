@@ -62,6 +62,19 @@ def peak_scaling(voxels: NDArray[Any]) -> Scaling:
     return Scaling(0.0, robust_peak(voxels))
 
 
+def otsu_threshold(values: NDArray[Any]) -> float:
+    """The threshold that best parts the histogram of the values in two (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    # Nothing parts a constant.
+    return float(centres[int(np.argmax(np.nan_to_num(between)))])
+
+
 def zscore_scaling(voxels: NDArray[Any]) -> Scaling:
     """Mean 0 and standard deviation 1 over the voxels that are not zero."""
     count, total, square = 0, 0.0, 0.0

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
-from MedEnhanceLib.slabs import slabs
+from MedEnhanceLib.intensity import otsu_threshold
+from MedEnhanceLib.slabs import sample, slabs
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -128,7 +129,7 @@ def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray
 
 def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The flattest tenth of the object, in small volumes up to half of it."""
-    inside = low > _otsu_threshold(low)
+    inside = low > otsu_threshold(sample(low))
     if inside.sum() < FEWEST_SAMPLES:
         return np.ones(low.shape, dtype=bool)
     gradient = np.zeros(low.shape, np.float32)
@@ -137,18 +138,6 @@ def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
             gradient += np.gradient(low, axis=axis) ** 2
     share = np.clip(ENOUGH_SAMPLES / inside.sum(), FLATTEST_SHARE, LARGEST_SHARE)
     return inside & (gradient <= np.quantile(gradient[inside], share))
-
-
-def _otsu_threshold(values: NDArray[np.float32]) -> float:
-    """The threshold that best parts the histogram in two (Otsu 1979)."""
-    counts, edges = np.histogram(values, bins=256)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(centres[int(np.nanargmax(between))])
 
 
 def _rician_corrected(spread: float, mean: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 MOST_VOXELS = 8_000_000
-LARGEST_SAMPLE = 4_000_000
+LARGEST_SAMPLE = 1_000_000
 LEAST_MARGINS = 4
 """A slab is this many margins thick, so that little is worked on twice."""
 
@@ -46,16 +46,20 @@ def slabs(shape: tuple[int, ...], margin: int = 0, multiple: int = 1) -> Iterato
         yield _slab(start, min(depth, start + thickness), depth, margin)
 
 
-def middle_slab(shape: tuple[int, ...], most: int, margin: int) -> Slab:
-    """The middle slices of a volume (k, j, i): as many as ``most`` voxels allow, at least one.
+def fullest_slab(content: NDArray[Any], plane: int, most: int, margin: int) -> Slab:
+    """Neighbouring slices that hold the most, of equals those in the middle.
 
     Args:
-        shape: of the volume.
+        content: how much each slice of a volume holds (k).
+        plane: voxels of a slice.
+        most: voxels of all slices together; at least one slice is taken.
         margin: slices on both sides that are looked at too.
     """
-    depth = shape[0]
-    count = min(depth, max(1, most // max(1, int(np.prod(shape[1:], dtype=np.int64)))))
-    start = (depth - count) // 2
+    depth = len(content)
+    count = min(depth, max(1, most // max(1, plane)))
+    held = np.convolve(content, np.ones(count), "valid")
+    starts = np.flatnonzero(held == held.max())
+    start = int(starts[np.argmin(np.abs(starts - (depth - count) / 2))])
     return _slab(start, start + count, depth, margin)
 
 
@@ -87,7 +91,8 @@ def filtered(
 def sample(values: NDArray[Any]) -> NDArray[Any]:
     """A view of every so manieth value, all of them when they are few; for quantiles."""
     flat = values.reshape(-1)
-    return flat[:: max(1, flat.size // LARGEST_SAMPLE)]
+    # Odd, so that rows of an even number of voxels are not met at the same columns only.
+    return flat[:: max(1, flat.size // LARGEST_SAMPLE) | 1]
 
 
 def mean_inside(values: NDArray[Any], inside: NDArray[np.bool_]) -> float:

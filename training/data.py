@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 Part = Literal["training", "validation"]
+Spacing = tuple[float, float, float]
+"""Millimetres along (k, j, i)."""
 
 SPLITS = Path(__file__).with_name("splits.json")
 PEAK_PERCENTILE = 99.9
@@ -44,9 +46,30 @@ def mr_scans(data: Path, part: Part) -> dict[str, FloatArray]:
     return {Path(file).name.removesuffix(".nii.gz"): read_scan(data / file) for file in files}
 
 
+def mr_spacings(data: Path, part: Part) -> dict[str, Spacing]:
+    """The spacing of the scans of :func:`mr_scans`."""
+    files = [file for subject in read_splits()["mr_head"][part] for file in subject["files"]]
+    spacings = {}
+    for file in files:
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(data / file))
+        reader.ReadImageInformation()
+        i, j, k = reader.GetSpacing()
+        spacings[Path(file).name.removesuffix(".nii.gz")] = (k, j, i)
+    return spacings
+
+
 def is_thick_sliced(scan: FloatArray) -> bool:
     """Whether a head scan has far fewer slices (axis k) than rows: 3 mm and more apart."""
     return scan.shape[0] * 3 < scan.shape[1]
+
+
+def smallest_first(scan: FloatArray, spacing: Spacing) -> tuple[FloatArray, Spacing]:
+    """A scan with an axis of its smallest voxels first: that of its slices if they are thin."""
+    if not is_thick_sliced(scan):
+        return scan, spacing
+    k, j, i = spacing
+    return np.moveaxis(scan, 1, 0), (j, k, i)
 
 
 def average_neighbours(voxels: FloatArray, axes: tuple[int, ...]) -> FloatArray:

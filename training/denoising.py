@@ -11,7 +11,7 @@ from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import RefinedDenoiser
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from training.data import FOREGROUND, FloatArray, Reference, mr_scans, quiet_references
-from training.patches import random_contrast, random_patch, random_turn
+from training.patches import random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
 from training.physics.bias_field import bias_field
 from training.physics.kspace import acquire_zero_filled
@@ -28,6 +28,11 @@ REFERENCE_SIGMA, LEVELLING = 0.03, 0.5
 """Squared error over sigma squared falls as sigma to the power of about -0.5."""
 MISJUDGED, MOST_TEXTURE = 0.05, 0.02
 """How far the estimate of the level is off, and what texture can add to it at most, squared."""
+SOFTNESS = (0.4, 1.0)
+"""Voxels of Gaussian blur: scanners, their filters and averages differ in how sharp images are."""
+MOST_TEXTURE_OF_SOFT = 0.004
+LEAST_ERROR = 0.02
+"""In units of sigma; better than this a patch need not become."""
 LEAST_NOISE_OVER_REFERENCE = 3.0
 """A scan is a reference as it is only when the added noise is this many times its own."""
 
@@ -41,8 +46,9 @@ class Denoising:
         self.levels = tuple(config["noise"])
         self.first_stage = config.get("first_stage")
         self.phantom_share = float(config.get("phantoms", 0.0))
+        self.soft_share = float(config.get("soft", 0.0))
         self.phantoms = Phantoms(data, "training") if self.phantom_share else None
-        self.squared = config.get("loss") == "squared"
+        self.loss_kind = str(config.get("loss", "absolute"))
         self.shares = {name: float(config.get(name, 0)) for name in OPTIONAL_PHYSICS}
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
@@ -65,13 +71,15 @@ class Denoising:
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One noisy patch with its noise level, the clean patch, and weights 1 / sigma."""
         sigma = float(rng.uniform(*self.levels))
-        clean = self._clean_patch(sigma, rng)
+        is_soft = self.soft_share > 0 and rng.random() < self.soft_share
+        clean = self._soft_patch(rng) if is_soft else self._clean_patch(sigma, rng)
         if self._now("bias_field", rng):
             clean = clean * bias_field(clean.shape, rng)
         noisy, clean, level = self._acquire(clean, sigma, rng)
         tissue = np.where(clean > FOREGROUND, 1.0, 0.1).astype(np.float32)
         peak = np.float32(rng.uniform(0.6, 1.5))
-        believed = np.full_like(noisy, misjudged(level, rng))
+        texture = MOST_TEXTURE_OF_SOFT if is_soft else MOST_TEXTURE
+        believed = np.full_like(noisy, misjudged(level, rng, texture))
         return np.stack([noisy, believed]) / peak, clean[None] / peak, tissue[None] * peak / level
 
     def _acquire(
@@ -102,16 +110,26 @@ class Denoising:
         clean = random_turn(random_patch(reference.voxels, self.patch, rng), rng)
         return random_contrast(clean, rng)
 
-    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean absolute or squared error in units of the noise's standard deviation.
+    def _soft_patch(self, rng: np.random.Generator) -> FloatArray:
+        """A patch of a scan, blurred: its own noise hardly matters then at any level."""
+        scanned, *_ = self.training[rng.integers(len(self.training))]
+        clean = random_turn(random_patch(scanned.voxels, self.patch, rng), rng)
+        return softened(random_contrast(clean, rng), 0.0, float(rng.uniform(*SOFTNESS)))[0]
 
-        Squared errors are what PSNR counts. What is left of noise grows more slowly than the
-        noise itself, so each patch's squared error is divided by a power of sigma that lets all
-        levels count alike.
+    def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The error in units of the noise's standard deviation, as the configuration wants it.
+
+        "absolute": its mean size. "squared": its mean square, as PSNR counts; what is left of noise
+        grows more slowly than the noise itself, so each patch's is divided by a power of sigma
+        that lets all levels count alike. "decibels": half the logarithm of each patch's mean
+        square, so that a decibel counts the same wherever it is won, in soft images too, which
+        have small errors.
         """
         error = (output - batch.target) * batch.weight.float()
-        if not self.squared:
+        if self.loss_kind == "absolute":
             return error.abs().mean()
+        if self.loss_kind == "decibels":
+            return (error.square().mean(dim=(1, 2, 3, 4)) + LEAST_ERROR**2).log().mean() / 2
         sigma = 1 / batch.weight.float().amax(dim=(1, 2, 3, 4), keepdim=True)
         return (error.square() * (sigma / REFERENCE_SIGMA) ** LEVELLING).mean()
 
@@ -125,10 +143,12 @@ class Denoising:
         return measures
 
 
-def misjudged(level: float | FloatArray, rng: np.random.Generator) -> float | FloatArray:
+def misjudged(
+    level: float | FloatArray, rng: np.random.Generator, most_texture: float = MOST_TEXTURE
+) -> float | FloatArray:
     """The level that is told: an estimate, off by some per cent and by texture, made prudent."""
     typical = float(np.mean(level))
-    estimate = np.hypot(typical * np.exp(rng.normal(0, MISJUDGED)), rng.uniform(0, MOST_TEXTURE))
+    estimate = np.hypot(typical * np.exp(rng.normal(0, MISJUDGED)), rng.uniform(0, most_texture))
     return level * np.float32(prudent_level(float(estimate), 1.0) / typical)
 
 

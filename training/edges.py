@@ -75,7 +75,8 @@ def _noisy(recipe: Denoising) -> Iterator[Example]:
 
 @examples.register
 def _blurred(recipe: SuperResolution) -> Iterator[Example]:
-    for sharp in recipe.validation:
+    for block in recipe.validation:
+        sharp = block.voxels
         fine, slices = sharp.shape[0], sharp.shape[0] // EXAMPLE_FACTOR
         thick = apply_along(slice_matrix(fine, slices), sharp, 0)
         cubic = apply_along(interpolation_matrix(slices, fine), thick, 0)

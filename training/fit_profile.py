@@ -1,88 +1,124 @@
 """Fit the estimate of the slice profile: ``python -m training.fit_profile --data FOLDER``.
 
-Training scans are put through random profiles; the weights that tell the profile's width from
-`MedEnhanceLib.slice_profile.profile_features` are found by least squares and printed, with the
-error on scans that the weights were not fitted on (one scan left out at a time).
+Training scans, as they are, quieted or blurred, are put through profiles along each axis. How much
+the axes then differ when the right profile is assumed (`MedEnhanceLib.slice_profile.unlikeness`)
+gives the covariance that is printed, with the error of the estimate on scans that it was not
+fitted to (one left out at a time), beside that of the widths' mean.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import add_rician_noise, apply_along
-from MedEnhanceLib.slice_profile import profile_features
-from training.data import FloatArray, Reference, mr_scans, quiet_references
-from training.patches import random_contrast
-from training.super_resolution import choose_reference, random_profile
+from MedEnhanceLib.acquisition import Profile, add_rician_noise, apply_along, slice_matrix
+from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.slice_profile import BOX_WIDTH, CANDIDATES, likeliest_width, unlikeness
+from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
+from training.patches import softened
 
 EDGE = 100
-RIDGE = 2.0
-SAMPLES = 700
+SOFTNESS = (0.5, 0.8)
+PROFILES: tuple[tuple[Profile, float], ...] = (
+    ("gaussian", 0.75),
+    ("gaussian", 1.0),
+    ("gaussian", 1.25),
+    ("box", 1.0),
+)
+FACTORS, NOISE = (2, 4), (0.0, 0.02)
+RIDGE = 1e-4
+
+
+@dataclass(frozen=True)
+class Case:
+    """Thick slices of a scan: what is seen of each candidate, and the true width."""
+
+    scan: str
+    found: NDArray[np.float64]
+    width: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
-    parser.add_argument("--samples", type=int, default=SAMPLES, help="random volumes to fit to")
     args = parser.parse_args()
-    scans = [quiet_references(*scan) for scan in mr_scans(args.data, "training").items()]
     rng = np.random.default_rng(0)
-    rows, widths, subjects = [], [], []
-    for number in range(args.samples):
-        features, width = random_sample(scans[number % len(scans)], rng)
-        if features is not None:
-            rows.append(features)
-            widths.append(width)
-            subjects.append(number % len(scans))
-    known, wanted, subject = np.array(rows), np.array(widths), np.array(subjects)
-    errors = np.zeros(len(wanted))
-    for left_out in set(subjects):
-        inside = subject != left_out
-        weights = fitted(known[inside], wanted[inside])
-        errors[~inside] = predicted(known[~inside], weights) - wanted[~inside]
-    print("INTERCEPT, *WEIGHTS =", [round(float(w), 4) for w in fitted(known, wanted)])
-    print(f"error on scans left out {np.sqrt(np.mean(errors**2)):.3f}, spread {wanted.std():.3f}")
+    # Of thick-sliced scans no two axes can be compared.
+    scans = mr_scans(args.data, "training")
+    thin = {name: scan for name, scan in scans.items() if not is_thick_sliced(scan)}
+    cases = [case for name, scan in thin.items() for case in cases_of(name, scan, rng)]
+    errors = []
+    for left_out in thin:
+        covariance = covariance_of([case for case in cases if case.scan != left_out])
+        errors += [
+            likeliest_width(case.found, covariance) - case.width
+            for case in cases
+            if case.scan == left_out
+        ]
+    widths = np.array([case.width for case in cases])
+    print("COVARIANCE =", np.round(covariance_of(cases), 4).tolist())
+    error, spread = np.sqrt(np.mean(np.square(errors))), widths.std()
+    print(f"error on scans left out {error:.3f}, spread {spread:.3f}, {len(cases)} cases")
 
 
-def random_sample(
-    scans: list[Reference], rng: np.random.Generator
-) -> tuple[list[float] | None, float]:
-    """Features of a block of a scan in thick slices, and the width of their profile."""
-    reference, axis = choose_reference(scans, rng)
-    block = random_contrast(random_block(np.moveaxis(reference.voxels, axis, 0), rng), rng)
-    factor = 2.0 if rng.random() < 0.6 else float(rng.uniform(1.5, 4))
-    slices = max(8, round(block.shape[0] / factor))
-    matrix, width = random_profile(block.shape[0], slices, rng)
-    thick = apply_along(matrix, np.maximum(block, 0), 0)
-    sigma = 0.0
-    if rng.random() < 0.35:
-        sigma = float(rng.uniform(0.003, 0.04))
-        thick = add_rician_noise(np.maximum(thick, 0), sigma, rng)
-    noise = float(np.hypot(sigma, 0.7 * reference.noise))
-    return profile_features(thick, block.shape[0] / slices, noise), width
+def cases_of(name: str, scan: FloatArray, rng: np.random.Generator) -> Iterator[Case]:
+    """A scan and softer ones of it, in thick slices along every axis."""
+    references = [scan, average_neighbours(scan, (0, 1, 2))]
+    references += [softened(scan, 0.0, softness)[0] for softness in SOFTNESS]
+    for reference in references:
+        for axis in range(3):
+            block = central(np.moveaxis(reference, axis, 0))
+            for factor in FACTORS:
+                for profile, width in PROFILES:
+                    for noise in NOISE:
+                        yield from _case(name, block, factor, profile, width, noise, rng)
 
 
-def random_block(voxels: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """A block of at most 100 voxels along each axis."""
-    starts = [int(rng.integers(0, max(1, n - EDGE))) for n in voxels.shape]
-    return voxels[tuple(slice(s, s + EDGE) for s in starts)]
+def _case(
+    name: str,
+    block: FloatArray,
+    factor: int,
+    profile: Profile,
+    width: float,
+    noise: float,
+    rng: np.random.Generator,
+) -> Iterator[Case]:
+    """One case, if there is enough to see."""
+    thick = apply_along(slice_matrix(len(block), len(block) // factor, profile, width), block, 0)
+    if noise:
+        thick = add_rician_noise(np.maximum(thick, 0), noise, rng)
+    found = unlikeness(thick, (factor, factor), estimate_noise(thick))
+    if found is not None:
+        yield Case(name, found, BOX_WIDTH if profile == "box" else width)
 
 
-def fitted(features: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intercept and weights with the least square error, slightly drawn to zero."""
-    rows = np.column_stack([np.ones(len(features)), features])
-    ridge = RIDGE * np.eye(rows.shape[1])
-    ridge[0, 0] = 0
-    return np.linalg.solve(rows.T @ rows + ridge, rows.T @ widths)
+def central(voxels: FloatArray) -> FloatArray:
+    """The middle, of at most 100 voxels along each axis and a multiple of 4 along the first."""
+    starts = [max(0, (n - EDGE) // 2) for n in voxels.shape]
+    block = voxels[tuple(slice(s, s + EDGE) for s in starts)]
+    return np.ascontiguousarray(block[: len(block) // 4 * 4])
 
 
-def predicted(features: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The width for each row of features."""
-    return weights[0] + features @ weights[1:]
+def covariance_of(cases: list[Case]) -> NDArray[np.float64]:
+    """Of how much the axes differ at the true width, whose mean is zero by symmetry: (lag, lag)."""
+    rows = np.concatenate([at_width(case.found, case.width) for case in cases])
+    return rows.T @ rows / len(rows) + RIDGE * np.eye(rows.shape[1])
+
+
+def at_width(found: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """What is seen at a width between the candidates, (axis, lag)."""
+    _, axes, lags = found.shape
+    return np.array(
+        [
+            [np.interp(width, CANDIDATES, found[:, axis, lag]) for lag in range(lags)]
+            for axis in range(axes)
+        ]
+    )
 
 
 if __name__ == "__main__":

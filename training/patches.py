@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from training.data import FOREGROUND, FloatArray
 
@@ -51,6 +52,14 @@ def random_contrast(patch: FloatArray, rng: np.random.Generator) -> FloatArray:
     if rng.random() < 0.5:
         values = values * _smooth_field(values.shape, rng)
     return np.asarray(values, dtype=np.float32)
+
+
+def softened(sharp: FloatArray, noise: float, sigma: float) -> tuple[FloatArray, float]:
+    """The patch blurred by a Gaussian of ``sigma`` voxels, and the noise that it is left with."""
+    impulse = np.zeros(9)
+    impulse[4] = 1
+    kept = float(np.sum(ndimage.gaussian_filter1d(impulse, sigma) ** 2)) ** (3 / 2)
+    return ndimage.gaussian_filter(sharp, sigma, mode="nearest"), noise * kept
 
 
 def _smooth_field(shape: Sequence[int], rng: np.random.Generator) -> FloatArray:

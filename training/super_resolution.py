@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
     FACTOR_UNIT,
+    Profile,
     add_rician_noise,
     apply_along,
     interpolation_matrix,
@@ -24,12 +25,14 @@ from training.data import (
     FOREGROUND,
     FloatArray,
     Reference,
-    average_neighbours,
+    Spacing,
     is_thick_sliced,
     mr_scans,
+    mr_spacings,
     quiet_references,
+    smallest_first,
 )
-from training.patches import random_contrast, random_patch, random_turn
+from training.patches import random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
 from training.recipe import Batch, Config
 
@@ -41,7 +44,7 @@ FITTED = 60
 """Batches from which the linear sharpening is fitted."""
 LEAST_ERROR = 0.003
 """Share of the peak; a patch that interpolation leaves this well is well enough."""
-WIDTH_ERROR = 0.13
+WIDTH_ERROR = 0.1
 """How far the profile's width that the network is told is off, as an estimate is."""
 SOFTNESS = (0.3, 0.8)
 """Voxels of Gaussian blur: scanners and their filters differ in how sharp their images are."""
@@ -64,7 +67,11 @@ class SuperResolution:
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()
         ]
-        self.validation = [validation_block(scan) for scan in mr_scans(data, "validation").values()]
+        spacings = mr_spacings(data, "validation")
+        self.validation = [
+            validation_block(scan, spacings[name])
+            for name, scan in mr_scans(data, "validation").items()
+        ]
 
     def prepare(self, network: torch.nn.Module) -> None:
         """Fit the network's linear sharpening by weighted least squares."""
@@ -141,7 +148,7 @@ class SuperResolution:
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation."""
-        conditions = {
+        conditions: dict[str, tuple[int, Profile, float]] = {
             "gain_db_2x": (2, "gaussian", 0.0),
             "gain_db_2x_box_noise_3%": (2, "box", 0.03),
             "gain_db_4x": (4, "gaussian", 0.0),
@@ -173,14 +180,6 @@ def fit_sharpening(network: SharpeningFilter, batches: list[Batch]) -> None:
     solution = np.linalg.solve(normal + 1e-6 * np.trace(normal) / count * np.eye(count), right)
     with torch.no_grad():
         weights.copy_(torch.from_numpy(solution).reshape(weights.shape))
-
-
-def softened(sharp: FloatArray, noise: float, sigma: float) -> tuple[FloatArray, float]:
-    """The patch blurred by a Gaussian of ``sigma`` voxels, and the noise that it is left with."""
-    impulse = np.zeros(9)
-    impulse[4] = 1
-    kept = float(np.sum(ndimage.gaussian_filter1d(impulse, sigma) ** 2)) ** (3 / 2)
-    return ndimage.gaussian_filter(sharp, sigma, mode="nearest"), noise * kept
 
 
 def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[Reference, int]:
@@ -239,25 +238,38 @@ def network_input(
     return np.stack([interpolated, *facts]).astype(np.float32)
 
 
-def validation_block(scan: FloatArray) -> FloatArray:
-    """The middle of a validation scan with an axis of small voxels first.
+@dataclass(frozen=True, eq=False)
+class ThinBlock:
+    """The middle of a scan with its smallest voxels along the first axis.
 
-    It is quieted by averaging across that axis, which leaves the detail along it.
+    Attributes:
+        voxels: over the scan's peak, (k, j, i).
+        spacing: mm along these axes.
     """
-    if is_thick_sliced(scan):
-        voxels = average_neighbours(np.moveaxis(scan, 1, 0), (2,))
-    else:
-        voxels = average_neighbours(scan, (1, 2))
-    size = [VALIDATION_DEPTH, *(min(n // 2 * 2, VALIDATION_SIZE) for n in voxels.shape[1:])]
-    starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]
+
+    voxels: FloatArray
+    spacing: Spacing
+
+    def spacing_of(self, factor: float) -> Spacing:
+        """With slices so many times as thick."""
+        k, j, i = self.spacing
+        return (factor * k, j, i)
+
+
+def validation_block(scan: FloatArray, spacing: Spacing) -> ThinBlock:
+    """The block of a validation scan (k, j, i) that training is watched on."""
+    scan, spacing = smallest_first(scan, spacing)
+    size = [VALIDATION_DEPTH, *(min(n // 2 * 2, VALIDATION_SIZE) for n in scan.shape[1:])]
+    starts = [(n - s) // 2 for n, s in zip(scan.shape, size, strict=True)]
     window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
-    return np.ascontiguousarray(voxels[window])
+    return ThinBlock(np.ascontiguousarray(scan[window]), spacing)
 
 
 def gain(
-    network: torch.nn.Module, sharp: FloatArray, factor: int, profile: str, sigma: float
+    network: torch.nn.Module, block: ThinBlock, factor: int, profile: Profile, sigma: float
 ) -> float:
     """How many dB the network comes closer to the sharp block than a 5th-order B-spline."""
+    sharp = block.voxels
     fine, slices = sharp.shape[0], sharp.shape[0] // factor
     thick = apply_along(slice_matrix(fine, slices, profile, 1.0), sharp, 0)
     if sigma > 0:
@@ -265,7 +277,7 @@ def gain(
     spline = apply_along(interpolation_matrix(slices, fine, 5), thick, 0)
     cubic = apply_along(interpolation_matrix(slices, fine, 3), thick, 0)
     believed = estimate_noise(thick)
-    width = estimate_profile_width(thick, 0, (float(factor), 1.0, 1.0), believed)
+    width = estimate_profile_width(thick, 0, block.spacing_of(factor), believed)
     inputs = torch.from_numpy(network_input(cubic, factor, believed, width)[None])
     with torch.inference_mode():
         output = network(inputs)[0, 0].numpy()

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.intensity import otsu_threshold
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.quality.removed_signal import CT_WINDOW, WINDOW, RemovedSignal, removed_signal
 from MedEnhanceLib.quality.separable import box_mean
 from MedEnhanceLib.quality.sharpness import (
     edge_mask,
     edge_sharpness,
-    gradient_magnitude,
-    sharpness_at,
+    enough_slices,
+    gradient_in,
 )
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
@@ -38,14 +39,6 @@ CT_BODY_ABOVE_HU = -500
 SIGNAL_TO_NOISE = "Signal to noise"
 
 
-def tissue_masks(
-    voxels: NDArray[Any], gradient: NDArray[np.float32], is_mr: bool = True
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The object, and its homogeneous part (lower half of the gradients)."""
-    inside = foreground(voxels) if is_mr else _body(voxels)
-    return inside, inside & (gradient <= quantile(gradient, inside, 0.5))
-
-
 def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     """All but air and lung in HU; in a crop without air Otsu's threshold would find the bones."""
     inside = voxels > CT_BODY_ABOVE_HU
@@ -55,17 +48,8 @@ def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
 def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     """The object (k, j, i): Otsu's foreground, or everything when there is none."""
     smooth = filtered(voxels, partial(box_mean, radius=(1, 1, 1)), 1)
-    inside: NDArray[np.bool_] = smooth > _otsu_threshold(sample(smooth))
+    inside: NDArray[np.bool_] = smooth > otsu_threshold(sample(smooth))
     return inside if inside.any() else np.ones(voxels.shape, bool)
-
-
-def _otsu_threshold(values: NDArray[np.float32]) -> float:
-    """The threshold that best parts the values (n) in two (Otsu 1979)."""
-    import SimpleITK as sitk
-
-    otsu = sitk.OtsuThresholdImageFilter()
-    otsu.Execute(sitk.GetImageFromArray(np.ascontiguousarray(values)[None]))
-    return float(otsu.GetThreshold())
 
 
 def denoise_evidence(
@@ -84,13 +68,15 @@ def denoise_evidence(
         is_mr: whether the noise is Rician.
         units: of the voxels, "HU" or "".
     """
-    gradient = gradient_magnitude(after, geometry)
-    inside, smooth = tissue_masks(after, gradient, is_mr)
-    mean_before, mean_after = mean_inside(before, smooth), mean_inside(after, smooth)
+    inside = foreground(after) if is_mr else _body(after)
+    part = enough_slices(inside)
+    gradient = gradient_in(part, after, geometry)
+    smooth = inside[part.core] & (gradient <= quantile(gradient, inside[part.core], 0.5))
+    mean_before, mean_after = (mean_inside(v[part.core], smooth) for v in (before, after))
     noise_after = estimate_noise(after, is_mr)
     explained = EXPLAINED_SIGMAS if is_mr else CT_EXPLAINED_SIGMAS
     window = WINDOW if is_mr else CT_WINDOW
-    removed = removed_signal(before, after, inside, gradient, window, explained * sigma)
+    removed = removed_signal(before, after, inside, part, gradient, window, explained * sigma)
     edges = edge_mask(gradient)
     measures = [
         Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
@@ -103,8 +89,8 @@ def denoise_evidence(
         ),
         Measure(
             "Edge sharpness",
-            edge_sharpness(before, geometry, edges),
-            sharpness_at(edges, gradient, after),
+            edge_sharpness(edges, gradient_in(part, before, geometry), before),
+            edge_sharpness(edges, gradient, after),
             "%/mm",
             "Mean gradient at the strongest edges; should hardly fall.",
         ),
@@ -190,7 +176,8 @@ def super_resolution_evidence(
         residual_percent: of the data consistency, root mean square in percent of the peak.
         tolerated_percent: what the input's own noise leaves of it.
     """
-    gradient = gradient_magnitude(after, target)
+    part = enough_slices(after > after.mean())
+    gradient = gradient_in(part, after, target)
     edges = edge_mask(gradient)
     measures = [
         Measure(name, old, new, "mm", "Distance of voxel centres.")
@@ -201,8 +188,8 @@ def super_resolution_evidence(
     measures += [
         Measure(
             "Edge sharpness",
-            edge_sharpness(interpolated, target, edges),
-            sharpness_at(edges, gradient, after),
+            edge_sharpness(edges, gradient_in(part, interpolated, target), interpolated),
+            edge_sharpness(edges, gradient, after),
             "%/mm",
             "Mean gradient at the strongest edges, before: plain interpolation.",
         ),

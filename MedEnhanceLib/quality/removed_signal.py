@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.quality.separable import box_mean
-from MedEnhanceLib.slabs import slabs
+from MedEnhanceLib.slabs import Slab, slabs
 
 # The radius (x, y, z) of the window in which the removed signal's strength is measured. Noise of CT
 # is correlated within the slice, so that 27 voxels hold too few independent values to tell.
@@ -33,33 +34,11 @@ class RemovedSignal:
     neighbour_correlation: float
 
 
-class Correlation:
-    """Pearson's correlation of values that come in parts."""
-
-    def __init__(self) -> None:
-        self._sums = np.zeros(6)
-
-    def add(self, first: NDArray[Any], second: NDArray[Any]) -> None:
-        """Take in pairs of values, two arrays (n)."""
-        a, b = first.astype(np.float64), second.astype(np.float64)
-        self._sums += np.array([a.size, a.sum(), b.sum(), a @ a, b @ b, a @ b])
-
-    @property
-    def value(self) -> float:
-        """Of all pairs; 0 when one side hardly varies."""
-        count, a, b, aa, bb, ab = self._sums
-        if count < 2:
-            return 0.0
-        variances = (aa - a * a / count, bb - b * b / count)
-        if min(variances[0] / max(aa, 1e-300), variances[1] / max(bb, 1e-300)) < 1e-12:
-            return 0.0
-        return float((ab - a * b / count) / np.sqrt(variances[0] * variances[1]))
-
-
 def removed_signal(
     before: NDArray[Any],
     after: NDArray[Any],
     inside: NDArray[np.bool_],
+    part: Slab,
     gradient: NDArray[np.float32],
     window: tuple[int, int, int],
     limit: float,
@@ -69,51 +48,71 @@ def removed_signal(
     Args:
         before, after: input and output, (k, j, i).
         inside: the object.
-        gradient: of the output.
+        part: slices in which correlations are measured; what is more than noise is everywhere.
+        gradient: of the output, in these slices.
         window: radius (x, y, z) around a voxel of what its local strength is measured over.
         limit: local strength that noise hardly ever has.
     """
-    edges = Correlation()
-    neighbours = [Correlation() for _ in range(3)]
-    count = above = grave = 0
-    for slab in slabs(before.shape, max(1, window[2])):
-        removed = before[slab.grown].astype(np.float32) - after[slab.grown]
-        mask = inside[slab.core]
-        strength = local_strength(removed, window)[slab.inner][mask]
-        edges.add(strength, gradient[slab.core][mask])
-        count += strength.size
-        above += int(np.count_nonzero(strength > limit))
-        grave += int(np.count_nonzero(strength > 2 * limit))
-        # One slice more, for the pairs of neighbours across the slab's end.
-        more = slice(slab.core.start, slab.core.stop + 1)
-        _add_neighbours(
-            neighbours, removed[slab.inner.start : slab.inner.stop + 1], inside[more], len(mask)
-        )
-    used = [neighbours[axis].value for axis in range(3) if before.shape[axis] > 1]
+    unexplained_percent, grave = _unexplained(before, after, inside, window, limit)
+    removed = before[part.grown].astype(np.float32) - after[part.grown]
+    strength = local_strength(removed, window)[part.inner]
+    mask = inside[part.core]
     return RemovedSignal(
-        edges.value, 100 * above / max(1, count), grave, float(np.mean(used)) if used else 0.0
+        correlation(strength[mask], gradient[mask]),
+        unexplained_percent,
+        grave,
+        _neighbour_correlation(removed[part.inner], mask),
     )
 
 
-def _add_neighbours(
-    correlations: list[Correlation],
-    removed: NDArray[np.float32],
+def _unexplained(
+    before: NDArray[Any],
+    after: NDArray[Any],
     inside: NDArray[np.bool_],
-    depth: int,
-) -> None:
-    """Pairs of voxels inside that touch along each axis, of a slab ``depth`` slices thick."""
-    for axis, correlation in enumerate(correlations):
-        # What lies beyond the slab's end is only for the pairs across it.
-        values, mask = (removed, inside) if axis == 0 else (removed[:depth], inside[:depth])
-        first, second = _shifted(values, axis)
-        both = np.logical_and(*_shifted(mask, axis))
-        correlation.add(first[both], second[both])
+    window: tuple[int, int, int],
+    limit: float,
+) -> tuple[float, int]:
+    """Where the strength is above the limit, in percent of the object, and above twice of it."""
+    count = above = grave = 0
+    for slab in slabs(before.shape, max(1, window[2])):
+        removed = before[slab.grown].astype(np.float32) - after[slab.grown]
+        strength = local_strength(removed, window)[slab.inner]
+        mask = inside[slab.core]
+        count += int(np.count_nonzero(mask))
+        strong = mask & (strength > limit)
+        above += int(np.count_nonzero(strong))
+        grave += int(np.count_nonzero(strong & (strength > 2 * limit)))
+    return 100 * above / max(1, count), grave
+
+
+def _neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """Of voxels inside that touch, mean over the axes of more than one voxel."""
+    found = []
+    for axis in (axis for axis in range(3) if removed.shape[axis] > 1):
+        first, second = _shifted(removed, axis)
+        both = np.logical_and(*_shifted(inside, axis))
+        found.append(correlation(first[both], second[both]))
+    return float(np.mean(found)) if found else 0.0
 
 
 def _shifted(array: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Views of all but the last and all but the first voxels along an axis."""
     lines = np.moveaxis(array, axis, 0)
     return lines[:-1], lines[1:]
+
+
+def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Pearson's correlation of pairs of values (n); 0 when one side hardly varies."""
+    if first.size < 2:
+        return 0.0
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    squares = float(a @ a), float(b @ b)
+    a -= a.mean()
+    b -= b.mean()
+    variances = float(a @ a), float(b @ b)
+    if any(v <= 1e-12 * max(s, 1e-300) for v, s in zip(variances, squares, strict=True)):
+        return 0.0
+    return float(a @ b) / math.sqrt(variances[0] * variances[1])
 
 
 def local_strength(

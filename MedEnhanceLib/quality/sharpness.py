@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.quality.separable import SHORTEST_RECURSIVE, along, gaussian_matrix
-from MedEnhanceLib.slabs import filtered, mean_inside, middle_slab, quantile, sample
+from MedEnhanceLib.slabs import Slab, filtered, fullest_slab, mean_inside, quantile, sample
 
 STRONGEST_SHARE = 0.05
-ENOUGH_VOXELS = 5_000_000
-"""Sharpness is a mean; those of more voxels are no better."""
+ENOUGH_VOXELS = 3_000_000
+"""What is a mean over voxels is no better over more of them."""
 SMOOTHING_REACH = 10
 """Slices away at which a Gaussian of one voxel, filtered recursively, has faded below 1e-7."""
 
@@ -63,35 +63,34 @@ def edge_mask(gradient: NDArray[np.float32]) -> NDArray[np.bool_]:
     return gradient >= quantile(gradient, gradient > 0, 1 - STRONGEST_SHARE)
 
 
+def enough_slices(inside: NDArray[np.bool_]) -> Slab:
+    """The slices of a large volume in which gradients are measured: those that hold the most of it.
+
+    Args:
+        inside: the object (k, j, i).
+    """
+    content = np.count_nonzero(inside, axis=(1, 2))
+    return fullest_slab(content, inside[0].size, ENOUGH_VOXELS, SMOOTHING_REACH)
+
+
+def gradient_in(part: Slab, voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
+    """The gradient's magnitude per mm in those slices only."""
+    return gradient_magnitude(voxels[part.grown], geometry)[part.inner]
+
+
 def edge_sharpness(
-    voxels: NDArray[Any], geometry: Geometry, edges: NDArray[np.bool_] | None = None
+    edges: NDArray[np.bool_], gradient: NDArray[np.float32], voxels: NDArray[Any]
 ) -> float:
     """Mean gradient at the edges, in percent of the image's robust peak per mm.
 
-    Of a large volume that of its middle slices.
-
     Args:
-        voxels: (k, j, i).
-        edges: where to measure; by default the image's own strongest 5 %. Give the same edges to
-            compare two images.
+        edges: where to measure, as by :func:`edge_mask`; the same ones to compare two images.
+        gradient: per mm, where edges are given.
+        voxels: the whole image.
+
+    Returns:
+        0 when there are no edges.
     """
-    part = middle_slab(voxels.shape, ENOUGH_VOXELS, SMOOTHING_REACH)
-    gradient = gradient_magnitude(voxels[part.grown], geometry)[part.inner]
-    return _sharpness(edge_mask(gradient) if edges is None else edges[part.core], gradient, voxels)
-
-
-def sharpness_at(
-    edges: NDArray[np.bool_], gradient: NDArray[np.float32], voxels: NDArray[Any]
-) -> float:
-    """The same for an image whose gradient is at hand; 0 when there are no edges."""
-    core = middle_slab(voxels.shape, ENOUGH_VOXELS, SMOOTHING_REACH).core
-    return _sharpness(edges[core], gradient[core], voxels)
-
-
-def _sharpness(
-    edges: NDArray[np.bool_], gradient: NDArray[np.float32], voxels: NDArray[Any]
-) -> float:
-    """The same in those slices that edges and gradient are given of."""
     if not edges.any():
         return 0.0
     # Whole numbers of few bits would wrap around in the subtraction.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from MedEnhanceLib.benchmark import runs
 from MedEnhanceLib.benchmark.networks import Peak, pieces_and_whole
@@ -50,6 +51,7 @@ def test_ways_take_turns_and_the_least_time_counts(monkeypatch: pytest.MonkeyPat
 def test_all_ways_give_the_same(denoiser: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "WINDOW", (48, 32, 32))  # one window that holds all of it
     contest = Contest(denoiser, (48, 32, 32))
+    contest.forward.precision = torch.float32
     whole = contest.whole()
     assert np.abs(contest.engine() - whole).max() < 1e-5
     assert np.abs(contest.sliding_window() - whole).max() < 1e-5

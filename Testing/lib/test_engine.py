@@ -21,7 +21,7 @@ from .conftest import denoiser_bundle, head_like, randomised, unet_bundle, write
 
 
 def run(bundle: Bundle, voxels: np.ndarray, tile: int | None = None, **changes: Any) -> np.ndarray:
-    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu", precision="float32"), Reporter())
     for name, value in changes.items():
         setattr(passes, name, value)
     return inference.regress(passes, [voxels, 0.05], tile)
@@ -78,7 +78,9 @@ def test_out_of_memory_halves_the_boxes_and_says_so(
 
     monkeypatch.setattr(forward.Forward, "_pass", small_memory)
     monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
-    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), Reporter())
+    passes = forward.Forward(
+        denoiser, DenoiseOptions(device="cpu", precision="float32"), Reporter()
+    )
     found = inference.regress(passes, [voxels, 0.05], None)
     assert refused
     assert np.abs(found - expected).max() < 1e-5
@@ -101,7 +103,9 @@ def test_out_of_memory_amid_slabs_keeps_what_is_done(
         return plain(self, stream, slab, last)
 
     monkeypatch.setattr(forward.Forward, "push", runs_out)
-    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), Reporter())
+    passes = forward.Forward(
+        denoiser, DenoiseOptions(device="cpu", precision="float32"), Reporter()
+    )
     found = inference.regress(passes, [voxels, 0.05], None)
     assert pushed[0] > 4 and pushed[-2] == 4
     assert np.abs(found - expected).max() < 1e-5
@@ -138,7 +142,7 @@ def test_progress_grows_and_cancel_takes_effect_inside_a_pass(denoiser: Bundle) 
     seen: list[float] = []
     reporter = Reporter(lambda progress: seen.append(progress.fraction))
     reporter.phase("network", 1.0)
-    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu"), reporter)
+    passes = forward.Forward(denoiser, DenoiseOptions(device="cpu", precision="float32"), reporter)
     inference.regress(passes, [head_like() / 900, 0.05], None)
     assert seen == sorted(seen)
     assert len(seen) > 3
@@ -184,7 +188,7 @@ def test_slices_get_their_neighbours_as_channels(
     )
     monkeypatch.setattr("MedEnhanceLib.engine.networks.Neighbours", Neighbours, raising=False)
     voxels = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((10, 5, 7), np.float32)
-    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu", precision="float32"), Reporter())
     found = inference.regress(passes, [voxels], None)
     index = np.arange(10)
     expected = 100 * np.clip(index - 1, 0, 9) + 10 * index + np.clip(index + 1, 0, 9)

@@ -23,6 +23,7 @@ from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.quality import sharpness
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.quality.sharpness import gradient_magnitude
 from MedEnhanceLib.reporting import Reporter
@@ -89,6 +90,7 @@ def test_evidence_holds_few_copies_of_a_volume(monkeypatch: pytest.MonkeyPatch) 
     """Peak of new numpy arrays in bytes per voxel; some 40 when all is held at once."""
     monkeypatch.setattr(slabs_module, "MOST_VOXELS", 100_000)
     monkeypatch.setattr(slabs_module, "LARGEST_SAMPLE", 100_000)
+    monkeypatch.setattr(sharpness, "ENOUGH_VOXELS", 100_000)
     before = head_like((240, 64, 64))
     after = before * np.float32(0.98)
     geometry = Geometry((64, 64, 240))
@@ -153,7 +155,7 @@ def test_a_small_device_gets_small_tiles(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def _regressed(bundle: Any, voxels: np.ndarray) -> tuple[np.ndarray, int]:
-    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu", precision="float32"), Reporter())
     return inference.regress(passes, [voxels, *_numbers(bundle)], None), passes.done
 
 
@@ -177,7 +179,8 @@ from MedEnhanceLib.system_memory import PROC, _fields
 torch.set_num_threads(1)
 folder, image, result, share, *numbers = sys.argv[1:]
 voxels, numbers = np.load(image), [float(n) for n in numbers]
-passes = forward.Forward(read_bundle(Path(folder)), DenoiseOptions(device="cpu"), Reporter())
+options = DenoiseOptions(device="cpu", precision="float32")
+passes = forward.Forward(read_bundle(Path(folder)), options, Reporter())
 inference.regress(passes, [voxels[:16, :16, :16], *numbers], None)
 passes.notes.clear()
 passes.done = 0

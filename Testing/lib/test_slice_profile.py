@@ -11,7 +11,7 @@ from MedEnhanceLib import Geometry, Volume, enhance
 from MedEnhanceLib.acquisition import apply_along, slice_matrix
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.options import SuperResolutionOptions
-from MedEnhanceLib.slice_profile import LIMITS, estimate_profile_width
+from MedEnhanceLib.slice_profile import BOX_WIDTH, LIMITS, estimate_profile_width
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +29,45 @@ def thick(voxels: NDArray[np.float32], width: float) -> NDArray[np.float32]:
     return apply_along(slice_matrix(72, 36, "gaussian", width), voxels, 0)
 
 
-def test_wider_profiles_are_told_from_narrower_ones(anatomy: NDArray[np.float32]) -> None:
-    found = [estimate_profile_width(thick(anatomy, w), 0, (2, 1, 1), 0.0) for w in (0.7, 1.0, 1.3)]
-    assert found[0] + 0.08 < found[1] < found[2] - 0.08
-    assert all(LIMITS[0] <= width <= LIMITS[1] for width in found)
+@pytest.mark.parametrize("width", [0.75, 1.0, 1.25])
+def test_the_width_is_told(anatomy: NDArray[np.float32], width: float) -> None:
+    found = estimate_profile_width(thick(anatomy, width), 0, (2, 1, 1), 0.0)
+    assert found == pytest.approx(width, abs=0.1)
+
+
+def test_soft_images_hold_less_to_tell_it_by(anatomy: NDArray[np.float32]) -> None:
+    soft = ndimage.gaussian_filter(anatomy, 0.8)
+    found = [estimate_profile_width(thick(soft, w), 0, (2, 1, 1), 0.0) for w in (0.75, 1.0, 1.25)]
+    assert found[0] + 0.05 < found[1] < found[2] - 0.05
+    assert found == pytest.approx([0.75, 1.0, 1.25], abs=0.2)
+
+
+def test_a_box_profile_is_told_as_what_blurs_as_much(anatomy: NDArray[np.float32]) -> None:
+    slices = apply_along(slice_matrix(72, 36, "box", 1.0), anatomy, 0)
+    found = estimate_profile_width(slices, 0, (2, 1, 1), 0.0)
+    assert found == pytest.approx(BOX_WIDTH, abs=0.1)
+
+
+def test_noise_is_no_detail(anatomy: NDArray[np.float32]) -> None:
+    noise = np.random.default_rng(0).normal(0, 6, (36, 72, 72)).astype(np.float32)
+    slices = thick(anatomy, 1.0) + noise
+    told = estimate_profile_width(slices, 0, (2, 1, 1), 6.0)
+    assert told == pytest.approx(1.0, abs=0.1)
+    # Taken for detail it would make the slices look sharp.
+    assert estimate_profile_width(slices, 0, (2, 1, 1), 0.0) < told
+
+
+def test_an_axis_of_coarse_voxels_is_left_out(anatomy: NDArray[np.float32]) -> None:
+    slices = thick(anatomy, 1.0)
+    coarse = apply_along(slice_matrix(72, 24, "gaussian", 1.0), slices, 1)
+    found = estimate_profile_width(coarse, 0, (2, 3, 1), 0.0)
+    assert found == pytest.approx(1.0, abs=0.12)
+
+
+def test_nothing_is_beyond_the_limits(anatomy: NDArray[np.float32]) -> None:
+    for width in (0.2, 2.5):
+        found = estimate_profile_width(thick(anatomy, width), 0, (2, 1, 1), 0.0)
+        assert LIMITS[0] <= found <= LIMITS[1]
 
 
 def test_the_unit_of_the_image_does_not_matter(anatomy: NDArray[np.float32]) -> None:

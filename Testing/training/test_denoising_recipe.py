@@ -52,3 +52,32 @@ def test_varying_noise_is_told_as_a_map(data: Path, tiny_config: TinyConfig) -> 
     )
     assert float(uniform.max() / uniform.min()) == pytest.approx(1)
     assert 1.02 < float(varying.max() / varying.min()) <= 4
+
+
+def test_soft_patches_are_smoother_and_their_level_is_told_lower(
+    data: Path, tiny_config: TinyConfig
+) -> None:
+    config = tiny_config("mr-denoise-residual")
+    config |= {"patch": [32, 32, 32], "batch": 8, "noise": [0.03, 0.03], "phantoms": 0.0}
+    plain, soft = (batch(config | {"soft": share}, data) for share in (0.0, 1.0))
+
+    def roughness(images: torch.Tensor) -> float:
+        return float(images.diff(dim=-1).square().mean() / images.var())
+
+    assert roughness(soft.target) < 0.8 * roughness(plain.target)
+    told = [float((b.inputs[:, 1:] * b.weight.amax()).mean()) for b in (plain, soft)]
+    assert told[1] < told[0]
+
+
+def test_a_decibel_counts_the_same_wherever_it_is_won(data: Path, tiny_config: TinyConfig) -> None:
+    recipe = Denoising(tiny_config("mr-denoise-residual") | {"loss": "decibels"}, data)
+    target = torch.rand(2, 1, 8, 8, 8)
+    weight = torch.full_like(target, 30.0)
+    error = torch.randn_like(target) / 30 * torch.tensor([1.0, 0.2])[:, None, None, None, None]
+    made = Batch(target, target, weight)
+    before = recipe.loss(target + error, made)
+    for better in (0, 1):
+        halved = error.clone()
+        halved[better] /= 2
+        won = before - recipe.loss(target + halved, made)
+        assert float(won) == pytest.approx(np.log(2) / 2, rel=0.05)

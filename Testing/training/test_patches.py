@@ -9,10 +9,10 @@ from scipy import ndimage
 
 from MedEnhanceLib.engine.networks import SharpeningFilter
 from training.data import average_neighbours, measure_noise, quiet_references
-from training.patches import random_contrast, random_patch, random_turn
+from training.patches import random_contrast, random_patch, random_turn, softened
 from training.recipe import Batch
 from training.segmentation import dice, random_affine_grid
-from training.super_resolution import choose_reference, fit_sharpening, softened
+from training.super_resolution import choose_reference, fit_sharpening
 
 
 @pytest.fixture

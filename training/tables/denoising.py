@@ -17,10 +17,13 @@ from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.task import Task
 from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
 from training.denoising import LEAST_NOISE_OVER_REFERENCE
+from training.patches import softened
 from training.tables.comparators import BM4D_TITLE, by_bm4d, filtered, run
 from training.tables.rows import UNIT, Row, central_block, row, volume_of
 
 LEVELS = (0.01, 0.03, 0.05, 0.07, 0.09)
+SOFT, SOFT_LEVELS = 0.7, (0.01, 0.03, 0.05, 0.09)
+"""Voxels of Gaussian blur that make a scan as soft as averages, templates and phantoms are."""
 DENOISING_FILTERS = {
     "median": "filter-median",
     "anisotropic diffusion": "filter-anisotropic-diffusion",
@@ -73,25 +76,40 @@ def denoising_rows(data: Path, model: str) -> Iterator[Row]:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The middle of a quieted scan, and the same with Rician noise of ``level`` times the peak."""
+    """The middle of a quieted scan, and the same with Rician noise of ``level`` times the peak.
+
+    ``kind`` is "soft" of a scan that was blurred.
+    """
 
     name: str
     level: float
     clean: FloatArray
     noisy: Volume
+    kind: str = ""
+
+    @property
+    def condition(self) -> str:
+        """What was done to the scan, in words."""
+        return f"{self.level:.0%} noise{', soft' if self.kind else ''}"
 
 
 def noisy_blocks(data: Path) -> Iterator[Block]:
-    """Every validation scan at every level that its own noise allows."""
+    """Every validation scan, quieted by averaging or by a blur, at the levels its noise allows."""
     for name, scan in mr_scans(data, "validation").items():
         axes = (1, 2) if is_thick_sliced(scan) else (0, 1, 2)
-        clean = UNIT * central_block(average_neighbours(scan, axes))
-        own_noise = estimate_noise(clean)
-        for level in LEVELS:
-            sigma = level * UNIT
-            if sigma >= LEAST_NOISE_OVER_REFERENCE * own_noise:
-                noisy = volume_of(add_rician_noise(clean, sigma, np.random.default_rng(11)))
-                yield Block(name, level, clean, noisy)
+        quiet = UNIT * central_block(average_neighbours(scan, axes))
+        yield from _levels(name, quiet, LEVELS, "")
+        soft = UNIT * central_block(softened(scan, 0.0, SOFT)[0])
+        yield from _levels(name, soft, SOFT_LEVELS, "soft")
+
+
+def _levels(name: str, clean: FloatArray, levels: tuple[float, ...], kind: str) -> Iterator[Block]:
+    own_noise = estimate_noise(clean)
+    for level in levels:
+        sigma = level * UNIT
+        if sigma >= LEAST_NOISE_OVER_REFERENCE * own_noise:
+            noisy = volume_of(add_rician_noise(clean, sigma, np.random.default_rng(11)))
+            yield Block(name, level, clean, noisy, kind)
 
 
 def _cells(data: Path, model: str) -> Iterator[Cell]:
@@ -115,7 +133,7 @@ def _cell(block: Block, method: Method) -> Cell:
     bm4d = by_bm4d(noisy, sigma)
     return Cell(
         block.name,
-        f"{block.level:.0%} noise",
+        block.condition,
         scorer.values(ours.voxels) | {COST: ours.core_us},
         best,
         filters[best],

@@ -1,7 +1,7 @@
 """Run BM4D once on the blocks that denoisers of MR are measured on.
 
 ``python -m training.tables.fill_bm4d --data FOLDER`` takes about a minute of one core for each of
-some fifteen blocks, and can be stopped and given again. From then on ``training.evaluate`` shows
+some forty blocks, and can be stopped and given again. From then on ``training.evaluate`` shows
 BM4D beside the model. Needs ``pip install -e .[bench]``; bm4d is for non-commercial use only.
 """
 
@@ -25,7 +25,7 @@ def main() -> None:
         if made is None:
             raise SystemExit("bm4d is not installed; run pip install -e .[bench] first.")
         score = psnr(made.voxels, block.clean)
-        print(f"{block.name:32} {block.level:.0%} {score:.2f} dB {made.core_us:.0f} us", flush=True)
+        print(f"{block.name:32} {block.condition} {score:.2f} dB {made.core_us:.0f} us", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ import numpy as np
 from MedEnhanceLib import enhance
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, interpolate_axis, thick_slices
 from MedEnhanceLib.costs import import_engine, measured
-from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
+from training.data import FloatArray, Spacing, mr_scans, mr_spacings, smallest_first
+from training.patches import softened
+from training.tables.denoising import SOFT
 from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of
 
 SPLINE = "B-spline, order 5"
@@ -78,13 +80,19 @@ def super_resolution_rows(data: Path, model: str) -> Iterator[Row]:
 
 
 def _rows(data: Path, model: str) -> Iterator[Row]:
-    for name, scan in mr_scans(data, "validation").items():
-        sharp = UNIT * sharp_block(scan)
+    spacings = mr_spacings(data, "validation")
+    scans = mr_scans(data, "validation")
+    cases = [(name, soft) for name in scans for soft in (False, True)]
+    for name, soft in cases:
+        sharp, fine_mm = sharp_block(scans[name], spacings[name], SOFT if soft else 0.0)
+        sharp = UNIT * sharp
         for condition, acquire in ACQUISITIONS.items():
             coarse = acquire(sharp)
-            spacing = [float(s) / c for s, c in zip(sharp.shape, coarse.shape, strict=True)]
-            volume = volume_of(coarse, (spacing[2], spacing[1], spacing[0]))
-            options = {"factor": tuple(reversed(spacing))}
+            factor = [float(s) / c for s, c in zip(sharp.shape, coarse.shape, strict=True)]
+            k, j, i = (mm * f for mm, f in zip(fine_mm, factor, strict=True))
+            volume = volume_of(coarse, (i, j, k))
+            options = {"factor": tuple(reversed(factor))}
+            condition = f"{condition}, soft" if soft else condition
             ours, cost = measured(partial(enhance, volume, "super-resolution", model, options))
             spline = interpolated(coarse, sharp.shape)
             _, spline_cost = measured(
@@ -113,8 +121,12 @@ def consistency(fine: FloatArray, coarse: FloatArray, acquire: Acquisition) -> f
     return 100 * float(np.sqrt(np.mean(np.square(lacking)))) / UNIT
 
 
-def sharp_block(scan: FloatArray) -> FloatArray:
-    """A block with small voxels along its first axis, quieted by averaging across that axis."""
-    if is_thick_sliced(scan):
-        return central_block(average_neighbours(np.moveaxis(scan, 1, 0), (2,)))
-    return central_block(average_neighbours(scan, (1, 2)))
+def sharp_block(scan: FloatArray, spacing: Spacing, softness: float) -> tuple[FloatArray, Spacing]:
+    """The middle of a scan with its smallest voxels along the first axis, and their size in mm.
+
+    Args:
+        scan, spacing: (k, j, i).
+        softness: voxels of Gaussian blur, as of scanners that filter; 0 for the scan as it is.
+    """
+    voxels, spacing = smallest_first(scan, spacing)
+    return central_block(softened(voxels, 0.0, softness)[0] if softness else voxels), spacing

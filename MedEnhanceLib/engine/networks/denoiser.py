@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, product
 
 import torch
@@ -64,53 +65,62 @@ class NoiseAwareDenoiser(nn.Module):
         return FOLD * (self.kernels.reach + 1) + WIDE_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.averaged(self.kernels.body(self.features(x)), x)
+        seen = with_means(x)
+        return averaged(self.kernels.body(features(seen)), seen, tail=self.kernels.tail)
 
     def stream(self) -> Stream:
         """The same, slab after slab."""
-        look = Window(self.features, WIDE_REACH, FOLD)
-        return Beside(Chain(look, self.kernels.body_stream()), self.averaged, WIDE_REACH, FOLD)
+        look = Window(with_means, WIDE_REACH, multiple=FOLD)
+        decide = Chain(Window(features, 1, FOLD), self.kernels.body_stream())
+        return Chain(look, Beside(decide, partial(averaged, tail=self.kernels.tail), 1, FOLD))
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the body sees, folded: (B, 32, D/2, H/2, W/2)."""
-        image, sigma = x[:, :1], x[:, 1:2]
-        near, wide = box_mean(image, 3), box_mean(box_mean(image, 5), 5)
-        unit = sigma.clamp_min(LEAST_SIGMA)
-        seen = [
-            image,
-            sigma * SIGMA_GAIN,
-            log_scaled((image - near) / unit),
-            log_scaled((near - wide) / unit),
-        ]
-        return space_to_depth(torch.cat(seen, dim=1))
 
-    def averaged(
-        self, decided: torch.Tensor, around: torch.Tensor, before: int = 0
-    ) -> torch.Tensor:
-        """The clean image (B, 1, D, H, W).
+def with_means(x: torch.Tensor) -> torch.Tensor:
+    """Image and noise, and the image's means over 5 and 9 voxels: (B, 4, D, H, W)."""
+    middle = box_mean(x[:, :1], 5)
+    return torch.cat([x, middle, box_mean(middle, 5)], dim=1)
 
-        Args:
-            decided: what the body says of each 2x2x2 voxels, (B, ``width``, D/2, H/2, W/2).
-            around: the network's input, with further slices on both sides.
-            before: how many of these come before.
-        """
-        image, sigma = around[:, :1], around[:, 1:2]
-        middle = box_mean(image, 5)
-        wide = box_mean(middle, 5)
-        padded = functional.pad(image, (1,) * 6, mode="replicate")
-        clean, start = [], before
-        for part in decided.split(slices_at_once(decided), dim=2):
-            stop = start + FOLD * part.shape[2]
-            # (B, 30, 8, D/2, H/2, W/2); averaging in half precision would add noise of its own.
-            kernels = pointwise_in_planes(part, self.kernels.tail).to(image.dtype)
-            kernels = kernels.unflatten(1, (TAPS + 1, FOLD**3))
-            means = (middle[:, :, start:stop], wide[:, :, start:stop])
-            mean = weighted_mean(kernels[:, :TAPS], padded[:, :, start : stop + 2], means)
-            level = sigma[:, :, start:stop]
-            changed = depth_to_space(mean) + level * depth_to_space(kernels[:, TAPS])
-            clean.append(torch.where(level > 0, changed, image[:, :, start:stop]))
-            start = stop
-        return torch.cat(clean, dim=2)
+
+def features(seen: torch.Tensor) -> torch.Tensor:
+    """What the body sees of :func:`with_means`, folded: (B, 32, D/2, H/2, W/2)."""
+    image, sigma, _, wide = seen.split(1, dim=1)
+    near = box_mean(image, 3)
+    unit = sigma.clamp_min(LEAST_SIGMA)
+    told = [
+        image,
+        sigma * SIGMA_GAIN,
+        log_scaled((image - near) / unit),
+        log_scaled((near - wide) / unit),
+    ]
+    return space_to_depth(torch.cat(told, dim=1))
+
+
+def averaged(
+    decided: torch.Tensor, around: torch.Tensor, before: int = 0, *, tail: nn.Conv3d
+) -> torch.Tensor:
+    """The clean image (B, 1, D, H, W).
+
+    Args:
+        decided: what the body says of each 2x2x2 voxels, (B, ``width``, D/2, H/2, W/2).
+        around: of :func:`with_means`, with further slices on both sides.
+        before: how many of these come before.
+        tail: tells the weights of the mean from what is decided.
+    """
+    image, sigma, *means = around.split(1, dim=1)
+    padded = functional.pad(image, (1,) * 6, mode="replicate")
+    clean, start = [], before
+    for part in decided.split(slices_at_once(decided), dim=2):
+        stop = start + FOLD * part.shape[2]
+        # (B, 30, 8, D/2, H/2, W/2); averaging in half precision would add noise of its own.
+        kernels = pointwise_in_planes(part, tail).to(image.dtype)
+        kernels = kernels.unflatten(1, (TAPS + 1, FOLD**3))
+        wider = tuple(mean[:, :, start:stop] for mean in means)
+        mean = weighted_mean(kernels[:, :TAPS], padded[:, :, start : stop + 2], wider)
+        level = sigma[:, :, start:stop]
+        changed = depth_to_space(mean) + level * depth_to_space(kernels[:, TAPS])
+        clean.append(torch.where(level > 0, changed, image[:, :, start:stop]))
+        start = stop
+    return torch.cat(clean, dim=2)
 
 
 def slices_at_once(folded: torch.Tensor) -> int:
@@ -136,12 +146,12 @@ def weighted_mean(
     logits = logits.unflatten(2, (FOLD,) * 3)
     largest = logits.detach().amax(dim=1)
     wider = (space_to_depth(mean).unflatten(1, (FOLD,) * 3) for mean in means)
-    total = weights = torch.zeros_like(largest)
+    total, weights = torch.zeros_like(largest), torch.zeros_like(largest)
     # One tap after the other: a softmax over all of them takes three times as long on a CPU.
     for logit, values in zip(logits.unbind(1), chain(neighbours(padded), wider), strict=True):
-        weight = torch.exp(logit - largest)
-        total = torch.addcmul(total, weight, values)
-        weights = weights + weight
+        weight = (logit - largest).exp_()
+        total.addcmul_(weight, values)
+        weights += weight
     return (total / weights).flatten(1, 3)
 
 

@@ -58,12 +58,26 @@ def box_mean(x: torch.Tensor, edge: int) -> torch.Tensor:
     # Sums of shifted views: torch's pooling takes ten times as long on a CPU.
     x = functional.pad(x, (edge // 2,) * 6, mode="replicate")
     for axis in (-3, -2, -1):
-        size = x.shape[axis] - edge + 1
-        total = x.narrow(axis, 0, size)
-        for shift in range(1, edge):
-            total = total + x.narrow(axis, shift, size)
-        x = total
+        x = running_sum(x, axis, edge)
     return x / edge**3
+
+
+def running_sum(x: torch.Tensor, axis: int, count: int) -> torch.Tensor:
+    """Sums of every ``count`` neighbours along an axis, which is ``count`` - 1 shorter then."""
+    size = x.shape[axis] - count + 1
+    # Of sums of 1, 2, 4, ... neighbours those that add up to the count.
+    sums, length, total, summed = x, 1, None, 0
+    while length <= count:
+        if count & length:
+            part = sums.narrow(axis, summed, size)
+            total = part if total is None else total + part
+            summed += length
+        rest = sums.shape[axis] - length
+        if 2 * length <= count:
+            sums = sums.narrow(axis, 0, rest) + sums.narrow(axis, length, rest)
+        length *= 2
+    assert total is not None  # a count has at least one bit
+    return total
 
 
 def in_planes(x: torch.Tensor) -> torch.Tensor:
