@@ -20,7 +20,7 @@ from MedEnhanceLib.acquisition import apply_along, slice_matrix
 
 BOX_WIDTH = 0.68
 """Width of the Gaussian profile that blurs as much as a box profile of width 1."""
-EXPECTED_WIDTH, WIDTH_SPREAD = 0.95, 0.4
+EXPECTED_WIDTH, WIDTH_SPREAD = 0.95, 0.33
 """What profiles are expected to be, before the volume is looked at."""
 USUAL_WIDTH = 1.0
 """Of slices that touch; taken where nothing can be told."""

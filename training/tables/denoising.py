@@ -22,7 +22,7 @@ from training.tables.comparators import BM4D_TITLE, by_bm4d, filtered, run
 from training.tables.rows import UNIT, Row, central_block, row, volume_of
 
 LEVELS = (0.01, 0.03, 0.05, 0.07, 0.09)
-SOFT, SOFT_LEVELS = 0.7, (0.01, 0.03, 0.05, 0.09)
+SOFT, SOFT_LEVELS = 0.7, (0.03, 0.09)
 """Voxels of Gaussian blur that make a scan as soft as averages, templates and phantoms are."""
 DENOISING_FILTERS = {
     "median": "filter-median",
