@@ -39,7 +39,7 @@ FOREGROUND = 10 / 255
 LEAST_SHARE = 0.02
 """At least this part of a mean square change is taken for anatomy, the rest for noise."""
 
-COVARIANCE = ((0.0933, 0.0782, 0.0655), (0.0782, 0.068, 0.0584), (0.0655, 0.0584, 0.0519))
+COVARIANCE = ((0.0977, 0.0792, 0.0651), (0.0792, 0.0677, 0.0574), (0.0651, 0.0574, 0.0507))
 """Of how much the axes of anatomy differ, by the lags: of logarithms of mean square changes."""
 
 

@@ -3,7 +3,7 @@
 Training scans, as they are, quieted or blurred, are put through profiles along each axis. How much
 the axes then differ when the right profile is assumed (`MedEnhanceLib.slice_profile.unlikeness`)
 gives the covariance that is printed, with the error of the estimate on scans that it was not
-fitted to (one left out at a time), beside that of the widths' mean.
+fitted to (training scans, one left out at a time, and validation scans).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, apply_along, slice_matrix
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.slice_profile import BOX_WIDTH, CANDIDATES, likeliest_width, unlikeness
-from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
+from training.data import FloatArray, Part, average_neighbours, is_thick_sliced, mr_scans
 from training.patches import softened
 
 EDGE = 100
@@ -47,23 +47,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
     args = parser.parse_args()
-    rng = np.random.default_rng(0)
-    # Of thick-sliced scans no two axes can be compared.
-    scans = mr_scans(args.data, "training")
-    thin = {name: scan for name, scan in scans.items() if not is_thick_sliced(scan)}
-    cases = [case for name, scan in thin.items() for case in cases_of(name, scan, rng)]
+    cases = all_cases(args.data, "training")
     errors = []
-    for left_out in thin:
+    for left_out in {case.scan for case in cases}:
         covariance = covariance_of([case for case in cases if case.scan != left_out])
-        errors += [
-            likeliest_width(case.found, covariance) - case.width
-            for case in cases
-            if case.scan == left_out
-        ]
-    widths = np.array([case.width for case in cases])
+        errors += errors_of([case for case in cases if case.scan == left_out], covariance)
     print("COVARIANCE =", np.round(covariance_of(cases), 4).tolist())
-    error, spread = np.sqrt(np.mean(np.square(errors))), widths.std()
-    print(f"error on scans left out {error:.3f}, spread {spread:.3f}, {len(cases)} cases")
+    print(f"error on scans left out {rms(errors):.3f}, {len(cases)} cases")
+    others = all_cases(args.data, "validation")
+    found = errors_of(others, covariance_of(cases))
+    spread = np.std([case.width for case in others])
+    print(f"error on validation scans {rms(found):.3f}, spread {spread:.3f}, {len(others)} cases")
+
+
+def all_cases(data: Path, part: Part) -> list[Case]:
+    """Of thick-sliced scans none, as no two of their axes can be compared."""
+    rng = np.random.default_rng(0)
+    scans = mr_scans(data, part).items()
+    thin = [(name, scan) for name, scan in scans if not is_thick_sliced(scan)]
+    return [case for name, scan in thin for case in cases_of(name, scan, rng)]
+
+
+def errors_of(cases: list[Case], covariance: NDArray[np.float64]) -> list[float]:
+    """Of the widths that are estimated."""
+    return [likeliest_width(case.found, covariance) - case.width for case in cases]
+
+
+def rms(values: list[float]) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def cases_of(name: str, scan: FloatArray, rng: np.random.Generator) -> Iterator[Case]:
