@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,8 @@ def _scaled_bessel(x: float) -> tuple[float, float]:
     return float(weights.mean()), float((weights * np.cos(angles)).mean())
 
 
-def central_block(voxels: NDArray[Any], edge: int = 160) -> NDArray[Any]:
-    """The middle of a volume, at most ``edge`` voxels along each axis; a view."""
-    starts = [max(0, (n - edge) // 2) for n in voxels.shape]
-    return voxels[tuple(slice(s, s + edge) for s in starts)]
+def central_block(voxels: NDArray[Any], edges: int | Sequence[int] = 160) -> NDArray[Any]:
+    """The middle of a volume, at most so many voxels along all axes, or along each; a view."""
+    edges = [int(edge) for edge in np.broadcast_to(edges, voxels.ndim)]
+    starts = [max(0, (n - edge) // 2) for n, edge in zip(voxels.shape, edges, strict=True)]
+    return voxels[tuple(slice(s, s + edge) for s, edge in zip(starts, edges, strict=True))]

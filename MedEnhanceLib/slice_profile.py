@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import apply_along, slice_matrix
+from MedEnhanceLib.noise import central_block
 
 BOX_WIDTH = 0.68
 """Width of the Gaussian profile that blurs as much as a box profile of width 1."""
@@ -82,7 +83,7 @@ def unlikeness(
         fine enough voxels; None when there is none or too little tissue.
     """
     axes = [(a, ratio) for a, ratio in enumerate(ratios, start=1) if ratio >= LEAST_RATIO]
-    block = _middle(slices)
+    block = np.ascontiguousarray(central_block(slices, BLOCK), dtype=np.float32)
     if len(block) < LEAST_SLICES or not axes:
         return None
     try:
@@ -114,12 +115,6 @@ def likeliest_width(found: NDArray[np.float64], covariance: NDArray[np.float64])
 
 class _TooFewError(Exception):
     """There are not enough pairs of tissue voxels at the wanted distance."""
-
-
-def _middle(slices: NDArray[Any]) -> NDArray[np.float32]:
-    starts = [max(0, (n - most) // 2) for n, most in zip(slices.shape, BLOCK, strict=True)]
-    window = tuple(slice(s, s + most) for s, most in zip(starts, BLOCK, strict=True))
-    return np.ascontiguousarray(slices[window], dtype=np.float32)
 
 
 def _difference(

@@ -41,22 +41,26 @@ def read_scan(path: Path) -> FloatArray:
 
 def mr_scans(data: Path, part: Part) -> dict[str, FloatArray]:
     """All head MR scans of one part of the split, by file name without its ending."""
-    subjects = read_splits()["mr_head"][part]
-    files = [file for subject in subjects for file in subject["files"]]
-    return {Path(file).name.removesuffix(".nii.gz"): read_scan(data / file) for file in files}
+    return {name: read_scan(path) for name, path in _mr_files(data, part).items()}
 
 
 def mr_spacings(data: Path, part: Part) -> dict[str, Spacing]:
     """The spacing of the scans of :func:`mr_scans`."""
+    return {name: _spacing(path) for name, path in _mr_files(data, part).items()}
+
+
+def _spacing(path: Path) -> Spacing:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    i, j, k = reader.GetSpacing()
+    return (k, j, i)
+
+
+def _mr_files(data: Path, part: Part) -> dict[str, Path]:
+    """Where the scans of a part are, by file name without its ending."""
     files = [file for subject in read_splits()["mr_head"][part] for file in subject["files"]]
-    spacings = {}
-    for file in files:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(data / file))
-        reader.ReadImageInformation()
-        i, j, k = reader.GetSpacing()
-        spacings[Path(file).name.removesuffix(".nii.gz")] = (k, j, i)
-    return spacings
+    return {Path(file).name.removesuffix(".nii.gz"): data / file for file in files}
 
 
 def is_thick_sliced(scan: FloatArray) -> bool:

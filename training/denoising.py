@@ -114,7 +114,7 @@ class Denoising:
         """A patch of a scan, blurred: its own noise hardly matters then at any level."""
         scanned, *_ = self.training[rng.integers(len(self.training))]
         clean = random_turn(random_patch(scanned.voxels, self.patch, rng), rng)
-        return softened(random_contrast(clean, rng), 0.0, float(rng.uniform(*SOFTNESS)))[0]
+        return softened(random_contrast(clean, rng), float(rng.uniform(*SOFTNESS)))
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The error in units of the noise's standard deviation, as the configuration wants it.

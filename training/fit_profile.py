@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, apply_along, slice_matrix
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.noise import central_block, estimate_noise
 from MedEnhanceLib.slice_profile import BOX_WIDTH, CANDIDATES, likeliest_width, unlikeness
 from training.data import FloatArray, Part, average_neighbours, is_thick_sliced, mr_scans
 from training.patches import softened
@@ -81,7 +81,7 @@ def rms(values: list[float]) -> float:
 def cases_of(name: str, scan: FloatArray, rng: np.random.Generator) -> Iterator[Case]:
     """A scan and softer ones of it, in thick slices along every axis."""
     references = [scan, average_neighbours(scan, (0, 1, 2))]
-    references += [softened(scan, 0.0, softness)[0] for softness in SOFTNESS]
+    references += [softened(scan, softness) for softness in SOFTNESS]
     for reference in references:
         for axis in range(3):
             block = central(np.moveaxis(reference, axis, 0))
@@ -111,8 +111,7 @@ def _case(
 
 def central(voxels: FloatArray) -> FloatArray:
     """The middle, of at most 100 voxels along each axis and a multiple of 4 along the first."""
-    starts = [max(0, (n - EDGE) // 2) for n in voxels.shape]
-    block = voxels[tuple(slice(s, s + EDGE) for s in starts)]
+    block = central_block(voxels, EDGE)
     return np.ascontiguousarray(block[: len(block) // 4 * 4])
 
 

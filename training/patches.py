@@ -54,12 +54,16 @@ def random_contrast(patch: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.asarray(values, dtype=np.float32)
 
 
-def softened(sharp: FloatArray, noise: float, sigma: float) -> tuple[FloatArray, float]:
-    """The patch blurred by a Gaussian of ``sigma`` voxels, and the noise that it is left with."""
+def softened(sharp: FloatArray, sigma: float) -> FloatArray:
+    """The patch blurred by a Gaussian of ``sigma`` voxels."""
+    return np.asarray(ndimage.gaussian_filter(sharp, sigma, mode="nearest"), dtype=np.float32)
+
+
+def noise_left(sigma: float) -> float:
+    """The share of white noise that :func:`softened` leaves of a patch."""
     impulse = np.zeros(9)
     impulse[4] = 1
-    kept = float(np.sum(ndimage.gaussian_filter1d(impulse, sigma) ** 2)) ** (3 / 2)
-    return ndimage.gaussian_filter(sharp, sigma, mode="nearest"), noise * kept
+    return float(np.sum(ndimage.gaussian_filter1d(impulse, sigma) ** 2)) ** (3 / 2)
 
 
 def _smooth_field(shape: Sequence[int], rng: np.random.Generator) -> FloatArray:

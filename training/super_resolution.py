@@ -32,7 +32,7 @@ from training.data import (
     quiet_references,
     smallest_first,
 )
-from training.patches import random_contrast, random_patch, random_turn, softened
+from training.patches import noise_left, random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
 from training.recipe import Batch, Config
 
@@ -113,7 +113,8 @@ class SuperResolution:
         order = (0, 1, 2) if rng.random() < 0.5 else (0, 2, 1)
         sharp = random_contrast(random_turn(sharp, rng, order), rng)
         if rng.random() < self.soft_share:
-            return softened(sharp, noise, float(rng.uniform(*SOFTNESS)))
+            softness = float(rng.uniform(*SOFTNESS))
+            return softened(sharp, softness), noise * noise_left(softness)
         return sharp, noise
 
     def _believed_noise(self, reference: Reference, axis: int) -> float:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from MedEnhanceLib.engine.networks import SharpeningFilter
 from training.data import average_neighbours, measure_noise, quiet_references
-from training.patches import random_contrast, random_patch, random_turn, softened
+from training.patches import noise_left, random_contrast, random_patch, random_turn, softened
 from training.recipe import Batch
 from training.segmentation import dice, random_affine_grid
 from training.super_resolution import choose_reference, fit_sharpening
@@ -74,8 +74,8 @@ def test_super_resolution_keeps_detail_along_its_axis(rng: np.random.Generator) 
 
 def test_softening_tells_the_noise_that_is_left(rng: np.random.Generator) -> None:
     noisy = rng.normal(0.5, 0.02, (48, 48, 48)).astype(np.float32)
-    soft, noise = softened(noisy, 0.02, 0.6)
-    assert noise == pytest.approx(float(soft.std()), rel=0.05)
+    soft = softened(noisy, 0.6)
+    assert 0.02 * noise_left(0.6) == pytest.approx(float(soft.std()), rel=0.05)
 
 
 def test_affine_map_keeps_the_middle(rng: np.random.Generator) -> None:

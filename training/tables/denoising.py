@@ -99,7 +99,7 @@ def noisy_blocks(data: Path) -> Iterator[Block]:
         axes = (1, 2) if is_thick_sliced(scan) else (0, 1, 2)
         quiet = UNIT * central_block(average_neighbours(scan, axes))
         yield from _levels(name, quiet, LEVELS, "")
-        soft = UNIT * central_block(softened(scan, 0.0, SOFT)[0])
+        soft = UNIT * central_block(softened(scan, SOFT))
         yield from _levels(name, soft, SOFT_LEVELS, "soft")
 
 

@@ -129,4 +129,4 @@ def sharp_block(scan: FloatArray, spacing: Spacing, softness: float) -> tuple[Fl
         softness: voxels of Gaussian blur, as of scanners that filter; 0 for the scan as it is.
     """
     voxels, spacing = smallest_first(scan, spacing)
-    return central_block(softened(voxels, 0.0, softness)[0] if softness else voxels), spacing
+    return central_block(softened(voxels, softness) if softness else voxels), spacing

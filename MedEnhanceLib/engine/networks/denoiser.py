@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import chain, product
 
 import torch
@@ -66,13 +65,39 @@ class NoiseAwareDenoiser(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         seen = with_means(x)
-        return averaged(self.kernels.body(features(seen)), seen, tail=self.kernels.tail)
+        return self.averaged(self.kernels.body(features(seen)), seen)
 
     def stream(self) -> Stream:
         """The same, slab after slab."""
         look = Window(with_means, WIDE_REACH, multiple=FOLD)
         decide = Chain(Window(features, 1, FOLD), self.kernels.body_stream())
-        return Chain(look, Beside(decide, partial(averaged, tail=self.kernels.tail), 1, FOLD))
+        return Chain(look, Beside(decide, self.averaged, 1, FOLD))
+
+    def averaged(
+        self, decided: torch.Tensor, around: torch.Tensor, before: int = 0
+    ) -> torch.Tensor:
+        """The clean image (B, 1, D, H, W).
+
+        Args:
+            decided: what the body says of each 2x2x2 voxels, (B, ``width``, D/2, H/2, W/2).
+            around: of :func:`with_means`, with further slices on both sides.
+            before: how many of these come before.
+        """
+        image, sigma, *means = around.split(1, dim=1)
+        padded = functional.pad(image, (1,) * 6, mode="replicate")
+        clean, start = [], before
+        for part in decided.split(slices_at_once(decided), dim=2):
+            stop = start + FOLD * part.shape[2]
+            # (B, 30, 8, D/2, H/2, W/2); averaging in half precision would add noise of its own.
+            kernels = pointwise_in_planes(part, self.kernels.tail).to(image.dtype)
+            kernels = kernels.unflatten(1, (TAPS + 1, FOLD**3))
+            wider = tuple(mean[:, :, start:stop] for mean in means)
+            mean = weighted_mean(kernels[:, :TAPS], padded[:, :, start : stop + 2], wider)
+            level = sigma[:, :, start:stop]
+            changed = depth_to_space(mean) + level * depth_to_space(kernels[:, TAPS])
+            clean.append(torch.where(level > 0, changed, image[:, :, start:stop]))
+            start = stop
+        return torch.cat(clean, dim=2)
 
 
 def with_means(x: torch.Tensor) -> torch.Tensor:
@@ -93,34 +118,6 @@ def features(seen: torch.Tensor) -> torch.Tensor:
         log_scaled((near - wide) / unit),
     ]
     return space_to_depth(torch.cat(told, dim=1))
-
-
-def averaged(
-    decided: torch.Tensor, around: torch.Tensor, before: int = 0, *, tail: nn.Conv3d
-) -> torch.Tensor:
-    """The clean image (B, 1, D, H, W).
-
-    Args:
-        decided: what the body says of each 2x2x2 voxels, (B, ``width``, D/2, H/2, W/2).
-        around: of :func:`with_means`, with further slices on both sides.
-        before: how many of these come before.
-        tail: tells the weights of the mean from what is decided.
-    """
-    image, sigma, *means = around.split(1, dim=1)
-    padded = functional.pad(image, (1,) * 6, mode="replicate")
-    clean, start = [], before
-    for part in decided.split(slices_at_once(decided), dim=2):
-        stop = start + FOLD * part.shape[2]
-        # (B, 30, 8, D/2, H/2, W/2); averaging in half precision would add noise of its own.
-        kernels = pointwise_in_planes(part, tail).to(image.dtype)
-        kernels = kernels.unflatten(1, (TAPS + 1, FOLD**3))
-        wider = tuple(mean[:, :, start:stop] for mean in means)
-        mean = weighted_mean(kernels[:, :TAPS], padded[:, :, start : stop + 2], wider)
-        level = sigma[:, :, start:stop]
-        changed = depth_to_space(mean) + level * depth_to_space(kernels[:, TAPS])
-        clean.append(torch.where(level > 0, changed, image[:, :, start:stop]))
-        start = stop
-    return torch.cat(clean, dim=2)
 
 
 def slices_at_once(folded: torch.Tensor) -> int:

@@ -72,8 +72,8 @@ def running_sum(x: torch.Tensor, axis: int, count: int) -> torch.Tensor:
             part = sums.narrow(axis, summed, size)
             total = part if total is None else total + part
             summed += length
-        rest = sums.shape[axis] - length
         if 2 * length <= count:
+            rest = sums.shape[axis] - length
             sums = sums.narrow(axis, 0, rest) + sums.narrow(axis, length, rest)
         length *= 2
     assert total is not None  # a count has at least one bit
