@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from MedEnhanceLib import costs
 from MedEnhanceLib.benchmark.phantoms import body, head
 from MedEnhanceLib.enhancement import enhance
+from MedEnhanceLib.result import Result
 from MedEnhanceLib.tiles import Index
 from MedEnhanceLib.volume import Volume
 
@@ -41,7 +42,7 @@ class Peak:
     Attributes:
         peak_mb: most memory held above that after the imports, the input included; None where
             the system does not tell (it does on Linux).
-        core_seconds: of making the input and of the run.
+        core_seconds: of the run.
     """
 
     peak_mb: float | None
@@ -58,12 +59,12 @@ def measured_alone(case: Case) -> Peak:
 def measured_here(case: Case) -> Peak:
     """The cost of a run in this process, which should not have run anything before."""
     costs.import_engine()
-    _, cost = costs.measured(lambda: _run(case))
-    return Peak(cost.peak_mb, cost.core_seconds)
+    result, cost = costs.measured(lambda: _run(case))
+    return Peak(cost.peak_mb, float(result.provenance["core_seconds"]))
 
 
-def _run(case: Case) -> None:
-    enhance(volume_of(case), case.task, case.model, case.options)
+def _run(case: Case) -> Result:
+    return enhance(volume_of(case), case.task, case.model, case.options)
 
 
 def volume_of(case: Case) -> Volume:

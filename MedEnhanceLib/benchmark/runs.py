@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def whole_run(model: str, shape: Index) -> Iterator[Row]:
         phases.begin("")
     network = float(result.provenance[NETWORK])
     total = sum(phases.seconds.values())
-    case = f"{model}, {_size(shape)}"
+    case = f"{model}, {size_text(shape)}"
     told = ", ".join(f"{name.lower()} {s:.1f} s" for name, s in phases.seconds.items())
     yield Row("whole run / network", case, total / network, "x", 1.3, note=told)
 
@@ -85,7 +85,7 @@ def worker(model: str, shape: Index) -> Iterator[Row]:
     """
     from MedEnhanceLib.worker import Worker
 
-    volume, case = head(shape), f"{model}, {_size(shape)}"
+    volume, case = head(shape), f"{model}, {size_text(shape)}"
     worker = Worker()
     try:
         first, second = (_beyond_network(worker, volume, model) for _ in range(2))
@@ -97,7 +97,7 @@ def worker(model: str, shape: Index) -> Iterator[Row]:
         options = DenoiseOptions(noise=HEAD_NOISE, evidence=False)
         shown = [_elapsed(worker, slab, model, options)[0] for _ in range(PREVIEWS)]
         best = min(shown, key=lambda taken: taken.seconds)
-        case = f"{model}, {_size(slab.voxels.shape)}, the least of {PREVIEWS}"
+        case = f"{model}, {size_text(slab.voxels.shape)}, the least of {PREVIEWS}"
         yield Row("preview of one slice, warm", case, best.seconds, "s", 1, note=best.note)
     finally:
         worker.close()
@@ -152,18 +152,27 @@ def _busy(worker: Any) -> float | None:
 def growth(model: str, largest: int) -> Iterator[Row]:
     """How the cost of a run grows: the exponent of its size, 1 when it is linear."""
     edges = [edge for edge in GROWTH_EDGES if edge <= largest]
-    seconds = []
+    seconds = {}
     for edge in edges:
         result = enhance(head((edge,) * 3), Task.DENOISE, model)
-        seconds.append(float(result.provenance["core_seconds"]))
-    slope = np.polyfit([3 * math.log(edge) for edge in edges], np.log(seconds), 1)[0]
-    case = f"{model}, {edges[0]} to {edges[-1]} cubed"
-    told = ", ".join(
-        f"{edge}: {1e6 * s / edge**3:.2f}" for edge, s in zip(edges, seconds, strict=True)
-    )
-    note = f"core-microseconds a voxel: {told}"
-    yield Row("cost against size, exponent", case, float(slope), "", GOAL_EXPONENT, note=note)
+        seconds[(edge,) * 3] = float(result.provenance["core_seconds"])
+    yield growth_row(f"{model}, {edges[0]} to {edges[-1]} cubed", seconds)
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def growth_row(case: str, seconds: Mapping[Index, float]) -> Row:
+    """The exponent with which the processor time of a run grows with the volume's size.
+
+    Args:
+        case: what ran.
+        seconds: of each size (k, j, i).
+    """
+    voxels = [math.prod(shape) for shape in seconds]
+    slope = np.polyfit(np.log(voxels), np.log(list(seconds.values())), 1)[0]
+    each = [f"{size_text(shape)}: {1e6 * s / math.prod(shape):.2f}" for shape, s in seconds.items()]
+    note = f"core-microseconds a voxel: {', '.join(each)}"
+    return Row("cost against size, exponent", case, float(slope), "", GOAL_EXPONENT, note=note)
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """As users say it, x first."""
     return "x".join(str(n) for n in shape[::-1])

@@ -14,6 +14,7 @@ from MedEnhanceLib.tiles import Index
 
 Rows = Callable[[], Iterator[Row]]
 FAST_DENOISER = "mr-denoise-residual"
+CT_EDGES, LARGEST_CT = (64, 128, 256), (600, 512, 512)
 MOST_WHOLE = 3_400_000
 """Voxels of a volume that any network can pass in one piece within a few GB."""
 
@@ -27,6 +28,7 @@ class Plan:
         denoiser: the network of whole runs, previews and the growth with size.
         shape: of the volume (k, j, i) for the comparison with MONAI.
         cube: edge of the volume of whole runs.
+        large: a CT denoiser to run on 512 x 512 x 600 voxels, for ten minutes; or None.
         slow: models too slow for the comparison with MONAI unless they were asked for.
         rounds: of each comparison; the least time counts.
     """
@@ -37,6 +39,7 @@ class Plan:
     cube: int
     slow: frozenset[str]
     rounds: int
+    large: Bundle | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ def parts(plan: Plan) -> list[Part]:
             found.append(Part(f"{bundle.id}: against MONAI's sliding window", measure))
     if plan.denoiser is not None:
         found += _runs(plan.denoiser, plan)
+    if plan.large is not None:
+        title = f"{plan.large.id}: CT of up to {runs.size_text(LARGEST_CT)}"
+        found.append(Part(title, partial(large_ct, plan.large.id)))
     return found
 
 
@@ -81,9 +87,20 @@ def peak_memory(model: str, shape: Index) -> Iterator[Row]:
     """The most memory that a run holds above what its imports take."""
     peak = memory.measured_alone(memory.Case(Task.DENOISE.value, model, shape))
     if peak.peak_mb is not None:
-        yield Row(
-            "peak memory above imports", f"{model}, {size_text(shape)}", peak.peak_mb, "MB", 2000
-        )
+        case = f"{model}, {runs.size_text(shape)}"
+        yield Row("peak memory above imports", case, peak.peak_mb, "MB", 2000)
+
+
+def large_ct(model: str) -> Iterator[Row]:
+    """Memory of a whole trunk in thin slices, and how the cost grows up to it."""
+    seconds = {}
+    for shape in (*((edge,) * 3 for edge in CT_EDGES), LARGEST_CT):
+        peak = memory.measured_alone(memory.Case(Task.DENOISE.value, model, shape, "CT"))
+        seconds[shape] = peak.core_seconds
+    size = runs.size_text(LARGEST_CT)
+    if peak.peak_mb is not None:
+        yield Row("peak memory above imports", f"{model}, {size}", peak.peak_mb, "MB", 6000)
+    yield runs.growth_row(f"{model}, {CT_EDGES[0]} cubed to {size}", seconds)
 
 
 def smaller(shape: Index, most: int) -> Index:
@@ -92,8 +109,3 @@ def smaller(shape: Index, most: int) -> Index:
     scale = min(1.0, (most / (k * j * i)) ** (1 / 3))
     k, j, i = (max(16, int(n * scale) // 16 * 16) for n in shape)
     return (k, j, i)
-
-
-def size_text(shape: Index) -> str:
-    """As users say it, x first."""
-    return "x".join(str(n) for n in shape[::-1])

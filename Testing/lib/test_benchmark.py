@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from MedEnhanceLib.benchmark import runs
+from MedEnhanceLib.benchmark import memory, runs
 from MedEnhanceLib.benchmark.networks import Peak, pieces_and_whole
 from MedEnhanceLib.benchmark.rows import Row
-from MedEnhanceLib.benchmark.suite import Plan, parts, smaller
+from MedEnhanceLib.benchmark.suite import LARGEST_CT, Plan, large_ct, parts, smaller
 from MedEnhanceLib.benchmark.timing import interleaved
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine.benchmark import networks
@@ -86,3 +86,18 @@ def test_slow_networks_are_not_compared_with_monai_unasked(denoiser: Bundle) -> 
 
     assert any("MONAI" in title for title in titles(frozenset()))
     assert not any("MONAI" in title for title in titles(frozenset({denoiser.id})))
+
+
+def test_a_large_ct_is_held_against_its_memory_and_smaller_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measured(case: memory.Case) -> memory.Peak:
+        assert case.modality == "CT"
+        voxels = float(np.prod(case.shape))
+        return memory.Peak(7000.0 if case.shape == LARGEST_CT else 100.0, 1e-6 * voxels**1.1)
+
+    monkeypatch.setattr(memory, "measured_alone", measured)
+    peak, growth = large_ct("ct-model")
+    assert peak.value == 7000 and peak.met is False
+    assert growth.value == pytest.approx(1.1) and growth.met is False
+    assert "512x512x600" in growth.note and "64x64x64" in growth.note
