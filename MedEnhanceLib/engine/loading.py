@@ -54,7 +54,7 @@ def _build(bundle: Bundle) -> torch.nn.Module:
     try:
         if not (bundle.shipped or bundle.foreign):
             check_network_size(partial(_instantiate, definition), bundle.weights)
-        network = _with_monai(bundle) if bundle.foreign else _instantiate(definition)
+        network = _instantiate(definition) if _is_plain(bundle) else _with_monai(bundle)
     except ImportError as error:
         raise DependencyError(
             f"The model '{bundle.id}' needs the package '{error.name}', which is not installed; "
@@ -75,8 +75,16 @@ def _build(bundle: Bundle) -> torch.nn.Module:
     return network
 
 
+def _is_plain(bundle: Bundle) -> bool:
+    """Whether MONAI's parser, which takes seconds to import, is not needed for the network.
+
+    The expressions of shipped bundles are for those who run them with MONAI.
+    """
+    return bundle.shipped or not bundle.foreign
+
+
 def _instantiate(definition: dict[str, Any]) -> Any:
-    """Build ``_target_`` with its literal arguments; only reached for allow-listed targets."""
+    """Build ``_target_`` with its literal arguments; only for shipped or allow-listed targets."""
     module, _, name = definition["_target_"].rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     if not (isinstance(kind, type) and issubclass(kind, torch.nn.Module)):
