@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.slabs import slabs
+from MedEnhanceLib.slabs import Slab, over_slabs
 
 EDGE = 8
 """Voxels along each side of the squares that are looked at, longer than the noise's grain."""
@@ -54,7 +54,11 @@ def estimate_ct_noise(voxels: NDArray[Any]) -> float:
 
 def _squares(voxels: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and variance of each square of each slice, (k, j / 8, i / 8)."""
-    parts = [_squares_of_slab(voxels[slab.core]) for slab in slabs(voxels.shape)]
+
+    def of_slab(slab: Slab) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return _squares_of_slab(voxels[slab.core])
+
+    parts = over_slabs(of_slab, voxels.shape)
     means, variances = zip(*parts, strict=True)
     return np.concatenate(means), np.concatenate(variances)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import BundleError, VolumeError
-from MedEnhanceLib.slabs import sample, slabs
+from MedEnhanceLib.slabs import Slab, over_slabs, sample, slabs
 
 PEAK_PERCENTILE = 99.9
 ROBUST_PEAK = "robust_peak"
@@ -25,9 +25,15 @@ class Scaling:
 
     def normalise(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
         """Float32 copy on the network's scale; any shape."""
-        values = voxels.astype(np.float32)
-        values -= np.float32(self.offset)
-        values /= np.float32(self.scale)
+        values = np.empty(voxels.shape, np.float32)
+
+        def fill(slab: Slab) -> None:
+            part = values[slab.core]
+            part[...] = voxels[slab.core]
+            part -= np.float32(self.offset)
+            part /= np.float32(self.scale)
+
+        over_slabs(fill, voxels.shape)
         return values
 
     def restore(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:

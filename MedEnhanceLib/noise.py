@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import otsu_threshold
-from MedEnhanceLib.slabs import sample, slabs
+from MedEnhanceLib.slabs import Slab, over_slabs, sample
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -99,24 +99,31 @@ def _haar(voxels: NDArray[Any], axes: list[int]) -> list[NDArray[np.float32]]:
 
     All at half the size along the axes; coarse details only where two axes or more are used.
     """
-    parts = [_haar_of_slab(voxels[slab.core], axes) for slab in slabs(voxels.shape, multiple=2)]
+
+    def of_slab(slab: Slab) -> list[NDArray[np.float32]]:
+        return _haar_of_slab(voxels[slab.core], axes)
+
+    parts = over_slabs(of_slab, voxels.shape, multiple=2)
     return [np.concatenate(bands) for bands in zip(*parts, strict=True)]
 
 
 def _haar_of_slab(voxels: NDArray[Any], axes: list[int]) -> list[NDArray[np.float32]]:
     low = finest = voxels.astype(np.float32)
     coarser: list[NDArray[np.float32]] = []
-    half = np.float32(np.sqrt(0.5))
     for axis in axes:
         pairs = [_pairs(band, axis) for band in coarser]
-        coarser = [(even - odd) * half for even, odd in pairs]
+        coarser = [even - odd for even, odd in pairs]
         even, odd = _pairs(finest, axis)
-        coarser.append((even + odd) * half)
-        finest = (even - odd) * half
+        coarser.append(even + odd)
+        finest = even - odd
         even, odd = _pairs(low, axis)
-        low = (even + odd) * np.float32(0.5)
-    # Along a single axis what is coarse is the image itself.
-    return [low, finest, *(coarser if len(axes) > 1 else [])]
+        low = even + odd
+    # White noise keeps its strength in the details.
+    details = [finest, *(coarser if len(axes) > 1 else [])]
+    for band in details:
+        band *= np.float32(0.5 ** (len(axes) / 2))
+    low *= np.float32(0.5 ** len(axes))
+    return [low, *details]
 
 
 def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -166,7 +173,7 @@ def _scaled_bessel(x: float) -> tuple[float, float]:
     return float(weights.mean()), float((weights * np.cos(angles)).mean())
 
 
-def central_block(voxels: NDArray[Any], edges: int | Sequence[int] = 160) -> NDArray[Any]:
+def central_block(voxels: NDArray[Any], edges: int | Sequence[int] = 128) -> NDArray[Any]:
     """The middle of a volume, at most so many voxels along all axes, or along each; a view."""
     edges = [int(edge) for edge in np.broadcast_to(edges, voxels.ndim)]
     starts = [max(0, (n - edge) // 2) for n, edge in zip(voxels.shape, edges, strict=True)]

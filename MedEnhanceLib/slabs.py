@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-MOST_VOXELS = 8_000_000
+Found = TypeVar("Found")
+
+MOST_VOXELS = 1_000_000
+MOST_AT_ONCE = 4
 LARGEST_SAMPLE = 1_000_000
 LEAST_MARGINS = 4
 """A slab is this many margins thick, so that little is worked on twice."""
@@ -44,6 +49,21 @@ def slabs(shape: tuple[int, ...], margin: int = 0, multiple: int = 1) -> Iterato
     thickness = -(-thickness // multiple) * multiple
     for start in range(0, depth, thickness):
         yield _slab(start, min(depth, start + thickness), depth, margin)
+
+
+def over_slabs(
+    run: Callable[[Slab], Found], shape: tuple[int, ...], margin: int = 0, multiple: int = 1
+) -> list[Found]:
+    """What ``run`` gives for each slab of a volume, in order; see :func:`slabs`.
+
+    Some are worked on at once, as numpy leaves the interpreter to others while it computes.
+    """
+    parts = list(slabs(shape, margin, multiple))
+    at_once = min(MOST_AT_ONCE, len(parts), os.cpu_count() or 1)
+    if at_once <= 1:
+        return [run(part) for part in parts]
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(run, parts))
 
 
 def fullest_slab(content: NDArray[Any], plane: int, most: int, margin: int) -> Slab:
@@ -83,8 +103,11 @@ def filtered(
         dtype: of the result.
     """
     result = np.empty(voxels.shape, dtype)
-    for slab in slabs(voxels.shape, margin):
+
+    def fill(slab: Slab) -> None:
         result[slab.core] = run(voxels[slab.grown])[slab.inner]
+
+    over_slabs(fill, voxels.shape, margin)
     return result
 
 
@@ -97,12 +120,13 @@ def sample(values: NDArray[Any]) -> NDArray[Any]:
 
 def mean_inside(values: NDArray[Any], inside: NDArray[np.bool_]) -> float:
     """Mean of the values inside, summed in double precision; 0 when nothing is inside."""
-    total, count = 0.0, 0
-    for slab in slabs(values.shape):
+
+    def summed(slab: Slab) -> tuple[float, int]:
         chosen = values[slab.core][inside[slab.core]]
-        total += float(chosen.sum(dtype=np.float64))
-        count += chosen.size
-    return total / count if count else 0.0
+        return float(chosen.sum(dtype=np.float64)), chosen.size
+
+    totals, counts = zip(*over_slabs(summed, values.shape), strict=True)
+    return sum(totals) / sum(counts) if sum(counts) else 0.0
 
 
 def quantile(values: NDArray[Any], inside: NDArray[np.bool_], share: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.quality.separable import box_mean
-from MedEnhanceLib.slabs import slabs
+from MedEnhanceLib.slabs import Slab, over_slabs
 
 IN_PLANE_REACH = 2
 """Voxels on each side that count as surroundings, along axes that are not refined."""
@@ -35,13 +35,14 @@ def unaccounted_voxels(
         sigma: the standard deviation of the input's noise.
     """
     k, j, i = (IN_PLANE_REACH if f == 1 else round(f) + 1 for f in factors)
-    count = 0
-    for slab in slabs(after.shape, k):
+
+    def counted(slab: Slab) -> int:
         plain = interpolated[slab.grown]
         limit = MOST_SPREADS * _spread(plain, (i, j, k)) + np.float32(MOST_SIGMAS * sigma)
         departure = np.abs(after[slab.core] - interpolated[slab.core])
-        count += int(np.count_nonzero(departure > limit[slab.inner]))
-    return count
+        return int(np.count_nonzero(departure > limit[slab.inner]))
+
+    return sum(over_slabs(counted, after.shape, k))
 
 
 def _spread(values: NDArray[np.float32], radius: tuple[int, int, int]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.quality.separable import box_mean
-from MedEnhanceLib.slabs import Slab, slabs
+from MedEnhanceLib.slabs import Slab, over_slabs
 
 # The radius (x, y, z) of the window in which the removed signal's strength is measured. Noise of CT
 # is correlated within the slice, so that 27 voxels hold too few independent values to tell.
@@ -73,16 +73,16 @@ def _unexplained(
     limit: float,
 ) -> tuple[float, int]:
     """Where the strength is above the limit, in percent of the object, and above twice of it."""
-    count = above = grave = 0
-    for slab in slabs(before.shape, max(1, window[2])):
+
+    def counted(slab: Slab) -> tuple[int, int, int]:
         removed = before[slab.grown].astype(np.float32) - after[slab.grown]
-        strength = local_strength(removed, window)[slab.inner]
-        mask = inside[slab.core]
-        count += int(np.count_nonzero(mask))
-        strong = mask & (strength > limit)
-        above += int(np.count_nonzero(strong))
-        grave += int(np.count_nonzero(strong & (strength > 2 * limit)))
-    return 100 * above / max(1, count), grave
+        strength = local_strength(removed, window)[slab.inner][inside[slab.core]]
+        above, grave = (int(np.count_nonzero(strength > times * limit)) for times in (1, 2))
+        return strength.size, above, grave
+
+    counts = over_slabs(counted, before.shape, max(1, window[2]))
+    size, above, grave = (sum(column) for column in zip(*counts, strict=True))
+    return 100 * above / max(1, size), grave
 
 
 def _neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:

@@ -20,7 +20,7 @@ from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
-from MedEnhanceLib.slabs import slabs
+from MedEnhanceLib.slabs import Slab, over_slabs
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
@@ -208,10 +208,13 @@ def _keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None
     That is zero together with all its neighbours. Changes ``after``.
     """
     least = 0 if before.min() >= 0 else -np.inf
-    for slab in slabs(before.shape, 1):
+
+    def keep(slab: Slab) -> None:
         part = after[slab.core]
         np.maximum(part, np.float32(least), out=part)
         part *= _dilated(before[slab.grown] != 0)[slab.inner]
+
+    over_slabs(keep, before.shape, 1)
 
 
 def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -187,6 +187,9 @@ def _environment(given: Mapping[str, str] | None) -> dict[str, str]:
     folders = [str(Path(MedEnhanceLib.__file__).resolve().parent.parent)]
     folders += [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
     environment["PYTHONPATH"] = os.pathsep.join(folders)
+    # Slabs of a volume are worked on in threads; those of numpy's matrix products would wait for
+    # more work in a loop and be in their way.
+    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     return environment
 
 

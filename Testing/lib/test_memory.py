@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from MedEnhanceLib.quality import sharpness
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.quality.sharpness import gradient_magnitude
 from MedEnhanceLib.reporting import Reporter
-from MedEnhanceLib.slabs import filtered, mean_inside, slabs
+from MedEnhanceLib.slabs import filtered, mean_inside, over_slabs, slabs
 
 from .conftest import denoiser_bundle, head_like
 
@@ -48,6 +49,33 @@ def test_slabs_cover_every_slice_once(
         assert np.array_equal(number[part.grown][part.inner], number[part.core])
         assert part.grown.start == max(0, part.core.start - margin)
         assert part.core.start % multiple == 0
+
+
+def test_slabs_are_answered_in_order_though_some_are_worked_on_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slabs_module, "MOST_VOXELS", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    second_begun = threading.Event()
+
+    def run(slab: slabs_module.Slab) -> int:
+        if slab.core.start == 0:
+            assert second_begun.wait(10)
+        second_begun.set()
+        return slab.core.start
+
+    assert over_slabs(run, (20, 1, 1)) == list(range(20))
+
+
+def test_what_goes_wrong_in_one_slab_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slabs_module, "MOST_VOXELS", 1)
+
+    def run(slab: slabs_module.Slab) -> None:
+        if slab.core.start == 7:
+            raise MemoryError("the seventh")
+
+    with pytest.raises(MemoryError, match="seventh"):
+        over_slabs(run, (20, 1, 1))
 
 
 def test_slab_by_slab_measures_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
