@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 
 from MedEnhanceLib.engine.networks.tissue_atlas import (
@@ -9,6 +12,8 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     ATLAS_SHAPE,
     Placing,
     TissueAtlas,
+    agreed,
+    brain_odds,
     descend,
     first_placing,
     resampled,
@@ -68,6 +73,42 @@ def test_what_was_taken_for_tissue_far_away_does_not_lead_astray() -> None:
         found = egg_atlas().laid_over(scan_of(truth), guess)
     assert agreement(found, truth) > 0.8
     assert float(found[1:, 2:10, 36:48, 12:32].max()) < 0.1
+
+
+def test_bone_as_dark_as_fluid_is_no_brain() -> None:
+    truth = egg((48, 52, 44), (5, -4, 3), 0.9)
+    dark = torch.where(egg((48, 52, 44), (5, -4, 3), 1.15)[0] < 0.5, 0.1, 0.3)
+    scan = scan_of(truth) + torch.nn.functional.interpolate(
+        ((dark - BRIGHTNESS[0]) * truth[0])[None, None], scale_factor=2.0
+    )
+    with torch.inference_mode():
+        found = egg_atlas().laid_over(scan[0, 0], at_half(truth))
+    # 1.7 when the guess is not heard again.
+    assert 0.95 < float((1 - found[0]).sum() / (1 - truth[0]).sum()) < 1.15
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_the_end_of_a_brain_that_was_cut_out_is_not_guessed(noise: float) -> None:
+    torch.manual_seed(0)
+    truth = egg((48, 52, 44), (5, -4, 3), 0.9)
+    guess = at_half(egg((48, 52, 44), (5, -4, 3), 0.85))
+    inside = torch.nn.functional.interpolate(1 - truth[None, 0:1], scale_factor=2.0)[0, 0] > 0.5
+    cut_out = 0.5 * inside + noise * torch.rand(inside.shape)
+    assert not brain_odds(cut_out, guess).any()
+    skull = egg((48, 52, 44), (5, -4, 3), 1.3)[None, 0:1] < 0.5
+    around = torch.nn.functional.interpolate(skull.float(), scale_factor=2.0)[0, 0]
+    odds = brain_odds(torch.where(inside, cut_out, 0.3 * around), guess)
+    assert odds.max() > 3 and odds.min() < -3
+
+
+def test_a_guess_moves_the_border_but_not_what_lies_within() -> None:
+    shares = torch.tensor([0.5, 0.2, 0.2, 0.1]).reshape(4, 1, 1, 1).expand(4, 1, 1, 3)
+    heard = agreed(shares, torch.tensor([[[-2.0, 0.0, 2.0]]]))
+    assert torch.allclose(heard.sum(0), torch.ones(1, 1, 3))
+    assert torch.allclose(heard[:, :, :, 1], shares[:, :, :, 1])
+    assert heard[0, 0, 0, 0] == pytest.approx(1 / (1 + math.exp(-2)), abs=1e-3)
+    assert heard[0, 0, 0, 2] == pytest.approx(1 / (1 + math.exp(2)), abs=1e-3)
+    assert torch.allclose(heard[2], 2 * heard[3])
 
 
 def test_a_guess_of_nothing_gives_finite_shares() -> None:

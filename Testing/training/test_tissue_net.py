@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.engine.networks import TissueNet, tissue_net
 from MedEnhanceLib.engine.networks.folding import depth_to_space
 from MedEnhanceLib.engine.networks.tissue_net import (
@@ -19,9 +22,13 @@ from MedEnhanceLib.engine.networks.tissue_net import (
     first_guess,
 )
 from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues, posterior
+from MedEnhanceLib.io import read_volume
 from training.network import build_network
 
-CONFIG = Path(__file__).parents[2] / "training/configs/mr-brain-tissue-unet.json"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "training/configs/mr-brain-tissue-unet.json"
+SHIPPED = ROOT / "Resources/Models/mr-brain-tissue-unet"
+SAMPLE = ROOT / "Resources/SampleData/mr_head_t1.nii.gz"
 BRIGHTNESS = torch.tensor([0.0, 0.2, 0.5, 0.8])
 
 
@@ -62,13 +69,13 @@ def test_a_constant_volume_gives_finite_scores(value: float) -> None:
 
 
 def test_the_scale_does_not_matter() -> None:
-    image = (BRIGHTNESS[shells()] + 0.05 * torch.rand(40, 40, 40))[None, None]
-    network = small()
-    # Of an atlas that holds as much of all tissues, rounding decides which is which.
-    network.atlas.shares.copy_(torch.tensor([0.4, 0.1, 0.2, 0.3])[:, None, None, None])
+    """Of the shipped network; what an untrained one guesses is decided by rounding."""
+    network = load_network(read_bundle(SHIPPED, shipped=True), torch.device("cpu"))
+    image = torch.from_numpy(read_volume(SAMPLE).voxels.astype(np.float32))[None, None]
     with torch.inference_mode():
-        first, second = (network(image * scale) for scale in (1.0, 1000.0))
-    assert float((first.argmax(1) == second.argmax(1)).float().mean()) > 0.999
+        first, second = (network(image * scale).argmax(1) for scale in (1.0, 1000.0))
+    assert len(first.unique()) == 4
+    assert float((first == second).float().mean()) > 0.999
 
 
 def test_weights_fit_into_the_bundle() -> None:
@@ -96,7 +103,7 @@ def test_an_untrained_second_part_says_what_the_mixture_says() -> None:
     image = BRIGHTNESS[classes] + 0.02 * torch.rand(40, 40, 40)
     shares = rough_shares(classes)
     fit, field = fit_tissues(image, shares, step=1, rounds=5)
-    features = contrast_free(image / field, Places(shares, shares), fit)
+    features = contrast_free(image / field, Places(shares, shares, torch.zeros(10, 10, 10)), fit)
     assert features.shape == (1, FEATURES, 20, 20, 20)
     with torch.inference_mode():
         found = small()(features)[0].argmax(0)
@@ -109,12 +116,31 @@ def test_slabs_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.nn.init.normal_(network.fine.tail.weight, std=0.1)
     image = torch.rand(1, 1, 96, 24, 24)
     shares = torch.full((4, 24, 6, 6), 0.25)
-    monkeypatch.setattr(network, "places", lambda scan: Places(shares, shares))
+    places = Places(shares, shares, torch.randn(24, 6, 6))
+    monkeypatch.setattr(network, "places", lambda scan: places)
     with torch.inference_mode():
         whole = network(image)
         monkeypatch.setattr(tissue_net, "MOST_VOXELS", 24**3)
         assert len(list(tissue_net.slabs(torch.zeros(1, 1, 48, 12, 12), 8))) > 2
         assert torch.allclose(network(image), whole, atol=1e-4)
+
+
+def test_where_no_brain_was_guessed_the_second_part_hears_of_it() -> None:
+    network = small()
+    image = torch.rand(1, 1, 24, 24, 24)
+    shares, odds = torch.full((4, 6, 6, 6), 0.25), torch.full((6, 6, 6), 3.0)
+
+    def found(odds: torch.Tensor) -> torch.Tensor:
+        with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+            patch.setattr(network, "places", lambda scan: Places(shares, shares, odds))
+            return network(image)[0]
+
+    sure = found(odds)
+    odds[:, :, :3] = -3
+    doubted = found(odds)
+    assert torch.equal(doubted[1:], sure[1:])
+    assert torch.equal(doubted[0, :, :, 16:], sure[0, :, :, 16:])
+    assert torch.allclose(doubted[0, :, :, :8], sure[0, :, :, :8] + 3)
 
 
 def test_the_box_around_the_brain_has_a_margin() -> None:

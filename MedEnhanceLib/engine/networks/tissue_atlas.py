@@ -3,7 +3,9 @@
 A rough guess of the tissues is enough to turn, stretch and bend the atlas until both agree, since
 heads are alike; what the guess saw in the face or the scalp has no part in the atlas. Then the
 contrast is measured where the atlas says the tissues are, and the atlas follows what that shows, as
-in unified segmentation (Ashburner and Friston 2005, doi:10.1016/j.neuroimage.2005.02.018).
+in unified segmentation (Ashburner and Friston 2005, doi:10.1016/j.neuroimage.2005.02.018). Where
+the brain ends, contrast says little: bone is as dark as fluid in many scans. So the guess is heard
+there again, but for brains that were cut out of their heads, whose end is seen.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ BEND_MM = 10.0
 SHIFT_MM = 100.0
 DOUBT = 0.02
 """Share of each class that is possible anywhere."""
+LEAST_CHANCE = 0.02
+"""Of brain and of all else, anywhere, as far as the guess can tell."""
+CUT_OUT, HELD = 1.6, 0.7
+"""A scan that shows less than so many times the guessed brain, and so much of it, shows no more."""
+ABOVE_NOISE = 8.0
+"""Median deviations of noise averaged over 4 mm, from which on there is something."""
 LOOKS = 2
 """How often the contrast is measured before the atlas is bent to what that shows."""
 TOWARDS = (0.8, 0.95)
@@ -97,7 +105,8 @@ class TissueAtlas(nn.Module):
             Shares of the classes (4, d, h, w) with voxels of 4 mm.
         """
         grid = [n // 2 for n in half.shape]
-        return resampled(self.shares[0], ATLAS_MM, self.placing(half, guess), grid, ATLAS_MM)
+        shares = resampled(self.shares[0], ATLAS_MM, self.placing(half, guess), grid, ATLAS_MM)
+        return agreed(shares, brain_odds(half, guess))
 
     def placing(self, half: torch.Tensor, guess: torch.Tensor) -> Placing:
         """How the atlas has to be laid over one head; arguments as of `laid_over`."""
@@ -108,12 +117,50 @@ class TissueAtlas(nn.Module):
             placing = descend(box_mean(coarse, 3), guess, first_placing(guess), 30, 0.04)
             placing = descend(coarse, guess, placing, 20, 0.02)
             grid = [n // 2 for n in half.shape]
+            odds = brain_odds(half, guess)
             for _ in range(LOOKS):
                 with torch.no_grad():
-                    prior = resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM)
+                    prior = agreed(resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM), odds)
                     seen = functional.avg_pool3d(seen_shares(half, prior, rounds=8)[None], 2)[0]
                 placing = descend(coarse, seen, placing, 20, 0.02, bends=True)
             return placing
+
+
+def brain_odds(half: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+    """Logarithm of the odds of brain at 4 mm (d, h, w), without the atlas; 0 of cut out brains.
+
+    Args:
+        half, guess: as of `TissueAtlas.laid_over`.
+    """
+    chance = functional.interpolate(1 - guess[None, :1], scale_factor=2.0, mode="trilinear")[0, 0]
+    brain = (chance > 0.5).float()
+    content = content_of(half, chance < LEAST_CHANCE)
+    held = (content * brain).sum() > HELD * brain.sum()
+    if held and content.sum() < CUT_OUT * brain.sum():
+        return torch.zeros_like(chance)
+    return chance.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE).logit()
+
+
+def content_of(half: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
+    """1 where a scan (2d, 2h, 2w) is brighter than the noise in its empty part, else 0: (d, h, w).
+
+    Args:
+        half: the scan with voxels of 2 mm.
+        empty: where it may show nothing, mostly (d, h, w).
+    """
+    cells = functional.avg_pool3d(half[None], 2)[0]
+    noise = cells[empty] if bool(empty.any()) else cells.new_zeros(1)
+    level = noise.median()
+    spread = (noise - level).abs().median()
+    return (cells > level + ABOVE_NOISE * spread).float()
+
+
+def agreed(shares: torch.Tensor, odds: torch.Tensor) -> torch.Tensor:
+    """Shares (4, d, h, w) of an atlas after hearing of :func:`brain_odds` (d, h, w)."""
+    brain = (1 - shares[0]).clamp(1e-4, 1 - 1e-4)
+    heard = (brain.logit() + odds).sigmoid()
+    tissues = shares[1:] * (heard / brain)
+    return torch.cat([1 - tissues.sum(0, keepdim=True), tissues])
 
 
 def seen_shares(half: torch.Tensor, prior: torch.Tensor, rounds: int) -> torch.Tensor:

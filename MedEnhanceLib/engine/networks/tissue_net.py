@@ -21,7 +21,12 @@ from MedEnhanceLib.engine.networks.folding import (
     depth_to_space,
     space_to_depth,
 )
-from MedEnhanceLib.engine.networks.tissue_atlas import CLASSES, TissueAtlas, seen_shares
+from MedEnhanceLib.engine.networks.tissue_atlas import (
+    CLASSES,
+    TissueAtlas,
+    brain_odds,
+    seen_shares,
+)
 from MedEnhanceLib.engine.networks.tissue_guess import TissueGuessUNet, far_padding
 from MedEnhanceLib.engine.networks.tissue_statistics import (
     TissueFit,
@@ -99,20 +104,25 @@ class TissueNet(nn.Module):
         box = brain_box(places.atlas)
         if box is not None:
             fine = tuple(slice(s.start * COARSE, s.stop * COARSE) for s in box)
-            features = self.features(image[fine], places.within(box))
+            here = places.within(box)
+            features = self.features(image[fine], here)
             for inner, slab in slabs(features, self.fine.halo // FOLD):
                 first = fine[0].start + inner.start * FOLD
                 last = fine[0].start + inner.stop * FOLD
                 scores[:, first:last, fine[1], fine[2]] = slab_scores(
                     self.fine, features, slab, inner
                 )
+            # The second network, which sees a part only, hears where no brain was guessed.
+            against = at_voxels(-here.odds.clamp_max(0)[None], image[fine].shape)
+            scores[0, fine[0], fine[1], fine[2]] += against[0]
         return scores[:, : size[0], : size[1], : size[2]]
 
     def places(self, image: torch.Tensor) -> Places:
         """Roughly, where in a scan (D, H, W) which tissue is; sizes are multiples of 8."""
         half = functional.avg_pool3d(image[None], COARSE // 2)[0]
-        atlas = self.atlas.laid_over(half, guessed_shares(self.guess, half))
-        return Places(atlas, seen_shares(half, atlas, rounds=20))
+        guess = guessed_shares(self.guess, half)
+        atlas = self.atlas.laid_over(half, guess)
+        return Places(atlas, seen_shares(half, atlas, rounds=20), brain_odds(half, guess))
 
     def features(self, image: torch.Tensor, places: Places) -> torch.Tensor:
         """What the second network sees: (1, FEATURES, D/2, H/2, W/2)."""
@@ -127,14 +137,17 @@ class Places:
     Attributes:
         atlas: as the atlas has them that was laid over the scan.
         seen: as they follow from that and the scan's own contrast.
+        odds: logarithm of the odds of brain without the atlas, (D/4, H/4, W/4).
     """
 
     atlas: torch.Tensor
     seen: torch.Tensor
+    odds: torch.Tensor
 
     def within(self, box: Box) -> Places:
         """Those of a part of the scan."""
-        return Places(self.atlas[:, box[0], box[1], box[2]], self.seen[:, box[0], box[1], box[2]])
+        atlas, seen = (part[:, box[0], box[1], box[2]] for part in (self.atlas, self.seen))
+        return Places(atlas, seen, self.odds[box])
 
 
 class TissueFineNet(nn.Module):
