@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +304,19 @@ def test_half_precision_of_the_shipped_denoiser_stays_close() -> None:
     assert not np.array_equal(half, full)
     errors = [np.mean((image - clean) ** 2) for image in (half, full)]
     assert abs(10 * np.log10(errors[0] / errors[1])) < 0.02
+
+
+def test_a_shipped_network_is_built_without_what_takes_seconds_to_import() -> None:
+    """MONAI's parser and torch's compiler, which the first Apply would wait for."""
+    code = (
+        "import sys\n"
+        "from MedEnhanceLib import enhance\n"
+        "from MedEnhanceLib.benchmark.phantoms import head\n"
+        "result = enhance(head((24, 32, 32)), 'denoise', 'mr-denoise-residual')\n"
+        "assert 'network_seconds' in result.provenance\n"
+        "print([name for name in ('monai', 'torch._dynamo') if name in sys.modules])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
