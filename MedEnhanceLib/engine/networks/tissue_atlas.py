@@ -37,8 +37,10 @@ DOUBT = 0.02
 """Share of each class that is possible anywhere."""
 LEAST_CHANCE = 0.02
 """Of brain and of all else, anywhere, as far as the guess can tell."""
-CUT_OUT, HELD = 1.6, 0.7
-"""A scan that shows less than so many times the guessed brain, and so much of it, shows no more."""
+BEYOND, HELD = 0.15, 0.5
+"""A scan that shows so much of the guessed brain, and less than this beyond it, shows no more."""
+NEAR = 5
+"""Voxels of 4 mm across the surroundings of the brain that are not beyond it."""
 ABOVE_NOISE = 8.0
 """Median deviations of noise averaged over 4 mm, from which on there is something."""
 LOOKS = 2
@@ -135,8 +137,9 @@ def brain_odds(half: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
     chance = functional.interpolate(1 - guess[None, :1], scale_factor=2.0, mode="trilinear")[0, 0]
     brain = (chance > 0.5).float()
     content = content_of(half, chance < LEAST_CHANCE)
-    held = (content * brain).sum() > HELD * brain.sum()
-    if held and content.sum() < CUT_OUT * brain.sum():
+    near = functional.max_pool3d(brain[None], NEAR, stride=1, padding=NEAR // 2)[0]
+    held, beyond = (content * brain).sum(), (content * (1 - near)).sum()
+    if held > HELD * brain.sum() and beyond < BEYOND * brain.sum():
         return torch.zeros_like(chance)
     return chance.clamp(LEAST_CHANCE, 1 - LEAST_CHANCE).logit()
 
