@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import BundleError, VolumeError
-from MedEnhanceLib.slabs import Slab, over_slabs, sample, slabs
+from MedEnhanceLib.slabs import filtered, sample, slabs
 
 PEAK_PERCENTILE = 99.9
 ROBUST_PEAK = "robust_peak"
@@ -25,16 +25,14 @@ class Scaling:
 
     def normalise(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
         """Float32 copy on the network's scale; any shape."""
-        values = np.empty(voxels.shape, np.float32)
 
-        def fill(slab: Slab) -> None:
-            part = values[slab.core]
-            part[...] = voxels[slab.core]
-            part -= np.float32(self.offset)
-            part /= np.float32(self.scale)
+        def scaled(part: NDArray[Any]) -> NDArray[np.float32]:
+            values = part.astype(np.float32)
+            values -= np.float32(self.offset)
+            values /= np.float32(self.scale)
+            return values
 
-        over_slabs(fill, voxels.shape)
-        return values
+        return filtered(voxels, scaled, margin=0)
 
     def restore(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same array, changed back to the volume's own unit; any shape."""

@@ -66,7 +66,8 @@ def benchmark(
     if large:
         plan = replace(plan, large=_ct_denoiser(catalog, model or []))
     todo = parts(plan)
-    say(f"{len(todo)} measurements; about {'3' if quick else '10 to 15'} minutes on one core.")
+    minutes = f"{'3' if quick else '10 to 15'} minutes{' and 10 more' if large else ''}"
+    say(f"{len(todo)} measurements; about {minutes} on one core.")
     rows: list[Row] = []
     started = time.monotonic()
     for number, part in enumerate(todo, 1):
