@@ -56,8 +56,8 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/halving.py
   MedEnhanceLib/engine/networks/pilot_filters.py
   MedEnhanceLib/engine/networks/refiner.py
+  MedEnhanceLib/engine/networks/slice_splitter.py
   MedEnhanceLib/engine/networks/streaming.py
-  MedEnhanceLib/engine/networks/super_resolver.py
   MedEnhanceLib/engine/networks/tissue_atlas.py
   MedEnhanceLib/engine/networks/tissue_guess.py
   MedEnhanceLib/engine/networks/tissue_net.py

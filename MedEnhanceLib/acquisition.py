@@ -33,6 +33,8 @@ FloatArray = NDArray[np.float32]
 
 FACTOR_UNIT = 4.0
 """The networks are told the refinement factor over this, to keep their inputs near one."""
+PARTS = 4
+"""A network that divides slices gives so many parts of each."""
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian whose standard deviation is 1."""
 
@@ -117,6 +119,24 @@ def interpolate_axis(voxels: ArrayLike, axis: int, size: int, order: int = 3) ->
     """Interpolate ``voxels`` to ``size`` voxels along ``axis`` by a B-spline, edges kept."""
     array = np.asarray(voxels, dtype=np.float32)
     return apply_along(interpolation_matrix(array.shape[axis], size, order), array, axis)
+
+
+def joined_parts(parts: ArrayLike, size: int) -> FloatArray:
+    """Slices that were divided into parts (parts, n, ...), resampled to ``size`` slices.
+
+    Linear interpolation, edges kept, as by `interpolation_matrix` of order 1; with as many slices
+    as there are parts nothing is changed.
+    """
+    array = np.asarray(parts, dtype=np.float32)
+    each, slices = array.shape[:2]
+    last = each * slices - 1
+    result = np.empty((size, *array.shape[2:]), np.float32)
+    for place, centre in enumerate(np.clip(_edge_keeping_centres(last + 1, size), 0, last)):
+        before = min(int(centre), last - 1)
+        share = np.float32(centre - before)
+        first, second = (array[n % each, n // each] for n in (before, before + 1))
+        result[place] = (1 - share) * first + share * second
+    return result
 
 
 def apply_along(matrix: NDArray[np.floating], voxels: ArrayLike, axis: int) -> FloatArray:

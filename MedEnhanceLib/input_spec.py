@@ -27,6 +27,9 @@ class InputSpec:
         spacing_mm: spacing (x, y, z) to resample to, or None for any.
         axis_order: "kji" when the network was trained on arrays as MedEnhance holds them, "ijk"
             for arrays as MONAI reads them.
+        thick_slices: of super-resolution; whether the network is given the slices as they are and
+            gives `acquisition.PARTS` parts of each, or is given slices that were interpolated to
+            the wanted thickness.
     """
 
     dimensions: int = 3
@@ -37,6 +40,7 @@ class InputSpec:
     orientation: str | None = None
     spacing_mm: tuple[float, float, float] | None = None
     axis_order: str = "kji"
+    thick_slices: bool = False
 
 
 def read_input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
@@ -65,6 +69,7 @@ def read_input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
         orientation=spec.get("orientation"),
         spacing_mm=None if spacing is None else _spacing(spacing),
         axis_order=_axis_order(spec),
+        thick_slices=bool(spec.get("thick_slices", False)),
     )
 
 

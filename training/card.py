@@ -119,8 +119,8 @@ def _training(command: str, curve: list[dict[str, str]], note: str) -> str:
         return text
     last, marked = curve[-1], "best score" if note else "weights that were published"
     return (
-        f"{text}\n\n{last['step']} steps in {float(last['minutes']):.0f} minutes on one shared CPU "
-        f"core (`curve.csv`; the upright line marks the {marked}). {note}".rstrip()
+        f"{text}\n\n{last['step']} steps in {float(last['minutes']):.0f} minutes on shared CPU "
+        f"cores (`curve.csv`; the upright line marks the {marked}). {note}".rstrip()
         + "\n\n"
         "![Curves of training and validation](curve.png)"
     )

@@ -8,18 +8,13 @@ from functools import singledispatch
 import numpy as np
 import torch
 
-from MedEnhanceLib.acquisition import (
-    add_rician_noise,
-    apply_along,
-    interpolation_matrix,
-    slice_matrix,
-)
+from MedEnhanceLib.acquisition import add_rician_noise, apply_along, slice_matrix
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.slice_profile import USUAL_WIDTH
 from training.data import FloatArray
 from training.denoising import Denoising
 from training.recipe import Recipe
-from training.super_resolution import SuperResolution, network_input
+from training.super_resolution import SuperResolution, divided, network_input
 
 STRONGEST_SHARE = 0.05
 """Of the clean image's gradients; these voxels are its edges."""
@@ -27,7 +22,7 @@ LEAST_STEEPNESS = 1e-4
 """Share of the peak."""
 EXAMPLE_NOISE, EXAMPLE_FACTOR = 0.05, 2
 Example = tuple[FloatArray, FloatArray]
-"""Network input (C, D, H, W) and the clean image (D, H, W)."""
+"""The restored and the clean image, (D, H, W)."""
 
 
 def edge_loss(output: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -52,35 +47,32 @@ def _steepness(x: torch.Tensor) -> torch.Tensor:
 
 def mean_edge_ratio(network: torch.nn.Module, recipe: Recipe) -> float:
     """Mean of :func:`edge_ratio` over the recipe's validation scans."""
-    ratios = []
-    for inputs, clean in examples(recipe):
-        with torch.inference_mode():
-            output = network(torch.from_numpy(inputs[None]))[0, 0].numpy()
-        ratios.append(edge_ratio(output, clean))
-    return float(np.mean(ratios))
+    return float(np.mean([edge_ratio(*example) for example in examples(recipe, network)]))
 
 
 @singledispatch
-def examples(recipe: Recipe) -> Iterator[Example]:
-    """Validation scans, worsened in one typical way."""
+def examples(recipe: Recipe, network: torch.nn.Module) -> Iterator[Example]:
+    """Validation scans, worsened in one typical way and restored by the network."""
     raise OptionsError(f"The recipe {type(recipe).__name__} has no edges to compare.")
 
 
 @examples.register
-def _noisy(recipe: Denoising) -> Iterator[Example]:
+def _noisy(recipe: Denoising, network: torch.nn.Module) -> Iterator[Example]:
     for reference in recipe.validation:
         noisy = add_rician_noise(reference.voxels, EXAMPLE_NOISE, np.random.default_rng(7))
-        yield np.stack([noisy, np.full_like(noisy, EXAMPLE_NOISE)]), reference.voxels
+        inputs = np.stack([noisy, np.full_like(noisy, EXAMPLE_NOISE)])
+        with torch.inference_mode():
+            output = network(torch.from_numpy(inputs[None]))[0, 0].numpy()
+        yield output, reference.voxels
 
 
 @examples.register
-def _blurred(recipe: SuperResolution) -> Iterator[Example]:
+def _thick(recipe: SuperResolution, network: torch.nn.Module) -> Iterator[Example]:
     for block in recipe.validation:
-        sharp = block.voxels
-        fine, slices = sharp.shape[0], sharp.shape[0] // EXAMPLE_FACTOR
-        thick = apply_along(slice_matrix(fine, slices), sharp, 0)
-        cubic = apply_along(interpolation_matrix(slices, fine), thick, 0)
-        yield network_input(cubic, EXAMPLE_FACTOR, 0.0, USUAL_WIDTH), sharp
+        fine = len(block.voxels)
+        thick = apply_along(slice_matrix(fine, fine // EXAMPLE_FACTOR), block.voxels, 0)
+        inputs = network_input(thick, EXAMPLE_FACTOR, 0.0, USUAL_WIDTH)
+        yield divided(network, inputs, fine), block.voxels
 
 
 def edge_ratio(output: FloatArray, clean: FloatArray) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from MedEnhanceLib.acquisition import PARTS
 from training.card import LICENCES, card
 from training.curves import read_curve, write_curve
 from training.data import read_splits
@@ -181,6 +182,7 @@ def monai_metadata(bundle: Json, facts: Json) -> Json:
 def data_format(bundle: Json) -> Json:
     """MONAI's description of what goes into the network and what comes out."""
     channels = bundle["input"]["channels"]
+    parts = PARTS if bundle["input"].get("thick_slices") else 1
     labels = {str(label["value"]): label["name"] for label in bundle.get("labels", [])}
     multiple = bundle["input"]["multiple"]
     entry = {
@@ -197,10 +199,17 @@ def data_format(bundle: Json) -> Json:
     output = {
         **entry,
         "format": "segmentation" if labels else "magnitude",
-        "num_channels": len(labels) + 1 if labels else 1,
-        "channel_def": {"0": "background", **labels} if labels else {"0": "image"},
+        "num_channels": len(labels) + 1 if labels else parts,
+        "channel_def": {"0": "background", **labels} if labels else images_out(parts),
     }
     return {"inputs": {"image": entry}, "outputs": {"pred": output}}
+
+
+def images_out(parts: int) -> dict[str, str]:
+    """What the outputs hold: the image, or the parts of each slice in their order."""
+    if parts == 1:
+        return {"0": "image"}
+    return {str(number): f"part {number + 1} of {parts} of the slice" for number in range(parts)}
 
 
 def inference(config: Json) -> Json:

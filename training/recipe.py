@@ -46,6 +46,14 @@ class UsesNetwork(Protocol):
         """Called once, before the first batch of a run and whenever a run is continued."""
 
 
+@runtime_checkable
+class MakesImage(Protocol):
+    """A recipe whose network's output is not yet an image like the target."""
+
+    def image(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The output as an image of the target's shape."""
+
+
 def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``."""
     from training.brain_tissue import BrainTissue

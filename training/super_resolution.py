@@ -1,7 +1,8 @@
-"""Teaching a network to sharpen volumes that were interpolated from thick slices."""
+"""Teaching a network to divide thick slices into thinner ones."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from torch.nn import functional
 
 from MedEnhanceLib.acquisition import (
     FACTOR_UNIT,
+    PARTS,
     Profile,
     add_rician_noise,
     apply_along,
     interpolation_matrix,
+    joined_parts,
     slice_matrix,
 )
-from MedEnhanceLib.engine.networks import SharpeningFilter
+from MedEnhanceLib.engine.networks import SliceSplitter
+from MedEnhanceLib.engine.networks.slice_splitter import REACH, basis, changed
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.slice_profile import BOX_WIDTH, LIMITS, estimate_profile_width
 from training.data import (
@@ -40,20 +44,20 @@ VALIDATION_SIZE = 64
 VALIDATION_DEPTH = 96
 LARGE_ERROR = 5.0
 """Times the typical error of a patch, from which on the loss grows linearly."""
-FITTED = 60
-"""Batches from which the linear sharpening is fitted."""
+FITTED = 24
+"""Batches from which the linear part is fitted."""
 LEAST_ERROR = 0.003
 """Share of the peak; a patch that interpolation leaves this well is well enough."""
-WIDTH_ERROR = 0.1
+WIDTH_ERROR = 0.15
 """How far the profile's width that the network is told is off, as an estimate is."""
 SOFTNESS = (0.3, 0.8)
 """Voxels of Gaussian blur: scanners and their filters differ in how sharp their images are."""
-MARGIN = 8
-"""Voxels cut off at both ends along the thick axis, so that patches have no mirrored edge."""
+SOFT = 0.8
+"""The same of the soft scans that training is watched on."""
 
 
 class SuperResolution:
-    """Patches of scans, acquired in thick slices along one axis and interpolated back."""
+    """Patches of scans, acquired in thick slices along one axis."""
 
     def __init__(self, config: Config, data: Path) -> None:
         self.batch_size = int(config["batch"])
@@ -69,36 +73,41 @@ class SuperResolution:
         ]
         spacings = mr_spacings(data, "validation")
         self.validation = [
-            validation_block(scan, spacings[name])
+            validation_block(softened(scan, softness) if softness else scan, spacings[name])
             for name, scan in mr_scans(data, "validation").items()
+            for softness in (0.0, SOFT)
         ]
 
     def prepare(self, network: torch.nn.Module) -> None:
-        """Fit the network's linear sharpening by weighted least squares."""
-        if isinstance(network, SharpeningFilter):
-            fit_sharpening(network, [self.batch(np.random.default_rng(n)) for n in range(FITTED)])
+        """Fit the network's linear part by weighted least squares."""
+        if isinstance(network, SliceSplitter):
+            fit_linearly(network, [self.batch(np.random.default_rng(n)) for n in range(FITTED)])
 
     def batch(self, rng: np.random.Generator) -> Batch:
-        samples = [self._sample(rng) for _ in range(self.batch_size)]
+        """Patches of the same number of slices, drawn anew for every batch."""
+        slices = self._slices(self.patch[0], rng)
+        samples = [self._sample(slices, rng) for _ in range(self.batch_size)]
         inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights))
 
-    def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """One interpolated patch with factor and noise level, the sharp patch, its weights."""
-        depth, height, width = self.patch
-        sharp, own_noise = self._sharp_patch((depth + 2 * MARGIN, height, width), rng)
-        slices = self._slices(sharp.shape[0], rng)
+    def _sample(
+        self, slices: int, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Thick slices with what the network is told of them, the sharp patch, its weights."""
+        sharp, own_noise = self._sharp_patch(self.patch, rng)
+        fine = sharp.shape[0]
         sigma = 0.0 if rng.random() < 0.7 else float(rng.uniform(*self.noise))
-        blurred, width = acquire_and_interpolate(sharp, slices, sigma, rng)
+        thick, width = acquire(sharp, slices, sigma, rng)
         told = float(np.clip(width + rng.normal(0, WIDTH_ERROR), *LIMITS))
-        inside = slice(MARGIN, MARGIN + depth)
-        target = sharp[inside]
         peak = np.float32(rng.uniform(0.6, 1.5))
-        believed = np.hypot(sigma, own_noise)
-        inputs = network_input(blurred[inside], sharp.shape[0] / slices, believed, told)
+        inputs = network_input(thick, fine / slices, np.hypot(sigma, own_noise), told)
         inputs[[0, 2]] /= peak
-        weight = np.where(target > FOREGROUND, 1.0, 0.2) / error_of(blurred[inside], target)
-        return inputs, target[None] / peak, weight[None].astype(np.float32) * peak
+        interpolated = apply_along(interpolation_matrix(slices, fine), thick, 0)
+        weight = np.where(sharp > FOREGROUND, 1.0, 0.2) / error_of(interpolated, sharp)
+        # The outermost slices hold the mirror image of what a scanner would have seen there.
+        edge = math.ceil(fine / slices)
+        weight[:edge] = weight[-edge:] = 0
+        return inputs, sharp[None] / peak, weight[None].astype(np.float32) * peak
 
     def _sharp_patch(
         self, size: tuple[int, int, int], rng: np.random.Generator
@@ -130,13 +139,17 @@ class SuperResolution:
         return self._noise[key]
 
     def _slices(self, fine: int, rng: np.random.Generator) -> int:
-        """How many thick slices: half as many in most patches, else any factor in the range."""
+        """How many thick slices: half as many in every other batch, else any factor in range."""
         kind = rng.random()
-        if kind < 0.6:
+        if kind < 0.5:
             return fine // 2
         if kind < 0.75:
             return fine // 4
         return max(1, round(fine / rng.uniform(*self.factors)))
+
+    def image(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The parts that the network gives, joined to slices as thin as the target's."""
+        return refined(output, batch.target.shape[2])
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Huber loss in units of the interpolated patch's own error.
@@ -144,43 +157,66 @@ class SuperResolution:
         Quadratic for most errors, so that edges count more than the reference's noise; in
         relative units, so that noisy patches do not drown the clean ones.
         """
-        error = (output - batch.target) * batch.weight
+        error = (self.image(output, batch) - batch.target) * batch.weight
         return functional.smooth_l1_loss(error, torch.zeros_like(error), beta=LARGE_ERROR)
 
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
-        """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation."""
+        """Mean gain of foreground PSNR (dB) over 5th-order B-spline interpolation.
+
+        Of the scans as they are, and of soft ones.
+        """
         conditions: dict[str, tuple[int, Profile, float]] = {
-            "gain_db_2x": (2, "gaussian", 0.0),
-            "gain_db_2x_box_noise_3%": (2, "box", 0.03),
-            "gain_db_4x": (4, "gaussian", 0.0),
+            "2x": (2, "gaussian", 0.0),
+            "2x_box_noise_3%": (2, "box", 0.03),
+            "4x": (4, "gaussian", 0.0),
         }
-        measures = {
-            name: float(np.mean([gain(network, block, *how) for block in self.validation]))
-            for name, how in conditions.items()
-        }
-        measures["score"] = sum(measures.values()) + measures["gain_db_2x"]
+        measures = {}
+        for name, how in conditions.items():
+            gains = [gain(network, block, *how) for block in self.validation]
+            measures[f"gain_db_{name}"] = float(np.mean(gains[::2]))
+            measures[f"gain_db_{name}_soft"] = float(np.mean(gains[1::2]))
+        measures["score"] = sum(measures.values())
         return measures
 
 
-def fit_sharpening(network: SharpeningFilter, batches: list[Batch]) -> None:
-    """Set the weights of ``network.sharpening`` to those with the least weighted square error."""
-    weights = network.sharpening.weights
+def refined(parts: torch.Tensor, size: int) -> torch.Tensor:
+    """The parts of slices (B, parts, D, H, W), resampled to ``size`` slices: (B, 1, size, H, W)."""
+    b, count, d, h, w = parts.shape
+    matrix = interpolation_matrix(count * d, size, 1)
+    in_order = parts.transpose(1, 2).reshape(b, count * d, h, w)
+    weights = torch.from_numpy(matrix.astype(np.float32)).to(parts.device)
+    return torch.einsum("mn,bnhw->bmhw", weights, in_order)[:, None]
+
+
+def fit_linearly(network: SliceSplitter, batches: list[Batch]) -> None:
+    """Set the weights of ``network.linear`` to those with the least weighted square error."""
+    weights = network.linear.weights
     count = weights.numel()
     normal, right = np.zeros((count, count)), np.zeros(count)
     for batch in batches:
-        columns = []
-        for number in range(count):
-            with torch.no_grad():
-                weights.zero_().view(-1)[number] = 1
-                change = network.sharpened(batch.inputs) - batch.inputs[:, :1]
-                columns.append((change * batch.weight).double().reshape(-1).numpy())
-        wanted = ((batch.target - batch.inputs[:, :1]) * batch.weight).double().reshape(-1).numpy()
-        matrix = np.stack(columns)
-        normal += matrix @ matrix.T
-        right += matrix @ wanted
+        factor, sigma, width = batch.inputs[:, 1:, 0, 0, 0].unbind(1)
+        for powers, kernels, wanted in zip(
+            basis(factor, width, sigma).double().numpy(), *_kernel_columns(batch), strict=True
+        ):
+            # The weights of a place act alike but for their powers, which are an image's own.
+            normal += np.kron(np.outer(powers, powers), kernels @ kernels.T)
+            right += np.kron(powers, kernels @ wanted)
     solution = np.linalg.solve(normal + 1e-6 * np.trace(normal) / count * np.eye(count), right)
     with torch.no_grad():
         weights.copy_(torch.from_numpy(solution).reshape(weights.shape))
+
+
+def _kernel_columns(batch: Batch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What each place of a kernel changes (B, places, voxels), and all that lacks (B, voxels).
+
+    Both times the voxels' weights.
+    """
+    image, size = batch.inputs[:, :1], batch.target.shape[2]
+    places = torch.eye(PARTS // 2 * 2 * REACH).reshape(-1, PARTS // 2, 2 * REACH)
+    changes = [refined(changed(image, p.expand(len(image), -1, -1)), size) for p in places]
+    lacking = batch.target - refined(image.expand(-1, PARTS, -1, -1, -1), size)
+    columns = torch.stack([(change * batch.weight).flatten(1) for change in changes], dim=1)
+    return columns.double().numpy(), (lacking * batch.weight).flatten(1).double().numpy()
 
 
 def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[Reference, int]:
@@ -201,15 +237,15 @@ def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[
     return quieted[2 - axis] if kind < 0.85 else quieted[3], axis
 
 
-def acquire_and_interpolate(
+def acquire(
     sharp: FloatArray, slices: int, sigma: float, rng: np.random.Generator
 ) -> tuple[FloatArray, float]:
-    """Thick slices with a random profile and noise, interpolated back along axis 0; its width."""
+    """Thick slices along axis 0 with a random profile and noise, and the profile's width."""
     matrix, width = random_profile(sharp.shape[0], slices, rng)
     thick = apply_along(matrix, sharp, 0)
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, rng)
-    return apply_along(interpolation_matrix(slices, sharp.shape[0], 3), thick, 0), width
+    return thick, width
 
 
 def random_profile(
@@ -231,12 +267,17 @@ def error_of(interpolated: FloatArray, sharp: FloatArray) -> float:
     return max(LEAST_ERROR, float(np.sqrt(np.mean((interpolated - sharp)[tissue] ** 2))))
 
 
-def network_input(
-    interpolated: FloatArray, factor: float, sigma: float, width: float
-) -> FloatArray:
-    """The four channels the network reads: image, factor / 4, noise level, profile's width."""
-    facts = [np.full_like(interpolated, fact) for fact in (factor / FACTOR_UNIT, sigma, width)]
-    return np.stack([interpolated, *facts]).astype(np.float32)
+def network_input(thick: FloatArray, factor: float, sigma: float, width: float) -> FloatArray:
+    """The four channels the network reads: slices, factor / 4, noise level, profile's width."""
+    facts = [np.full_like(thick, fact) for fact in (factor / FACTOR_UNIT, sigma, width)]
+    return np.stack([thick, *facts]).astype(np.float32)
+
+
+def divided(network: torch.nn.Module, inputs: FloatArray, size: int) -> FloatArray:
+    """What the network makes of its input (C, D, H, W), as so many slices (size, H, W)."""
+    with torch.inference_mode():
+        parts = network(torch.from_numpy(inputs[None]))[0].numpy()
+    return joined_parts(parts, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,12 +317,9 @@ def gain(
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, np.random.default_rng(7))
     spline = apply_along(interpolation_matrix(slices, fine, 5), thick, 0)
-    cubic = apply_along(interpolation_matrix(slices, fine, 3), thick, 0)
     believed = estimate_noise(thick)
     width = estimate_profile_width(thick, 0, block.spacing_of(factor), believed)
-    inputs = torch.from_numpy(network_input(cubic, factor, believed, width)[None])
-    with torch.inference_mode():
-        output = network(inputs)[0, 0].numpy()
+    output = divided(network, network_input(thick, factor, believed, width), fine)
     tissue = sharp > FOREGROUND
     before = np.mean((spline - sharp)[tissue] ** 2)
     after = np.mean((output - sharp)[tissue] ** 2)

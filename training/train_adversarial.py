@@ -17,7 +17,7 @@ from training.critic import Critic, adversarial_loss
 from training.edges import edge_loss, mean_edge_ratio
 from training.parallel import Processes, joined_processes
 from training.precision import MixedPrecision, Precision
-from training.recipe import Batch, Config, Recipe, make_recipe
+from training.recipe import Batch, Config, MakesImage, Recipe, make_recipe
 from training.train import (
     Training,
     learning_rate,
@@ -70,8 +70,10 @@ class AdversarialTraining(Training):
         batch = moved(batch, self.device)
         with self.precision.autocast():
             output = self.network(batch.inputs)
-        critical = self._teach_critic(batch.target, output.detach().float())
-        losses = self._teach_generator(output.float(), batch)
+        output = output.float()
+        image = self.recipe.image(output, batch) if isinstance(self.recipe, MakesImage) else output
+        critical = self._teach_critic(batch.target, image.detach())
+        losses = self._teach_generator(output, image, batch)
         self._finish_step()
         return losses | {"critic": critical}
 
@@ -84,14 +86,16 @@ class AdversarialTraining(Training):
         self.critic_precision.step(loss, self.critic_optimiser, self.critic, clip)
         return float(loss.detach())
 
-    def _teach_generator(self, output: torch.Tensor, batch: Batch) -> dict[str, float]:
+    def _teach_generator(
+        self, output: torch.Tensor, image: torch.Tensor, batch: Batch
+    ) -> dict[str, float]:
         """Come closer to the clean patches, keep their edges, deceive the critic."""
         self.critic.requires_grad_(False)
         with self.critic_precision.autocast():
-            deceiving = self.opponent.of_generator(self.critic, batch.target, output)
+            deceiving = self.opponent.of_generator(self.critic, batch.target, image)
         terms = {
             "loss": self.recipe.loss(output, batch),
-            "edges": edge_loss(output, batch.target, batch.weight),
+            "edges": edge_loss(image, batch.target, batch.weight),
             "adversarial": deceiving.float(),
         }
         total = (

@@ -13,7 +13,7 @@ from MedEnhanceLib.cli.outputs import json_text
 from MedEnhanceLib.cli.tables import console, print_table
 from MedEnhanceLib.model import Model
 
-MOST_RESULTS = 12
+MOST_RESULTS = 16
 # What a measured result holds, and the titles of the columns.
 MEASURED = {
     "condition": "condition",

@@ -129,6 +129,15 @@ class Forward:
         self.done += 1
         return output
 
+    def first_outputs(self, found: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """The first ``count`` channels of (B, outputs, ...); raises `InferenceError` if too few."""
+        if found.shape[1] < count:
+            raise InferenceError(
+                f"The network of '{self.bundle.id}' has {found.shape[1]} outputs, but {count} are "
+                "needed for this task; choose another model."
+            )
+        return found[:, :count]
+
     def open_stream(self) -> Stream | None:
         """The network to be given a volume slab by slab; None where it has no such way."""
         opened = getattr(self.network, "stream", None)

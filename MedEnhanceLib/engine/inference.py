@@ -40,25 +40,35 @@ SLICES_AT_ONCE = 8
 
 
 def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
-    """The network's first output for every voxel, (k, j, i) float32.
+    """The network's first output for every voxel, (k, j, i) float32; as `regress_all` does it."""
+    return regress_all(forward, channels, tile, 1)[0]
+
+
+def regress_all(
+    forward: Forward, channels: Sequence[Channel], tile: int | None, outputs: int
+) -> NDArray[np.float32]:
+    """The network's first ``outputs`` for every voxel, (outputs, k, j, i) float32.
 
     A network with a bounded receptive field is given the volume slab by slab, or, where it has no
     way of doing so or a slab is too much, is tiled exactly: the result is that of one pass over
     the whole volume. Others are blended with Gaussian weights.
+
+    Raises:
+        InferenceError: when the network has fewer outputs.
     """
     shape = shape_of(channels)
     if forward.dimensions == 2:
-        result = np.empty(shape, np.float32)
+        result = np.empty((outputs, *shape), np.float32)
         for slices, output in _slice_by_slice(forward, channels, shape, forward):
-            result[slices] = output[:, 0]
+            result[:, slices] = forward.first_outputs(output, outputs).swapaxes(0, 1)
         return result
     if forward.bundle.halo is not None:
         if min(shape) >= SMALLEST_EDGE and forward.open_stream() is not None:
-            whole = streamed(forward, channels, shape, forward.bundle.halo, tile)
+            whole = streamed(forward, channels, shape, forward.bundle.halo, tile, outputs)
             if whole is not None:
                 return whole
-        return _exact(forward, channels, shape, forward.bundle.halo, tile)
-    return _blended(forward, channels, shape, tile)[0]
+        return _exact(forward, channels, shape, forward.bundle.halo, tile, outputs)
+    return forward.first_outputs(_blended(forward, channels, shape, tile)[None], outputs)[0]
 
 
 def scores(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
@@ -108,27 +118,33 @@ def classify_with_doubt(
 
 
 def _exact(
-    forward: Forward, channels: Sequence[Channel], shape: Index, halo: int, tile: int | None
+    forward: Forward,
+    channels: Sequence[Channel],
+    shape: Index,
+    halo: int,
+    tile: int | None,
+    outputs: int,
 ) -> NDArray[np.float32]:
     padded = padded_shape(shape, forward.multiple)
     margin = aligned_halo(halo, forward.multiple)
     most = (
         forward.most_voxels if tile is None else min(forward.most_voxels, (tile + 2 * margin) ** 3)
     )
-    result = np.empty(shape, np.float32)
+    result = np.empty((outputs, *shape), np.float32)
     pending = _exact_boxes(padded, halo, forward.multiple, most)[::-1]
     forward.steps = len(pending)
     while pending:
         box = pending.pop()
         grown = box.grown(margin, padded)
         try:
-            output = forward(read_box(channels, grown))
+            output = forward.first_outputs(forward(read_box(channels, grown)), outputs)
         except (RuntimeError, MemoryError) as error:
             pending.extend(_smaller(forward, box, error))
             forward.steps = forward.done + len(pending)
             continue
         inner = Box(box.start, clipped(box.stop, shape))
-        result[inner.slices] = output[0, 0][inner.inside(grown).slices]
+        there, here = (slice(None), *inner.slices), (0, slice(None), *inner.inside(grown).slices)
+        result[there] = output[here]
     return result
 
 

@@ -1,7 +1,7 @@
 """What MedEnhance's models need before and after the network, as MONAI dictionary transforms.
 
 They let the bundles run under ``python -m monai.bundle run`` in the way of the library: the same
-robust peak, the same noise estimate, the same spline. Images are channel-first (1, x, y, z).
+robust peak, the same noise estimate, the same slices. Images are channel-first (1, x, y, z).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from monai.transforms.transform import MapTransform
 from monai.utils import ImageMetaKey
 from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import FACTOR_UNIT, interpolate_axis
+from MedEnhanceLib.acquisition import FACTOR_UNIT, joined_parts
 from MedEnhanceLib.intensity import hounsfield_scaling, robust_peak
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.slice_profile import estimate_profile_width
@@ -27,6 +27,7 @@ PEAK = "medenhance_peak"
 SHAPE = "medenhance_shape"
 AFFINE = "medenhance_affine"
 AXIS = "medenhance_axis"
+SLICES = "medenhance_slices"
 FILE = "medenhance_file"
 MULTIPLE = 4
 """All networks take sizes of this multiple."""
@@ -106,8 +107,8 @@ class HounsfieldNoiseChanneld(MapTransform):
         return result
 
 
-class ThroughPlaneChannelsd(MapTransform):
-    """Interpolate along the thickest axis, put that axis first, add factor, noise and profile.
+class ThickSlicesd(MapTransform):
+    """Put the thickest axis first, divide by the robust peak, add factor, noise and profile.
 
     Args:
         factor: how many times finer; None refines to the finest spacing of the other axes.
@@ -125,17 +126,34 @@ class ThroughPlaneChannelsd(MapTransform):
             voxels, affine = _voxels(result[key]), _affine(result[key])
             spacing = np.linalg.norm(affine[:3, :3], axis=0)
             axis = int(np.argmax(spacing))
-            size = round(voxels.shape[axis] * (self.factor or spacing.max() / spacing.min()))
-            factor = size / voxels.shape[axis]
+            slices = voxels.shape[axis]
+            size = round(slices * (self.factor or spacing.max() / spacing.min()))
+            factor = size / slices
             peak, sigma = robust_peak(voxels), estimate_noise(voxels)
-            image = np.moveaxis(interpolate_axis(voxels, axis, size), axis, 0) / np.float32(peak)
+            image = np.moveaxis(voxels, axis, 0) / np.float32(peak)
             flat = np.ones_like(image)
             width = estimate_profile_width(voxels, axis, tuple(spacing), sigma)
             facts = (factor / FACTOR_UNIT, sigma / peak, width)
             channels = np.stack([image, *(flat * np.float32(fact) for fact in facts)])
             refined = _refined(affine, axis, factor)
-            result |= _notes(result[key], peak, image.shape, refined, axis)
+            result |= _notes(result[key], peak, (size, *image.shape[1:]), refined, axis)
+            result[SLICES] = slices
             result[key] = torch.from_numpy(_padded(channels))
+        return result
+
+
+class JoinPartsd(MapTransform):
+    """Make the wanted slices of the parts (parts, x, y, z) that a network divided slices into."""
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Data:
+        result = dict(data)
+        size, slices = int(np.asarray(result[SHAPE]).ravel()[0]), int(result[SLICES])
+        for key in self.key_iterator(result):
+            parts = np.asarray(result[key], dtype=np.float32)[:, :slices]
+            result[key] = torch.from_numpy(joined_parts(parts, size)[None])
         return result
 
 

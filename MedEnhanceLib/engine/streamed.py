@@ -23,9 +23,14 @@ ALIGNMENT = 4
 
 
 def streamed(
-    forward: Forward, channels: Sequence[Channel], shape: Index, halo: int, tile: int | None
+    forward: Forward,
+    channels: Sequence[Channel],
+    shape: Index,
+    halo: int,
+    tile: int | None,
+    outputs: int,
 ) -> NDArray[np.float32] | None:
-    """The network's first output for every voxel (k, j, i), as of one pass over all of them.
+    """The network's first ``outputs`` for every voxel (outputs, k, j, i), as of one pass over all.
 
     When memory runs out, what is done is kept: the rest is begun ``halo`` slices earlier, in
     thinner slabs and at last on the CPU.
@@ -37,18 +42,20 @@ def streamed(
     if LEAST_SLICES_HELD * padded[1] * padded[2] > forward.most_voxels:
         return None
     margin = aligned_halo(halo, max(ALIGNMENT, forward.multiple))
-    result = np.empty(shape, np.float32)
+    result = np.empty((outputs, *shape), np.float32)
     depth, done = _depth(forward, padded, tile), 0
     while done < shape[0]:
         position = max(0, done - margin) // margin * margin if margin else done
         try:
-            for output in _outputs(forward, channels, padded, position, depth):
-                ready = min(position + len(output), shape[0])
+            for found in _outputs(forward, channels, padded, position, depth):
+                output = forward.first_outputs(found, outputs)[0]
+                slices = output.shape[1]
+                ready = min(position + slices, shape[0])
                 if ready > done:
-                    inside = output[done - position : ready - position, : shape[1], : shape[2]]
-                    result[done:ready] = inside
+                    new = slice(done - position, ready - position)
+                    result[:, done:ready] = output[:, new, : shape[1], : shape[2]]
                     done = ready
-                position += len(output)
+                position += slices
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -61,7 +68,7 @@ def streamed(
 def _outputs(
     forward: Forward, channels: Sequence[Channel], padded: Index, first: int, depth: int
 ) -> Iterator[NDArray[np.float32]]:
-    """What the network makes of the slices from ``first`` on, (k, j, i) a slab at a time."""
+    """What the network makes of the slices from ``first`` on, (1, outputs, k, j, i) of a slab."""
     stream = forward.open_stream()
     assert stream is not None  # asked before
     starts = range(first, padded[0], depth)
@@ -71,7 +78,7 @@ def _outputs(
         box = Box((start, 0, 0), (stop, padded[1], padded[2]))
         output = forward.push(stream, read_box(channels, box), stop == padded[0])
         if output is not None:
-            yield output[0, 0]
+            yield output
 
 
 def _depth(forward: Forward, padded: Index, tile: int | None) -> int:

@@ -54,7 +54,7 @@ def removed_signal(
         limit: local strength that noise hardly ever has.
     """
     unexplained_percent, grave = _unexplained(before, after, inside, window, limit)
-    removed = before[part.grown].astype(np.float32) - after[part.grown]
+    removed = _difference(before[part.grown], after[part.grown])
     strength = local_strength(removed, window)[part.inner]
     mask = inside[part.core]
     return RemovedSignal(
@@ -75,14 +75,23 @@ def _unexplained(
     """Where the strength is above the limit, in percent of the object, and above twice of it."""
 
     def counted(slab: Slab) -> tuple[int, int, int]:
-        removed = before[slab.grown].astype(np.float32) - after[slab.grown]
-        strength = local_strength(removed, window)[slab.inner][inside[slab.core]]
-        above, grave = (int(np.count_nonzero(strength > times * limit)) for times in (1, 2))
-        return strength.size, above, grave
+        removed = _difference(before[slab.grown], after[slab.grown])
+        strength = local_strength(removed, window)[slab.inner]
+        within = inside[slab.core]
+        above = (strength > limit) & within
+        grave = (strength > 2 * limit) & above
+        size, many, few = (int(np.count_nonzero(mask)) for mask in (within, above, grave))
+        return size, many, few
 
     counts = over_slabs(counted, before.shape, max(1, window[2]))
     size, above, grave = (sum(column) for column in zip(*counts, strict=True))
     return 100 * above / max(1, size), grave
+
+
+def _difference(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float32]:
+    # Of whole numbers of many bits too; their difference in their own type could overflow.
+    difference: NDArray[np.float32] = np.subtract(before, after, dtype=np.float32, casting="unsafe")
+    return difference
 
 
 def _neighbour_correlation(removed: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:

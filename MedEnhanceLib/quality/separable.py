@@ -49,8 +49,25 @@ def box_mean(voxels: NDArray[Any], radius: tuple[int, int, int]) -> NDArray[np.f
     """Mean over the box of ``radius`` (x, y, z) around each voxel, of what lies in the volume."""
     values = voxels.astype(np.float32)
     for axis, reach in enumerate(radius[::-1]):
-        values = along(box_matrix(values.shape[axis], reach), values, axis)
+        if reach == 1:
+            values = _mean_of_three(values, axis)
+        elif reach:
+            values = along(box_matrix(values.shape[axis], reach), values, axis)
     return values
+
+
+def _mean_of_three(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Each voxel with its two neighbours; sums of three are faster than a product of matrices."""
+    total = values.copy()
+    lines, moved = np.moveaxis(values, axis, 0), np.moveaxis(total, axis, 0)
+    moved[1:] += lines[:-1]
+    moved[:-1] += lines[1:]
+    total *= np.float32(1 / 3)
+    if len(lines) == 1:
+        total *= np.float32(3)
+    else:
+        moved[[0, -1]] *= np.float32(3 / 2)
+    return total
 
 
 @lru_cache(maxsize=16)

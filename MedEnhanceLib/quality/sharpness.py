@@ -14,7 +14,7 @@ from MedEnhanceLib.quality.separable import SHORTEST_RECURSIVE, along, gaussian_
 from MedEnhanceLib.slabs import Slab, filtered, fullest_slab, mean_inside, quantile, sample
 
 STRONGEST_SHARE = 0.05
-ENOUGH_VOXELS = 3_000_000
+ENOUGH_VOXELS = 1_000_000
 """What is a mean over voxels is no better over more of them."""
 SMOOTHING_REACH = 10
 """Slices away at which a Gaussian of one voxel, filtered recursively, has faded below 1e-7."""

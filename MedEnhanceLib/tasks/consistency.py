@@ -45,7 +45,7 @@ def made_consistent(
     """Back-projection: add to ``fine`` what its acquisition lacks of ``coarse``.
 
     Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L, with the regularised pseudo-inverse
-    of the acquisition. Ends when the root mean square of what is lacking is ``goal``, the noise.
+    of the acquisition. Ends when the root mean square of what is lacking is ``goal``.
     """
     for _ in range(STEPS):
         lacking = coarse - acquire(np.maximum(fine, floor_of(coarse)), coarse.shape, widths)

@@ -13,7 +13,7 @@ import torch
 
 from MedEnhanceLib import Catalog, Geometry, Volume
 from MedEnhanceLib.bundle import Bundle, read_bundle
-from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, SharpeningUNet
+from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, SliceSplitter
 
 OBLIQUE = (
     (0.9362933635841992, -0.27509584731824366, 0.21835066314633444),
@@ -78,14 +78,13 @@ def denoiser_bundle(root: Path, name: str = "tiny-denoiser", **facts: Any) -> Pa
 
 
 def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Path:
-    network = randomised(SharpeningUNet(width=6, below=6, blocks=1), std=0.04)
+    network = randomised(SliceSplitter(width=6, blocks=1), std=0.03)
     return write_bundle(
         root / name,
         network,
         {
-            "_target_": "MedEnhanceLib.engine.networks.SharpeningUNet",
+            "_target_": "MedEnhanceLib.engine.networks.SliceSplitter",
             "width": 6,
-            "below": 6,
             "blocks": 1,
         },
         **{
@@ -96,7 +95,8 @@ def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Pa
             "input": {
                 "channels": ["image", "factor", "noise", "profile"],
                 "normalisation": "robust_peak",
-                "multiple": 4,
+                "multiple": 2,
+                "thick_slices": True,
             },
             **facts,
         },

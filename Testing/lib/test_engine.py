@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine import device, forward, inference, patches, scores
 from MedEnhanceLib.errors import CancelledError, DeviceError, InferenceError
@@ -19,7 +20,14 @@ from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.resources import models_folder
 
-from .conftest import denoiser_bundle, head_like, randomised, unet_bundle, write_bundle
+from .conftest import (
+    denoiser_bundle,
+    head_like,
+    randomised,
+    resolver_bundle,
+    unet_bundle,
+    write_bundle,
+)
 
 
 def run(bundle: Bundle, voxels: np.ndarray, tile: int | None = None, **changes: Any) -> np.ndarray:
@@ -320,3 +328,25 @@ def test_a_shipped_network_is_built_without_what_takes_seconds_to_import() -> No
         [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
     )
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+@pytest.mark.parametrize("has_stream", [True, False])
+def test_all_outputs_come_in_pieces_as_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tile: int | None, has_stream: bool
+) -> None:
+    bundle = read_bundle(resolver_bundle(tmp_path))
+    if not has_stream:
+        monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu", precision="float32"), Reporter())
+    voxels = head_like((38, 40, 42)) / 900
+    channels = [voxels, 0.5, 0.01, 1.0]
+    batch = np.stack([np.full_like(voxels, channel) for channel in channels])[None]
+    with torch.inference_mode():
+        expected = passes.network(torch.from_numpy(batch))[0].numpy()
+    found = inference.regress_all(passes, channels, tile, PARTS)
+    assert found.shape == expected.shape == (PARTS, *voxels.shape)
+    assert np.abs(found - expected).max() < 1e-5
+    assert min(np.abs(expected[n] - expected[n - 1]).max() for n in range(PARTS)) > 1e-3
+    with pytest.raises(InferenceError, match="has 4 outputs, but 5 are needed"):
+        inference.regress_all(passes, channels, tile, 5)

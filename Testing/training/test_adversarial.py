@@ -167,7 +167,8 @@ def test_critic_and_generator_learn_from_their_own_losses_only(
     run = AdversarialTraining(config, make_recipe(config, data), data / "run", ALONE)
     before = [p.detach().clone() for p in run.critic.parameters()]
     batch = run.recipe.batch(np.random.default_rng(0))
-    run._teach_generator(run.network(batch.inputs), batch)
+    output = run.network(batch.inputs)
+    run._teach_generator(output, output, batch)
     for old, new in zip(before, run.critic.parameters(), strict=True):
         torch.testing.assert_close(old, new)
     weights = [p.detach().clone() for p in run.network.parameters()]
@@ -190,4 +191,4 @@ def test_untrained_generators_are_refused(data: Path, tiny_config: TinyConfig) -
 
 def test_recipes_without_images_have_no_examples() -> None:
     with pytest.raises(OptionsError, match="int"):
-        examples(3)  # type: ignore[arg-type]
+        examples(3, torch.nn.Identity())  # type: ignore[arg-type]

@@ -12,7 +12,6 @@ from MedEnhanceLib.engine.networks.folding import (
     pointwise_in_planes,
     space_to_depth,
 )
-from MedEnhanceLib.engine.networks.super_resolver import ProfileSharpening, local_detail
 
 
 def awake(network: torch.nn.Module) -> torch.nn.Module:
@@ -39,10 +38,6 @@ def test_log_scaled_is_asinh() -> None:
     x = torch.cat([torch.linspace(-50, 50, 999), torch.tensor([0.0, 1e-6, -1e-6, 1e4])])
     torch.testing.assert_close(log_scaled(x), torch.asinh(x))
     assert log_scaled(torch.tensor([1e30, -1e30])).isfinite().all()
-
-
-def test_detail_of_a_constant_is_zero_up_to_the_border() -> None:
-    assert local_detail(torch.full((1, 1, 6, 6, 6), 3.0)).abs().max() < 1e-6
 
 
 def test_an_untrained_denoiser_averages() -> None:
@@ -95,22 +90,3 @@ def test_no_noise_means_no_change() -> None:
     x[:, 1] = 0
     with torch.inference_mode():
         assert torch.equal(network(x), x[:, :1])
-
-
-def test_sharpening_leaves_constants_alone_and_heeds_factor_profile_and_noise() -> None:
-    sharpening = awake(ProfileSharpening())
-    constant = torch.full((2, 1, 9, 2, 2), 3.0, dtype=torch.float64)
-    curve = torch.arange(9, dtype=torch.float64).reshape(1, 1, 9, 1, 1).expand_as(constant) ** 2
-    half, one, none = (torch.full((2,), v, dtype=torch.float64) for v in (0.5, 1.0, 0.0))
-    with torch.inference_mode():
-        assert sharpening(constant, half, one, none).abs().max() < 1e-9
-        usual = sharpening(curve, half, one, none)
-        assert not torch.allclose(usual, sharpening(curve, one, one, none))
-        assert not torch.allclose(usual, sharpening(curve, half, half, none))
-        # Two kernels, one of which is added with the trust 1 / (1 + (noise / 0.02)^2).
-        at = [sharpening(curve, half, one, torch.full_like(one, n)) for n in (0.02, 1e6)]
-        torch.testing.assert_close(at[0], (usual + at[1]) / 2)
-        assert not torch.allclose(usual, at[1])
-        mixed = sharpening(curve, torch.stack([half[0], one[0]]), one, none)
-        torch.testing.assert_close(mixed[0], usual[0])
-        assert not torch.allclose(mixed[1], usual[1])

@@ -5,14 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
-from MedEnhanceLib.engine.networks import SharpeningFilter
 from training.data import average_neighbours, measure_noise, quiet_references
 from training.patches import noise_left, random_contrast, random_patch, random_turn, softened
-from training.recipe import Batch
 from training.segmentation import dice, random_affine_grid
-from training.super_resolution import choose_reference, fit_sharpening
+from training.super_resolution import choose_reference
 
 
 @pytest.fixture
@@ -91,18 +88,3 @@ def test_dice_of_known_overlap() -> None:
     expert = np.array([1, 1, 2, 2, 0, 0], np.uint8)
     found = np.array([1, 0, 2, 2, 2, 0])
     assert dice(found, expert) == {1: pytest.approx(2 / 3), 2: pytest.approx(4 / 5)}
-
-
-def test_sharpening_is_fitted_to_what_blurred(rng: np.random.Generator) -> None:
-    """Least squares undoes a mild blur along the first axis far better than doing nothing."""
-    sharp = rng.random((1, 1, 24, 12, 12), dtype=np.float32)
-    blurred = ndimage.gaussian_filter1d(sharp, 0.6, axis=2, mode="nearest")
-    inputs = np.concatenate(
-        [blurred, *(np.full_like(sharp, fact) for fact in (0.5, 0.0, 1.0))], axis=1
-    )
-    batch = Batch(torch.from_numpy(inputs), torch.from_numpy(sharp), torch.ones(()))
-    network = SharpeningFilter()
-    fit_sharpening(network, [batch])
-    with torch.inference_mode():
-        left = network(batch.inputs) - batch.target
-    assert float((left**2).mean()) < 0.1 * float(((blurred - sharp) ** 2).mean())

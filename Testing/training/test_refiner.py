@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.engine.networks import RefinedDenoiser, SharpeningUNet
+from MedEnhanceLib.engine.networks import RefinedDenoiser, SliceSplitter
 from MedEnhanceLib.engine.networks.pilot_filters import (
     cosine_transform,
     cut_blocks,
@@ -113,10 +113,10 @@ def test_no_noise_means_no_change() -> None:
         assert torch.equal(RefinedDenoiser(8, 8, 1, 8, 8, 1)(x), clean)
 
 
-@pytest.mark.parametrize(("kind", "channels"), [(RefinedDenoiser, 2), (SharpeningUNet, 4)])
+@pytest.mark.parametrize(("kind", "channels"), [(RefinedDenoiser, 2), (SliceSplitter, 4)])
 def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
     torch.manual_seed(0)
-    network = kind(4, 4, 1)
+    network = kind(width=4, blocks=1)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     network = network.double().eval()
@@ -130,11 +130,6 @@ def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
     assert middle - int(reached.min()) <= network.halo
     assert int(reached.max()) - middle <= network.halo
     assert int(reached.max() - reached.min()) >= network.halo
-
-
-def test_an_untrained_sharpening_network_returns_its_image() -> None:
-    x = torch.rand(1, 4, 8, 12, 16)
-    torch.testing.assert_close(SharpeningUNet(8, 8, 1)(x), x[:, :1])
 
 
 def test_filters_do_not_round_the_image_under_autocast() -> None:

@@ -10,8 +10,7 @@ from MedEnhanceLib.engine.networks import (
     GuidedDenoiser,
     NoiseAwareDenoiser,
     RefinedDenoiser,
-    SharpeningFilter,
-    SharpeningUNet,
+    SliceSplitter,
 )
 from MedEnhanceLib.engine.networks.streaming import Stream
 
@@ -21,8 +20,7 @@ NETWORKS = {
     "ct": (lambda: CtDenoiser(4, 2), 2),
     "attention": (lambda: RefinedDenoiser(**SMALL), 2),
     "guided": (lambda: GuidedDenoiser(4, SMALL), 4),
-    "filter": (SharpeningFilter, 4),
-    "sharpening": (lambda: SharpeningUNet(4, 4, 1), 4),
+    "splitter": (lambda: SliceSplitter(4, 2), 4),
 }
 
 

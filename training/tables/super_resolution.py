@@ -12,6 +12,7 @@ import numpy as np
 from MedEnhanceLib import enhance
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, interpolate_axis, thick_slices
 from MedEnhanceLib.costs import import_engine, measured
+from MedEnhanceLib.evaluation.scoring import Scorer
 from training.data import FloatArray, Spacing, mr_scans, mr_spacings, smallest_first
 from training.patches import softened
 from training.tables.denoising import SOFT
@@ -19,6 +20,7 @@ from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of
 
 SPLINE = "B-spline, order 5"
 PSNR = "foreground PSNR (dB)"
+EDGES = "edge sharpness (%)"
 CONSISTENCY = "data consistency (% of peak)"
 COST = "cost (core-us per output voxel)"
 
@@ -70,12 +72,13 @@ ACQUISITIONS = {
 def super_resolution_rows(data: Path, model: str) -> Iterator[Row]:
     """Each measure for each way of acquiring slices, beside a 5th-order B-spline; PSNR first.
 
-    Data consistency is the root mean square of what is left between the input and the output
+    Edge sharpness is the gradient at the sharp block's strongest edges, in percent of its own. Data
+    consistency is the root mean square of what is left between the input and the output
     acquired again in the same manner; noise in the input is part of it.
     """
     import_engine()
     rows = list(_rows(data, model))
-    for metric in (PSNR, CONSISTENCY, COST):
+    for metric in (PSNR, EDGES, CONSISTENCY, COST):
         yield from (row for row in rows if row["metric"] == metric)
 
 
@@ -86,6 +89,7 @@ def _rows(data: Path, model: str) -> Iterator[Row]:
     for name, soft in cases:
         sharp, fine_mm = sharp_block(scans[name], spacings[name], SOFT if soft else 0.0)
         sharp = UNIT * sharp
+        scorer = Scorer(volume_of(sharp, tuple(reversed(fine_mm))), UNIT)
         for condition, acquire in ACQUISITIONS.items():
             coarse = acquire(sharp)
             factor = [float(s) / c for s, c in zip(sharp.shape, coarse.shape, strict=True)]
@@ -101,6 +105,8 @@ def _rows(data: Path, model: str) -> Iterator[Row]:
             fine = ours.volume.voxels
             told = partial(row, name, condition)
             yield told(psnr(fine, sharp), SPLINE, psnr(spline, sharp), PSNR)
+            edges = (scorer.values(x)["sharpness_percent"] or 0.0 for x in (fine, spline))
+            yield told(next(edges), SPLINE, next(edges), EDGES)
             lacking = (consistency(x, coarse, acquire) for x in (fine, spline))
             yield told(next(lacking), SPLINE, next(lacking), CONSISTENCY)
             seconds = (c.core_seconds / sharp.size * 1e6 for c in (cost, spline_cost))

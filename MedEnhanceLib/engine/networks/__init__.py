@@ -5,7 +5,7 @@ from MedEnhanceLib.engine.networks.ct_denoiser import CtDenoiser
 from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
-from MedEnhanceLib.engine.networks.super_resolver import SharpeningFilter, SharpeningUNet
+from MedEnhanceLib.engine.networks.slice_splitter import SliceSplitter
 from MedEnhanceLib.engine.networks.tissue_guess import TissueGuessUNet
 from MedEnhanceLib.engine.networks.tissue_net import TissueNet
 
@@ -15,8 +15,7 @@ __all__ = [
     "GuidedDenoiser",
     "NoiseAwareDenoiser",
     "RefinedDenoiser",
-    "SharpeningFilter",
-    "SharpeningUNet",
+    "SliceSplitter",
     "TissueGuessUNet",
     "TissueNet",
 ]
