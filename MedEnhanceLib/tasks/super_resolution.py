@@ -21,7 +21,7 @@ from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
 from MedEnhanceLib.model import Model
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
 from MedEnhanceLib.quality.added_detail import unaccounted_voxels
 from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, foreground, super_resolution_evidence
@@ -51,9 +51,9 @@ from MedEnhanceLib.volume import Volume
 # Refining by less than this is left to the viewer's own interpolation.
 LEAST_FACTOR = 1.05
 AXIS_NAMES = "xyz"
-# Of the peak, or of the noise. An estimated profile is a little off: who agrees better with it is
-# further from what the scanner made.
-CONSISTENCY_GOAL_PERCENT, CONSISTENCY_GOAL_NOISES = 0.4, 0.5
+# Of the peak. An estimated profile is a little off: what agrees better with it is further from the
+# truth.
+CONSISTENCY_GOAL_PERCENT = 0.4
 PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
 CHECKED_MEANING = "Full width at half maximum of the profile that the output was checked with."
 DENOISED_MEANING = "Standard deviation of the noise, which was removed before sharpening."
@@ -98,7 +98,8 @@ def super_resolve(
     # Not the absolute voxels, as the least whole number of a type has no positive counterpart.
     scale = max(abs(float(volume.voxels.min())), abs(float(volume.voxels.max())))
     if not isinstance(model, Filter):
-        goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, CONSISTENCY_GOAL_NOISES * left)
+        noise = prudent_level(left, scale)
+        goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, noise)
         fine = made_consistent(measured.voxels, fine, goal, widths)
     fine = np.maximum(fine, floor_of(volume.voxels), out=fine)
     difference = volume.voxels - acquire(fine, volume.voxels.shape, widths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -26,6 +26,9 @@ LABELS = [
 ]
 
 
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
 def write_bundle(
     folder: Path, network: torch.nn.Module | None, definition: dict[str, Any], **facts: Any
 ) -> Path:
@@ -44,7 +47,7 @@ def write_bundle(
     return folder
 
 
-def randomised(network: torch.nn.Module, seed: int = 0, std: float = 0.08) -> torch.nn.Module:
+def randomised(network: Network, seed: int = 0, std: float = 0.08) -> Network:
     """Weights drawn afresh, the last layer too, so that the output is not trivial."""
     torch.manual_seed(seed)
     for parameter in network.parameters():
@@ -77,8 +80,11 @@ def denoiser_bundle(root: Path, name: str = "tiny-denoiser", **facts: Any) -> Pa
     )
 
 
-def resolver_bundle(root: Path, name: str = "tiny-resolver", **facts: Any) -> Path:
-    network = randomised(SliceSplitter(width=6, blocks=1), std=0.03)
+def resolver_bundle(
+    root: Path, name: str = "tiny-resolver", network: SliceSplitter | None = None, **facts: Any
+) -> Path:
+    if network is None:
+        network = randomised(SliceSplitter(width=6, blocks=1), std=0.03)
     return write_bundle(
         root / name,
         network,

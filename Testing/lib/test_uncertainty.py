@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from MedEnhanceLib import Catalog, Volume, enhance
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.inference import classify_with_doubt
+from MedEnhanceLib.engine.networks import SliceSplitter
 from MedEnhanceLib.engine.scores import fair_mirrors, probabilities
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
@@ -23,6 +25,8 @@ from MedEnhanceLib.tasks.ensemble import (
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.network import open_network
+
+from .conftest import randomised, resolver_bundle
 
 UNSURE = {"uncertainty": True}
 
@@ -85,10 +89,14 @@ def test_images_come_with_their_spread(
     assert fractions == sorted(fractions)
 
 
-def test_a_symmetric_kernel_is_not_called_sure(head: Volume) -> None:
-    """It sharpens linearly, so that all mirror images are sharpened alike."""
-    options = {**UNSURE, "factor": (1, 1, 2), "denoise": False}
-    result = enhance(head, "super-resolution", "mr-super-resolution", options)
+def test_a_symmetric_kernel_is_not_called_sure(tmp_path: Path, head: Volume) -> None:
+    """It divides slices linearly, so that all mirror images are divided alike."""
+    network = SliceSplitter(width=6, blocks=1)
+    randomised(network.linear, std=0.01)
+    resolver_bundle(tmp_path, network=network)
+    catalog = Catalog.default(extra_folders=[tmp_path])
+    options = {**UNSURE, "factor": (1, 1, 2)}
+    result = enhance(head, "super-resolution", "tiny-resolver", options, catalog=catalog)
     assert any("says nothing of how sure" in warning for warning in result.warnings)
 
 
