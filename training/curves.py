@@ -20,7 +20,15 @@ WIDTH, HEIGHT = 420, 220
 """Of one plot, in pixels."""
 LEFT, RIGHT, TOP, BELOW = 62, 24, 38, 34
 GRID = (44, 48, 56)
-COLOURS = ((90, 170, 255), (255, 160, 80), (120, 220, 140), (230, 120, 200), (240, 220, 110))
+COLOURS = (
+    (90, 170, 255),
+    (255, 160, 80),
+    (120, 220, 140),
+    (230, 120, 200),
+    (240, 220, 110),
+    (225, 225, 225),
+    (255, 95, 95),
+)
 COUNTED, LOSSES = ("step", "minutes"), ("loss", "edges", "adversarial", "critic")
 """Columns that say when, and those of the training itself; the others are of the validation."""
 FONT, LINE = 13, 19
