@@ -64,10 +64,10 @@ def regress_all(
         return result
     if forward.bundle.halo is not None:
         if min(shape) >= SMALLEST_EDGE and forward.open_stream() is not None:
-            whole = streamed(forward, channels, shape, forward.bundle.halo, tile, outputs)
+            whole = streamed(forward, channels, forward.bundle.halo, tile, outputs)
             if whole is not None:
                 return whole
-        return _exact(forward, channels, shape, forward.bundle.halo, tile, outputs)
+        return _exact(forward, channels, forward.bundle.halo, tile, outputs)
     return forward.first_outputs(_blended(forward, channels, shape, tile)[None], outputs)[0]
 
 
@@ -118,13 +118,9 @@ def classify_with_doubt(
 
 
 def _exact(
-    forward: Forward,
-    channels: Sequence[Channel],
-    shape: Index,
-    halo: int,
-    tile: int | None,
-    outputs: int,
+    forward: Forward, channels: Sequence[Channel], halo: int, tile: int | None, outputs: int
 ) -> NDArray[np.float32]:
+    shape = shape_of(channels)
     padded = padded_shape(shape, forward.multiple)
     margin = aligned_halo(halo, forward.multiple)
     most = (

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from MedEnhanceLib.engine.channels import Channel, read_box
+from MedEnhanceLib.engine.channels import Channel, read_box, shape_of
 from MedEnhanceLib.engine.forward import Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
 from MedEnhanceLib.tiles import Box, Index, aligned_halo, padded_shape
@@ -23,12 +23,7 @@ ALIGNMENT = 4
 
 
 def streamed(
-    forward: Forward,
-    channels: Sequence[Channel],
-    shape: Index,
-    halo: int,
-    tile: int | None,
-    outputs: int,
+    forward: Forward, channels: Sequence[Channel], halo: int, tile: int | None, outputs: int
 ) -> NDArray[np.float32] | None:
     """The network's first ``outputs`` for every voxel (outputs, k, j, i), as of one pass over all.
 
@@ -38,6 +33,7 @@ def streamed(
     Returns:
         None where memory does not even allow for thin slabs of whole slices.
     """
+    shape = shape_of(channels)
     padded = padded_shape(shape, forward.multiple)
     if LEAST_SLICES_HELD * padded[1] * padded[2] > forward.most_voxels:
         return None

@@ -58,15 +58,14 @@ def box_mean(voxels: NDArray[Any], radius: tuple[int, int, int]) -> NDArray[np.f
 
 def _mean_of_three(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Each voxel with its two neighbours; sums of three are faster than a product of matrices."""
+    if values.shape[axis] == 1:
+        return values
     total = values.copy()
     lines, moved = np.moveaxis(values, axis, 0), np.moveaxis(total, axis, 0)
     moved[1:] += lines[:-1]
     moved[:-1] += lines[1:]
     total *= np.float32(1 / 3)
-    if len(lines) == 1:
-        total *= np.float32(3)
-    else:
-        moved[[0, -1]] *= np.float32(3 / 2)
+    moved[[0, -1]] *= np.float32(3 / 2)
     return total
 
 

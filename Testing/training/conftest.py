@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 import training.data
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 TINY = {"batch": 1, "patch": [16, 16, 16], "steps": 2, "validate_every": 1, "phantoms": 0}
+
+
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+def awake(network: Network, std: float = 0.3) -> Network:
+    """With random weights everywhere, the last layer's too, in double precision."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=std)
+    return network.double().eval()
 
 
 @pytest.fixture

@@ -13,13 +13,7 @@ from MedEnhanceLib.engine.networks.folding import (
     space_to_depth,
 )
 
-
-def awake(network: torch.nn.Module) -> torch.nn.Module:
-    """With random weights everywhere, the last layer's too."""
-    torch.manual_seed(0)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return network.double().eval()
+from .conftest import awake
 
 
 def test_folding_is_undone_by_unfolding() -> None:

@@ -11,13 +11,7 @@ from MedEnhanceLib.engine.networks.slice_splitter import LinearSplitting, SliceS
 from training.recipe import Batch
 from training.super_resolution import fit_linearly, refined
 
-
-def awake(network: torch.nn.Module) -> torch.nn.Module:
-    """With random weights everywhere, the last layer's too."""
-    torch.manual_seed(0)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return network.double().eval()
+from .conftest import awake
 
 
 def test_splitting_leaves_constants_alone_and_heeds_factor_profile_and_noise() -> None:

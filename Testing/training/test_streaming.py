@@ -14,6 +14,8 @@ from MedEnhanceLib.engine.networks import (
 )
 from MedEnhanceLib.engine.networks.streaming import Stream
 
+from .conftest import awake
+
 SMALL = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_below": 4, "first_blocks": 1}
 NETWORKS = {
     "residual": (lambda: NoiseAwareDenoiser(4, 4, 2), 2),
@@ -22,14 +24,6 @@ NETWORKS = {
     "guided": (lambda: GuidedDenoiser(4, SMALL), 4),
     "splitter": (lambda: SliceSplitter(4, 2), 4),
 }
-
-
-def awake(network: torch.nn.Module) -> torch.nn.Module:
-    """With random weights everywhere, the last layers' too."""
-    torch.manual_seed(0)
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    return network.double().eval()
 
 
 def in_slabs(stream: Stream, x: torch.Tensor, depths: list[int]) -> torch.Tensor:
@@ -46,7 +40,7 @@ def in_slabs(stream: Stream, x: torch.Tensor, depths: list[int]) -> torch.Tensor
 @pytest.mark.parametrize("depths", [[4], [8, 4, 20], [100]])
 def test_slabs_give_what_one_pass_gives(name: str, depths: list[int]) -> None:
     make, channels = NETWORKS[name]
-    network = awake(make())
+    network = awake(make(), std=0.2)
     x = torch.rand(1, channels, 44, 12, 16, dtype=torch.float64)
     x[:, 1:] = x[:, 1:, :1, :1, :1]
     if name == "guided":
