@@ -56,14 +56,14 @@ def check_volume(volume: Volume) -> None:
         raise VolumeError(
             f"The volume's size is {volume.geometry.size}, less than one slice; choose an image."
         )
-    if voxels.dtype.kind == "f":
-        bad = voxels.size - int(np.isfinite(voxels).sum())
-        if bad:
-            raise VolumeError(
-                f"{bad} voxels are NaN or infinite; replace them first (in Slicer's Python "
-                "console: numpy.nan_to_num on slicer.util.arrayFromVolume)."
-            )
     darkest, brightest = voxels.min(), voxels.max()
+    # A single NaN is the least and the largest of all.
+    if not (np.isfinite(darkest) and np.isfinite(brightest)):
+        bad = voxels.size - int(np.isfinite(voxels).sum())
+        raise VolumeError(
+            f"{bad} voxels are NaN or infinite; replace them first (in Slicer's Python "
+            "console: numpy.nan_to_num on slicer.util.arrayFromVolume)."
+        )
     if darkest == brightest:
         raise VolumeError(f"All voxels have the value {darkest}; there is nothing to see in it.")
     largest = max(abs(float(darkest)), abs(float(brightest)))

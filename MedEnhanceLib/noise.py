@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import otsu_threshold
-from MedEnhanceLib.slabs import Slab, over_slabs, sample
+from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -57,10 +57,10 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
     axes = [axis for axis, length in enumerate(voxels.shape) if length >= SHORTEST_AXIS]
     if not axes:
         return 0.0
-    low, finest, *coarser = _haar(voxels, axes)
+    low = _block_means(voxels, axes)
     smooth = _smooth_object(low)
-    energies = [_energy(band[smooth]) for band in coarser]
-    sigma = float(np.sqrt(_without_texture(_energy(finest[smooth]), energies)))
+    finest, *coarser = (_energy(band) for band in _details(_blocks(voxels, axes, smooth), axes))
+    sigma = float(np.sqrt(_without_texture(finest, coarser)))
     if sigma == 0:
         return 0.0
     return _rician_corrected(sigma, float(low[smooth].mean()))
@@ -94,36 +94,53 @@ def _without_texture(finest: float, coarser: list[float]) -> float:
     return max(finest - texture, LEAST_NOISE_SHARE * finest)
 
 
-def _haar(voxels: NDArray[Any], axes: list[int]) -> list[NDArray[np.float32]]:
-    """Low-pass mean, all-diagonal detail, and the details that are coarse along one axis.
+def _block_means(voxels: NDArray[Any], axes: list[int]) -> NDArray[np.float32]:
+    """The low-pass band of a Haar wavelet: means over blocks of two voxels along the axes."""
 
-    All at half the size along the axes; coarse details only where two axes or more are used.
+    def of_slab(slab: Slab) -> NDArray[np.float32]:
+        means = voxels[slab.core].astype(np.float32, copy=False)
+        for axis in axes:
+            even, odd = _pairs(means, axis)
+            means = even + odd
+        means *= np.float32(0.5 ** len(axes))
+        return means
+
+    return np.concatenate(over_slabs(of_slab, voxels.shape, multiple=2))
+
+
+def _blocks(
+    voxels: NDArray[Any], axes: list[int], chosen: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The voxels of chosen blocks: (2, 2, 2, block), with 1 for an axis that is not used."""
+    places = np.nonzero(chosen)
+    lengths = [2 if axis in axes else 1 for axis in range(3)]
+    first = [length * place for length, place in zip(lengths, places, strict=True)]
+    blocks = np.empty((*lengths, len(places[0])), np.float32)
+    for corner in np.ndindex(*lengths):
+        blocks[corner] = voxels[tuple(f + offset for f, offset in zip(first, corner, strict=True))]
+    return blocks
+
+
+def _details(blocks: NDArray[np.float32], axes: list[int]) -> list[NDArray[np.float32]]:
+    """All-diagonal detail of each block, and the details that are coarse along one axis.
+
+    Coarse details only where two axes or more are used.
     """
-
-    def of_slab(slab: Slab) -> list[NDArray[np.float32]]:
-        return _haar_of_slab(voxels[slab.core], axes)
-
-    parts = over_slabs(of_slab, voxels.shape, multiple=2)
-    return [np.concatenate(bands) for bands in zip(*parts, strict=True)]
-
-
-def _haar_of_slab(voxels: NDArray[Any], axes: list[int]) -> list[NDArray[np.float32]]:
-    low = finest = voxels.astype(np.float32)
+    finest = blocks
     coarser: list[NDArray[np.float32]] = []
     for axis in axes:
-        pairs = [_pairs(band, axis) for band in coarser]
-        coarser = [even - odd for even, odd in pairs]
+        coarser = [_difference(band, axis) for band in coarser]
         even, odd = _pairs(finest, axis)
         coarser.append(even + odd)
         finest = even - odd
-        even, odd = _pairs(low, axis)
-        low = even + odd
     # White noise keeps its strength in the details.
-    details = [finest, *(coarser if len(axes) > 1 else [])]
-    for band in details:
-        band *= np.float32(0.5 ** (len(axes) / 2))
-    low *= np.float32(0.5 ** len(axes))
-    return [low, *details]
+    unit = np.float32(0.5 ** (len(axes) / 2))
+    return [unit * band for band in (finest, *(coarser if len(axes) > 1 else []))]
+
+
+def _difference(array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    even, odd = _pairs(array, axis)
+    return even - odd
 
 
 def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -140,12 +157,17 @@ def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
     inside = low > otsu_threshold(sample(low))
     if inside.sum() < FEWEST_SAMPLES:
         return np.ones(low.shape, dtype=bool)
-    gradient = np.zeros(low.shape, np.float32)
-    for axis in range(low.ndim):
-        if low.shape[axis] > 1:
-            gradient += np.gradient(low, axis=axis) ** 2
+    gradient = filtered(low, _squared_gradient, 1)
     share = np.clip(ENOUGH_SAMPLES / inside.sum(), FLATTEST_SHARE, LARGEST_SHARE)
     return inside & (gradient <= np.quantile(gradient[inside], share))
+
+
+def _squared_gradient(low: NDArray[np.float32]) -> NDArray[np.float32]:
+    total = np.zeros(low.shape, np.float32)
+    for axis in (axis for axis in range(low.ndim) if low.shape[axis] > 1):
+        slope = np.gradient(low, axis=axis)
+        total += np.square(slope, out=slope)
+    return total
 
 
 def _rician_corrected(spread: float, mean: float) -> float:

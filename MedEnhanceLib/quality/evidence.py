@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,7 @@ CONSISTENCY_PERCENT = 2.0
 CT_EXPLAINED_SIGMAS = 2.0
 CT_MEAN_SHIFT_HU = 2.0
 CT_BODY_ABOVE_HU = -500
+AT_ONCE = 2
 SIGNAL_TO_NOISE = "Signal to noise"
 
 
@@ -68,15 +70,19 @@ def denoise_evidence(
         is_mr: whether the noise is Rician.
         units: of the voxels, "HU" or "".
     """
-    inside = foreground(after) if is_mr else _body(after)
-    part = enough_slices(inside)
-    gradient = gradient_in(part, after, geometry)
-    smooth = inside[part.core] & (gradient <= quantile(gradient, inside[part.core], 0.5))
-    mean_before, mean_after = (mean_inside(v[part.core], smooth) for v in (before, after))
-    noise_after = estimate_noise(after, is_mr)
     explained = EXPLAINED_SIGMAS if is_mr else CT_EXPLAINED_SIGMAS
     window = WINDOW if is_mr else CT_WINDOW
-    removed = removed_signal(before, after, inside, part, gradient, window, explained * sigma)
+    # Passes that do not need each other run at once.
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        estimating = pool.submit(estimate_noise, after, is_mr)
+        inside = foreground(after) if is_mr else _body(after)
+        part = enough_slices(inside)
+        differentiating = pool.submit(gradient_in, part, before, geometry)
+        gradient = gradient_in(part, after, geometry)
+        removed = removed_signal(before, after, inside, part, gradient, window, explained * sigma)
+        noise_after, gradient_before = estimating.result(), differentiating.result()
+    smooth = inside[part.core] & (gradient <= quantile(gradient, inside[part.core], 0.5))
+    mean_before, mean_after = (mean_inside(v[part.core], smooth) for v in (before, after))
     edges = edge_mask(gradient)
     measures = [
         Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
@@ -89,7 +95,7 @@ def denoise_evidence(
         ),
         Measure(
             "Edge sharpness",
-            edge_sharpness(edges, gradient_in(part, before, geometry), before),
+            edge_sharpness(edges, gradient_before, before),
             edge_sharpness(edges, gradient, after),
             "%/mm",
             "Mean gradient at the strongest edges; should hardly fall.",

@@ -76,10 +76,10 @@ def _unexplained(
 
     def counted(slab: Slab) -> tuple[int, int, int]:
         removed = _difference(before[slab.grown], after[slab.grown])
-        strength = local_strength(removed, window)[slab.inner]
+        square = box_mean(np.square(removed), window)[slab.inner]
         within = inside[slab.core]
-        above = (strength > limit) & within
-        grave = (strength > 2 * limit) & above
+        above = (square > limit**2) & within
+        grave = (square > (2 * limit) ** 2) & above
         size, many, few = (int(np.count_nonzero(mask)) for mask in (within, above, grave))
         return size, many, few
 

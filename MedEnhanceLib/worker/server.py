@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 
 from numpy.typing import NDArray
 
+from MedEnhanceLib.costs import keep_imports
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
 from MedEnhanceLib.private import is_running, remove_folder
 from MedEnhanceLib.result import Progress, Result
@@ -118,6 +119,7 @@ class _Server:
         # Names of jobs that are not over, and of those among them that were cancelled.
         self._pending: set[str] = set()
         self._cancelled: set[str] = set()
+        self._modules = len(sys.modules)
 
     def listen(self) -> None:
         """Take in lines until there are no more, then end the process."""
@@ -138,9 +140,16 @@ class _Server:
         while True:
             job = self._jobs.get()
             event = self._run(job)
+            self._keep_imports()
             self._pending.discard(job.id)
             self._cancelled.discard(job.id)
             self._send(event)
+
+    def _keep_imports(self) -> None:
+        """After a job that imported something, which is mostly the first one."""
+        if len(sys.modules) > self._modules:
+            keep_imports()
+            self._modules = len(sys.modules)
 
     def _obey(self, line: bytes) -> None:
         name = ""
