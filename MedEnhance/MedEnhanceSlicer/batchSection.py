@@ -1,7 +1,10 @@
 """The part of the panel for more than one: sequences, recipes, queues."""
 
 import slicer
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
+
+from MedEnhanceLib.task import Task
 
 from . import dependencies, views
 from .caseQueue import QueueChain, QueueState
@@ -118,6 +121,7 @@ class BatchSection(VTKObservationMixin):
                 parameters.region,
                 wait=False,
                 onEvent=self._onEvent,
+                guideVolume=parameters.guideVolume if step.task is Task.DENOISE else None,
             )
 
         self._begin(start)
@@ -134,6 +138,7 @@ class BatchSection(VTKObservationMixin):
                 parameters.region,
                 wait=False,
                 onEvent=self._onEvent,
+                guideVolume=parameters.guideVolume,
             )
 
         self._begin(start)
@@ -144,6 +149,8 @@ class BatchSection(VTKObservationMixin):
             steps = self._recipe.steps if parameters.queueRecipe else [self._currentStep()]
             if not self._isInstalled(steps):
                 return None
+            if parameters.guideVolume is not None and steps[0].task is Task.DENOISE:
+                self._say(_("The guide is not used here: it is of one patient, a queue of many."))
             return self.logic.queue(
                 self._table.tickedVolumes(),
                 steps=steps,

@@ -23,6 +23,7 @@ class MoreThanOne:
         wait=True,
         outputName=None,
         onEvent=None,
+        guideVolume=None,
     ):
         """Run a model on every frame of a volume sequence (4D).
 
@@ -45,7 +46,9 @@ class MoreThanOne:
         task = Task.named(str(task))
         if options is None or isinstance(options, dict):
             options = options_from_json(task, options or {})
-        chain = SequenceChain(self, sequence, task, model, options, region, outputName, onEvent)
+        chain = SequenceChain(
+            self, sequence, task, model, options, region, outputName, onEvent, guideVolume
+        )
         return self._run(chain, wait)
 
     def runRecipe(
@@ -57,6 +60,7 @@ class MoreThanOne:
         wait=True,
         outputName=None,
         onEvent=None,
+        guideVolume=None,
     ):
         """Run several steps on a volume, each on what the one before has made.
 
@@ -74,11 +78,14 @@ class MoreThanOne:
         :param keepIntermediate: keep the results of all steps, rather than only the last volume
             and the segmentation.
         :param region: ROI node; the first step cuts it out, the others go on with what came out.
+        :param guideVolume: as for `process`, for the steps that denoise.
         :param others: as for `process`.
         :return: the last step's node; without `wait`, the `Chain` that works on it.
         :raises MedEnhanceError: names the step that failed; nothing of the others is left then.
         """
-        chain = RecipeChain(self, inputVolume, steps, keepIntermediate, region, outputName, onEvent)
+        chain = RecipeChain(
+            self, inputVolume, steps, keepIntermediate, region, outputName, onEvent, guideVolume
+        )
         return self._run(chain, wait)
 
     def queue(
@@ -103,7 +110,7 @@ class MoreThanOne:
                 print(case.name, case.status, case.message, queue.result(index))
 
         The queue is kept in the scene's parameter node: `resumeQueue` goes on with what is not
-        done, also after the scene was saved and loaded.
+        done, also after the scene was saved and loaded. It takes no guide, which is of one patient.
 
         :param volumes: list of vtkMRMLScalarVolumeNode.
         :param task, model, options: as for `process`; or

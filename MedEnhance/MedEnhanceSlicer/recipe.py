@@ -96,19 +96,36 @@ class RecipeChain(Chain):
     :param others: as for `MedEnhanceLogic.runRecipe`.
     """
 
-    def __init__(self, logic, inputNode, steps, keep=False, region=None, name=None, onEvent=None):
+    def __init__(
+        self,
+        logic,
+        inputNode,
+        steps,
+        keep=False,
+        region=None,
+        name=None,
+        onEvent=None,
+        guide=None,
+    ):
         self.logic = logic
         self.inputNode = inputNode
         self.steps = stepsOf(steps)
         self.keep = keep
         self.region = region
         self.name = name
+        self.guide = guide
         super().__init__(logic.runner, len(self.steps), inputNode.GetName(), onEvent)
 
     def story(self):
         return (
             yield from runSteps(
-                self, self.inputNode, self.steps, self.keep, self.region, name=self.name
+                self,
+                self.inputNode,
+                self.steps,
+                self.keep,
+                self.region,
+                name=self.name,
+                guide=self.guide,
             )
         )
 
@@ -117,12 +134,13 @@ class RecipeChain(Chain):
         return self.lastJob
 
 
-def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None):
+def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None, guide=None):
     """Generator for a chain's story: the steps on one volume; gives the last step's node.
 
     When a step fails nothing of the earlier ones is left, unless all are kept.
 
     :param prefix: what the user is told before the number of the step.
+    :param guide: volume node with another contrast of the patient, for the steps that denoise.
     """
     made, trained, base = [], False, inputNode.GetName()
     current = inputNode
@@ -131,7 +149,7 @@ def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None):
             where = stepText(number, steps)
             chain.where = ", ".join(part for part in (prefix, where) if part)
             base = doneName(base, step.task)
-            job = newStepJob(chain.logic, current, step, region if number == 1 else None)
+            job = newStepJob(chain.logic, current, step, region if number == 1 else None, guide)
             trained = trained or job.model.is_trained
             isNamed = name is not None and number == len(steps)
             job.outputName = name if isNamed else markedName(base, trained)
@@ -149,10 +167,21 @@ def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None):
     return current
 
 
-def newStepJob(logic, node, step, region):
+def newStepJob(logic, node, step, region, guide):
     """The job of a step."""
     checkThere(node)
-    return logic.newJob(node, step.task.value, step.model, dict(step.options), region=region)
+    if step.task is not Task.DENOISE:
+        guide = None
+    if guide is not None:
+        checkThere(guide)
+    return logic.newJob(
+        node,
+        step.task.value,
+        step.model,
+        dict(step.options),
+        guideVolume=guide,
+        region=region,
+    )
 
 
 def stepText(number, steps):

@@ -15,8 +15,14 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
 from . import dependencies
-from .bridge import checkVolumeNode, fillVolumeNode, geometryFromNode, modalityOfNode
-from .chain import Chain
+from .bridge import (
+    checkVolumeNode,
+    fillVolumeNode,
+    geometryFromNode,
+    guideFromNode,
+    modalityOfNode,
+)
+from .chain import Chain, checkThere
 from .jobs import Job
 from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, outputName, placeInStudy
 from .region import boxOfRegion, cutOut
@@ -28,13 +34,18 @@ BROWSER, SEQUENCE = "vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"
 class FrameJob(Job):
     """One run on one frame, which lives in its sequence rather than in the scene."""
 
-    def __init__(self, sequence, index, task, model, options, region=None):
-        super().__init__(sequence, task, model, options, "", region=region)
+    def __init__(self, sequence, index, task, model, options, region=None, guide=None):
+        super().__init__(sequence, task, model, options, "", guideNode=guide, region=region)
         self.index = index
         self.frame = None
 
     def read(self):
-        return frameVolume(self.inputNode, self.index, self.region), None
+        volume = frameVolume(self.inputNode, self.index, self.region)
+        if self.guideNode is None:
+            return volume, None
+        # Frames are where the scene shows them.
+        place = proxyOf(self.inputNode) or self.inputNode.GetNthDataNode(self.index)
+        return volume, guideFromNode(self.guideNode, place)
 
     def store(self, result):
         """Keep the result's frame for the new sequence; the scene stays as it is."""
@@ -53,15 +64,27 @@ class SequenceChain(Chain):
     :param others: as for `MedEnhanceLogic.processSequence`.
     """
 
-    def __init__(self, logic, source, task, modelId, options, region=None, name=None, onEvent=None):
+    def __init__(
+        self,
+        logic,
+        source,
+        task,
+        modelId,
+        options,
+        region=None,
+        name=None,
+        onEvent=None,
+        guide=None,
+    ):
         self.region = region
+        self.guide = guide
         self.sequence, self.browser = sequenceAndBrowser(source)
         self.logic = logic
         self.task = task
         # Frames have no place for it.
         self.options = replace(options, uncertainty=False)
         first = frameVolume(self.sequence, 0, region)
-        self.model = logic.choose(first, task, modelId).require()
+        self.model = logic.choose(first, task, modelId, guide is not None).require()
         dependencies.checkFor(self.model)
         self.name = name or outputName(self.sequence, task, self.model.is_trained)
         count = self.sequence.GetNumberOfDataNodes()
@@ -84,7 +107,11 @@ class SequenceChain(Chain):
         return self._publish(made, notes)
 
     def _job(self, index):
-        return FrameJob(self.sequence, index, self.task, self.model, self.options, self.region)
+        if self.guide is not None:
+            checkThere(self.guide)
+        return FrameJob(
+            self.sequence, index, self.task, self.model, self.options, self.region, self.guide
+        )
 
     def _publish(self, made, notes):
         """Put the finished sequence into the scene, and into the browser of the input."""

@@ -59,10 +59,12 @@ class FakeWorker:
 
     Attributes:
         jobs: what was submitted: (volume, task, model, options).
+        guides: what was submitted along with them.
         obeys: whether a cancellation is answered.
     """
 
     jobs: list[tuple[Volume, Task, str, Any]] = field(default_factory=list)
+    guides: list[Volume | None] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     busy: bool = False
     closed: bool = False
@@ -82,6 +84,7 @@ class FakeWorker:
         assert not self.busy
         self.busy, self.cancelled = True, False
         self.jobs.append((volume, task, model, options))
+        self.guides.append(guide)
         return self.job
 
     @property

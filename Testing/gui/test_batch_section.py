@@ -22,6 +22,7 @@ from Testing.gui.batch import (
 )
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
+from Testing.gui.volumes import add_head
 
 
 @pytest.fixture
@@ -101,6 +102,23 @@ def test_intermediate_results_are_kept_when_ticked(panel: PanelDriver, worker: F
         "Head denoised (AI-processed)",
         "Head denoised denoised (AI-processed)",
     ]
+
+
+def test_the_guide_goes_along_where_it_can(panel: PanelDriver, worker: FakeWorker) -> None:
+    add_head("T1")
+    panel.breathe()
+    panel.choose("inputSelector", "Head")
+    panel.choose("guideSelector", "T1")
+    panel.click("addStepButton")
+    panel.click("runRecipeButton")
+    answer(panel, worker, 1)
+    panel.wait_for_end()
+    assert worker.guides[-1] is not None
+    panel.click("tickAllButton")
+    panel.click("runQueueButton")
+    answer(panel, worker, 1)
+    assert worker.guides[-1] is None
+    assert "The guide is not used here" in panel.ui.batchLabel.text
 
 
 def test_a_failing_step_is_named(panel: PanelDriver, worker: FakeWorker) -> None:

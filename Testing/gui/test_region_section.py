@@ -92,30 +92,21 @@ def test_the_target_grid_is_that_of_the_region(panel: PanelDriver) -> None:
     assert "21 x 19 x 18 voxels" in panel.ui.targetLabel.text
 
 
-def test_a_guide_reaches_the_process(
-    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    guides: list[Any] = []
-    submit = worker.submit
-
-    def listening(*args: Any, **kwargs: Any) -> str:
-        guides.append(kwargs["guide"])
-        return submit(*args, **kwargs)
-
-    monkeypatch.setattr(worker, "submit", listening)
+def test_a_guide_reaches_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
     add_head("T1", shape=SHAPE_KJI)
     panel.choose("guideSelector", "T1")
     assert not panel.ui.regionTextLabel.visible
     panel.apply()
     worker.succeed()
     panel.wait_for_end()
-    assert guides[-1].voxels.shape == SHAPE_KJI
+    guide = worker.guides[-1]
+    assert guide is not None and guide.voxels.shape == SHAPE_KJI
     panel.choose_task("Segment")
     assert not panel.ui.guideSelector.visible
     panel.apply()
     worker.succeed()
     panel.wait_for_end()
-    assert guides[-1] is None
+    assert worker.guides[-1] is None
 
 
 def test_the_guide_is_never_the_output(panel: PanelDriver, worker: FakeWorker) -> None:

@@ -66,6 +66,24 @@ def test_intermediate_results_are_kept_on_request(scene: Any, logic: Any) -> Non
     assert between.GetAttribute("MedEnhance.Steps") is None
 
 
+def test_steps_that_denoise_are_given_the_guide(scene: Any, logic: Any) -> None:
+    node, guide = add_noise(), add_noise("T1", seed=1)
+    chain = logic.runRecipe(node, [DENOISE, SHARPEN], wait=False, guideVolume=guide)
+    pump(logic, lambda: chain.finished)
+    # The median has no use for it, and says so; for sharpening a guide would be an error.
+    assert chain.error is None
+    assert [w for w in chain.warnings if "takes no guide" in w]
+
+
+def test_a_guide_that_is_removed_ends_the_run(scene: Any, logic: Any) -> None:
+    node, guide = add_noise(), add_noise("T1", seed=1)
+    chain = logic.runRecipe(node, [DENOISE, DENOISE], wait=False, guideVolume=guide)
+    scene.RemoveNode(guide)
+    pump(logic, lambda: chain.finished)
+    assert "'T1' was removed" in str(chain.error)
+    assert volume_names() == ["Head"]
+
+
 def test_a_failing_step_is_named_and_leaves_nothing(scene: Any, logic: Any) -> None:
     node = add_noise()
     with pytest.raises(UnsuitableError, match=r"^Step 2 of 2 \(segment\): .* is for denoise"):

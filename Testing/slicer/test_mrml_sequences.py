@@ -136,6 +136,31 @@ def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -
         logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
 
 
+def test_frames_are_given_the_guide_where_they_are_shown(
+    scene: Any, logic: Any, sequences_logic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequence = add_sequence()
+    proxy = add_browser(sequence).GetProxyNode(sequence)
+    guide = slicer.util.addVolumeFromArray(noise(seed=9), np.eye(4), "T1")
+    moved = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    moved.SetMatrixTransformToParent(
+        slicer.util.vtkMatrixFromArray(matrix(np.eye(3), origin=(0.0, 0.0, 7.0)))
+    )
+    proxy.SetAndObserveTransformNodeID(moved.GetID())
+    logic.process(proxy, "denoise", MEDIAN)  # wakes the process
+    guides: list[Any] = []
+    submit = logic.runner._worker.submit
+
+    def submitted(*arguments: Any, **named: Any) -> Any:
+        guides.append(named["guide"])
+        return submit(*arguments, **named)
+
+    monkeypatch.setattr(logic.runner._worker, "submit", submitted)
+    logic.processSequence(sequence, "denoise", MEDIAN, guideVolume=guide)
+    assert len(guides) == len(TIMES)
+    assert all(np.allclose(given.geometry.origin, (0, 0, -7)) for given in guides)
+
+
 def test_segmentations_over_time(scene: Any, logic: Any, sequences_logic: Any) -> None:
     sequence = add_sequence()
     browser = add_browser(sequence)
