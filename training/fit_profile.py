@@ -116,17 +116,17 @@ def central(voxels: FloatArray) -> FloatArray:
 
 
 def covariance_of(cases: list[Case]) -> NDArray[np.float64]:
-    """Of how much the axes differ at the true width, whose mean is zero by symmetry: (lag, lag)."""
+    """Of how much the axes differ at the true width, whose mean is zero by symmetry: (span, span)."""
     rows = np.concatenate([at_width(case.found, case.width) for case in cases])
     return rows.T @ rows / len(rows) + RIDGE * np.eye(rows.shape[1])
 
 
 def at_width(found: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """What is seen at a width between the candidates, (axis, lag)."""
-    _, axes, lags = found.shape
+    """What is seen at a width between the candidates, (axis, span)."""
+    _, axes, spans = found.shape
     return np.array(
         [
-            [np.interp(width, CANDIDATES, found[:, axis, lag]) for lag in range(lags)]
+            [np.interp(width, CANDIDATES, found[:, axis, span]) for span in range(spans)]
             for axis in range(axes)
         ]
     )
