@@ -22,7 +22,7 @@ from MedEnhanceLib.noise import central_block
 
 BOX_WIDTH = 0.68
 """Width of the Gaussian profile that blurs as much as a box profile of width 1."""
-EXPECTED_WIDTH, WIDTH_SPREAD = 0.95, 0.33
+EXPECTED_WIDTH, WIDTH_SPREAD = 0.95, 0.25
 """What profiles are expected to be, before the volume is looked at."""
 USUAL_WIDTH = 1.0
 """Of slices that touch; taken where nothing can be told."""
@@ -30,8 +30,9 @@ LEAST_RATIO = 1.4
 """Slices that are hardly thicker than the voxels in their plane tell nothing."""
 LEAST_SLICES = 8
 LEAST_PLACES = 1000
-LIMITS = (0.5, 1.5)
-CANDIDATES = np.round(np.arange(LIMITS[0], LIMITS[1] + 0.05, 0.1), 2)
+LIMITS = (0.6, 1.3)
+"""Slices that seem to overlap by more are soft themselves, which is not the profile's doing."""
+CANDIDATES = np.round(np.arange(0.5, 1.55, 0.1), 2)
 SPANS = (1, 2)
 """Slices between those of a third difference."""
 THIRD_DIFFERENCE = (-1, 3, -3, 1)
@@ -61,7 +62,7 @@ def estimate_profile_width(
         sigma: standard deviation of the noise in the volume's unit.
 
     Returns:
-        Between 0.5 and 1.5; 1, which is what slices that touch are said to have, when the
+        Between 0.6 and 1.3; 1, which is what slices that touch are said to have, when the
         slices are too few or not thicker than the voxels in their plane.
     """
     order = [axis, *(a for a in range(3) if a != axis)]

@@ -116,7 +116,7 @@ def central(voxels: FloatArray) -> FloatArray:
 
 
 def covariance_of(cases: list[Case]) -> NDArray[np.float64]:
-    """Of how much the axes differ at the true width, whose mean is zero by symmetry: (span, span)."""
+    """Of how much axes differ at the true width, whose mean is zero by symmetry: (span, span)."""
     rows = np.concatenate([at_width(case.found, case.width) for case in cases])
     return rows.T @ rows / len(rows) + RIDGE * np.eye(rows.shape[1])
 

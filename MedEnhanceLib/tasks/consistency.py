@@ -45,12 +45,15 @@ def made_consistent(
     """Back-projection: add to ``fine`` what its acquisition lacks of ``coarse``.
 
     Irani and Peleg 1991, doi:10.1016/1049-9652(91)90045-L, with the regularised pseudo-inverse
-    of the acquisition. Ends when the root mean square of what is lacking is ``goal``.
+    of the acquisition. What may lack, with a root mean square of ``goal``, is not added, as in
+    Wiener's filter: a profile that was estimated is a little off, and so would be the rest.
     """
     for _ in range(STEPS):
         lacking = coarse - acquire(np.maximum(fine, floor_of(coarse)), coarse.shape, widths)
-        if rms(lacking) <= goal:
+        residual = rms(lacking)
+        if residual <= goal:
             break
+        lacking *= np.float32(1 - (goal / residual) ** 2)
         for axis in range(3):
             if fine.shape[axis] != lacking.shape[axis]:
                 inverse = _pseudo_inverse(fine.shape[axis], coarse.shape[axis], widths[axis])

@@ -51,7 +51,7 @@ from MedEnhanceLib.volume import Volume
 # Refining by less than this is left to the viewer's own interpolation.
 LEAST_FACTOR = 1.05
 AXIS_NAMES = "xyz"
-# Of the peak. An estimated profile is a little off: what agrees better with it is further from the
+# Of the peak. An estimated profile is a little off: what agrees better with it is not closer to the
 # truth.
 CONSISTENCY_GOAL_PERCENT = 0.4
 PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
@@ -98,7 +98,8 @@ def super_resolve(
     # Not the absolute voxels, as the least whole number of a type has no positive counterpart.
     scale = max(abs(float(volume.voxels.min())), abs(float(volume.voxels.max())))
     if not isinstance(model, Filter):
-        noise = prudent_level(left, scale)
+        # What is left after noise was removed is texture.
+        noise = prudent_level(left, scale) if measured is volume else 0.0
         goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, noise)
         fine = made_consistent(measured.voxels, fine, goal, widths)
     fine = np.maximum(fine, floor_of(volume.voxels), out=fine)
