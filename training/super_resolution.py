@@ -24,7 +24,8 @@ from MedEnhanceLib.acquisition import (
 from MedEnhanceLib.engine.networks import SliceSplitter
 from MedEnhanceLib.engine.networks.slice_splitter import REACH, basis, changed
 from MedEnhanceLib.noise import estimate_noise
-from MedEnhanceLib.slice_profile import BOX_WIDTH, LIMITS, estimate_profile_width
+from MedEnhanceLib.options import PROFILE_WIDTHS
+from MedEnhanceLib.slice_profile import BOX_WIDTH, estimate_profile_width
 from training.data import (
     FOREGROUND,
     FloatArray,
@@ -98,7 +99,7 @@ class SuperResolution:
         fine = sharp.shape[0]
         sigma = 0.0 if rng.random() < 0.7 else float(rng.uniform(*self.noise))
         thick, width = acquire(sharp, slices, sigma, rng)
-        told = float(np.clip(width + rng.normal(0, WIDTH_ERROR), *LIMITS))
+        told = float(np.clip(width + rng.normal(0, WIDTH_ERROR), *PROFILE_WIDTHS))
         peak = np.float32(rng.uniform(0.6, 1.5))
         inputs = network_input(thick, fine / slices, np.hypot(sigma, own_noise), told)
         inputs[[0, 2]] /= peak

@@ -149,7 +149,8 @@ class BatchSection(VTKObservationMixin):
             steps = self._recipe.steps if parameters.queueRecipe else [self._currentStep()]
             if not self._isInstalled(steps):
                 return None
-            if parameters.guideVolume is not None and steps[0].task is Task.DENOISE:
+            isDenoised = any(step.task is Task.DENOISE for step in steps)
+            if parameters.guideVolume is not None and isDenoised:
                 self._say(_("The guide is not used here: it is of one patient, a queue of many."))
             return self.logic.queue(
                 self._table.tickedVolumes(),

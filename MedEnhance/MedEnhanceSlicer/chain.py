@@ -197,7 +197,9 @@ class Chain:
         self.job = job
         job.onEvent = self._onJob
         try:
-            checkThere(job.inputNode)
+            for node in (job.inputNode, job.guideNode):
+                if node is not None:
+                    checkThere(node)
             self.runner.start(job, self)
         except Exception as error:
             # To the story it is a failure like any other.

@@ -170,16 +170,12 @@ def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None, g
 def newStepJob(logic, node, step, region, guide):
     """The job of a step."""
     checkThere(node)
-    if step.task is not Task.DENOISE:
-        guide = None
-    if guide is not None:
-        checkThere(guide)
     return logic.newJob(
         node,
         step.task.value,
         step.model,
         dict(step.options),
-        guideVolume=guide,
+        guideVolume=guide if step.task is Task.DENOISE else None,
         region=region,
     )
 

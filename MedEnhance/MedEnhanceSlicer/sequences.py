@@ -22,7 +22,7 @@ from .bridge import (
     guideFromNode,
     modalityOfNode,
 )
-from .chain import Chain, checkThere
+from .chain import Chain
 from .jobs import Job
 from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, outputName, placeInStudy
 from .region import boxOfRegion, cutOut
@@ -107,8 +107,6 @@ class SequenceChain(Chain):
         return self._publish(made, notes)
 
     def _job(self, index):
-        if self.guide is not None:
-            checkThere(self.guide)
         return FrameJob(
             self.sequence, index, self.task, self.model, self.options, self.region, self.guide
         )

@@ -76,7 +76,7 @@ def _unexplained(
 
     def counted(slab: Slab) -> tuple[int, int, int]:
         removed = _difference(before[slab.grown], after[slab.grown])
-        square = box_mean(np.square(removed), window)[slab.inner]
+        square = _mean_square(removed, window)[slab.inner]
         within = inside[slab.core]
         above = (square > limit**2) & within
         grave = (square > (2 * limit) ** 2) & above
@@ -131,5 +131,9 @@ def local_strength(
 
     ``radius`` of the window (x, y, z) in voxels.
     """
-    mean = box_mean(np.square(removed, dtype=np.float32), radius)
+    mean = _mean_square(removed, radius)
     return np.sqrt(mean, out=mean)
+
+
+def _mean_square(removed: NDArray[np.float32], radius: tuple[int, int, int]) -> NDArray[np.float32]:
+    return box_mean(np.square(removed, dtype=np.float32), radius)
