@@ -52,7 +52,7 @@ def estimate_profile_width(
 ) -> float:
     """Full width at half maximum of a Gaussian slice profile, over the distance of the slices.
 
-    On scans that it was not fitted to, the root mean square error is 0.08 to 0.13 (widths at hand
+    On scans that it was not fitted to, the root mean square error is 0.08 to 0.12 (widths at hand
     spread by 0.22): good enough to sharpen by, no measurement of the scanner.
 
     Args:
