@@ -19,6 +19,12 @@ AIR_HU = -200
 # Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.
 NEGATIVE_SHARE_OF_CT = 0.01
 SAMPLE_STRIDE = 101
+HU_OFFSET = 1024
+"""Added to CT by what cannot store negative values."""
+SOFT_TISSUE_HU = 150
+NOT_AIR_HU = -700
+LEAST_SOFT_SHARE = 0.5
+"""Of what is brighter than air; in scans at hand .72 to .96 in CT, at most .21 in MR."""
 ALREADY_CLEAN = 0.5
 # The squares of larger values, and of smaller ones, leave the range of 32-bit floats.
 LARGEST_VALUE = 1e15
@@ -87,6 +93,14 @@ def modality_of(volume: Volume) -> str:
 def _has_negative_values(volume: Volume) -> bool:
     sample = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
     return bool(np.mean(sample < 0) > NEGATIVE_SHARE_OF_CT)
+
+
+def _looks_like_shifted_ct(volume: Volume) -> bool:
+    """Whether most of what is brighter than air then would be soft tissue."""
+    hounsfield = volume.voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
+    inside = hounsfield[hounsfield > NOT_AIR_HU]
+    is_soft = np.abs(inside) <= SOFT_TISSUE_HU
+    return bool(inside.size > 0 and np.mean(is_soft) > LEAST_SOFT_SHARE and hounsfield.min() < 0)
 
 
 def _refusal(volume: Volume, model: Model) -> str:
@@ -173,6 +187,12 @@ def _modality_warning(volume: Volume, model: Model) -> str:
             f"The volume says that it is CT, but has hardly a value below zero (from "
             f"{volume.voxels.min():g} up), as fat and air have in Hounsfield units; check that "
             "its header rescales it."
+        )
+    if model.modality == "MR" and not modality_of(volume) and _looks_like_shifted_ct(volume):
+        return (
+            f"The volume looks like CT to which {HU_OFFSET} was added (most values are within "
+            f"{SOFT_TISSUE_HU} of it, as soft tissue's are then), but '{model.title}' was made for "
+            f"MR; if it is CT, subtract {HU_OFFSET} and choose a model for CT."
         )
     if model.modality and not modality_of(volume) and volume.voxels.min() < 0:
         if model.modality == "CT":

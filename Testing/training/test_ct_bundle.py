@@ -31,6 +31,19 @@ def test_each_modality_gets_its_own_model(thigh: Volume) -> None:
     assert suitability(thigh, catalog.find("mr-denoise-residual")).verdict == "refused"
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_ct_without_negative_values_is_known_by_its_soft_tissue(thigh: Volume, kind: type) -> None:
+    catalog = Catalog.default()
+    shifted = thigh.with_voxels((thigh.voxels + 1024).clip(0).astype(kind))
+    verdict = suitability(shifted, catalog.find("mr-denoise-residual"))
+    assert verdict.verdict == "warning" and "subtract 1024" in verdict.reasons[0]
+    head = read_volume(sample_folder() / "mr_head_t1.nii.gz")
+    for scale in (1, 10, 15, 20, 40):
+        mr = head.with_voxels(head.voxels.astype(np.float32) * scale)
+        for reason in suitability(mr, catalog.find("mr-denoise-residual")).reasons:
+            assert "1024" not in reason
+
+
 def test_whole_sample_without_warnings() -> None:
     """With little air and a bone; the slices are few to be quick."""
     whole = read_volume(sample_folder() / "ct_thigh.nii.gz")
