@@ -17,10 +17,10 @@ from types import SimpleNamespace
 
 import slicer
 import vtk
-from MedEnhanceSlicer import dependencies, jobs, modelFolders, remembered, sampleData
+from MedEnhanceSlicer import comparison, dependencies, jobs, modelFolders, remembered, sampleData
 from MedEnhanceSlicer.modelList import Choice
 from MedEnhanceSlicer.moreThanOne import MoreThanOne
-from MedEnhanceSlicer.outputs import checkOutputNode
+from MedEnhanceSlicer.outputs import checkOutputNode, isOwn
 from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
 from MedEnhanceSlicer.parameterNode import parametersOf
@@ -62,6 +62,7 @@ class MedEnhance(ScriptedLoadableModule):
             "SlicerNNUnet, TotalSegmentator and TorchIO."
         )
         slicer.app.connect("startupCompleted()", sampleData.register)
+        slicer.app.connect("startupCompleted()", comparison.registerLayout)
 
 
 class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -115,6 +116,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event):
         self.setParameterNode(None)
+        self.panel.forgetScene()
 
     def onSceneEndClose(self, caller, event):
         if self.parent.isEntered:
@@ -198,11 +200,13 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
         self.forgetModels()
 
     def getParameterNode(self):
+        """The settings of this scene; a new one starts with the choices of the last run."""
         node = super().getParameterNode()
-        isNew = not node.HasParameter("task")
         parameters = parametersOf(node)
-        if isNew:
+        # Earlier wrappers of a node that was emptied gave it the usual values, but not this mark.
+        if not node.HasParameter(remembered.MARK):
             remembered.recall(parameters)
+            node.SetParameter(remembered.MARK, "true")
         return parameters
 
     def choose(self, inputVolume, task, model=AUTOMATIC_MODEL, guided=False, region=None):
@@ -328,11 +332,11 @@ class MedEnhanceTest(ScriptedLoadableModuleTest):
 
 
 def firstVolume():
-    """The first plain scalar volume of the scene that is not hidden, or None."""
+    """The first plain scalar volume of the scene that is not hidden and not made here, or None."""
     scene = slicer.mrmlScene
     for i in range(scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")):
         node = scene.GetNthNodeByClass(i, "vtkMRMLScalarVolumeNode")
-        isPlain = node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        isPlain = node.GetClassName() == "vtkMRMLScalarVolumeNode" and not isOwn(node)
         if isPlain and not node.GetHideFromEditors() and node.GetImageData() is not None:
             return node
     return None

@@ -90,6 +90,11 @@ def modality_of(volume: Volume) -> str:
     return "CT" if _has_negative_values(volume) else ""
 
 
+def modality_for(volume: Volume, model: Model) -> str:
+    """The volume's modality; where nothing tells, that which the chosen model was made for."""
+    return modality_of(volume) or model.modality
+
+
 def _has_negative_values(volume: Volume) -> bool:
     sample = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
     return bool(np.mean(sample < 0) > NEGATIVE_SHARE_OF_CT)
@@ -106,8 +111,10 @@ def _looks_like_shifted_ct(volume: Volume) -> bool:
 def _refusal(volume: Volume, model: Model) -> str:
     found = modality_of(volume)
     if model.modality and found and found != model.modality:
+        is_told = volume.modality or volume.units
+        is_found = f"is {found}" if is_told else "looks like CT (fat and air have such values)"
         return (
-            f"The volume is {found}, but '{model.title}' was made for {model.modality}; choose a "
+            f"The volume {is_found}, but '{model.title}' was made for {model.modality}; choose a "
             f"model for {found}, or a classical filter."
         )
     if model.modality == "CT" and not found and not _has_negative_values(volume):

@@ -61,6 +61,10 @@ class BatchSection(VTKObservationMixin):
             for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, ended):
                 self.addObserver(scene, event, self.onNodesChanged)
 
+    def forgetScene(self):
+        """The scene is about to be closed."""
+        self._table.clear()
+
     def update(self):
         """Show the recipe and the queue of the scene."""
         if self._parameters is not None:

@@ -27,6 +27,18 @@ def layoutDescription():
     return f'<layout type="horizontal" split="true">{views}</layout>'
 
 
+def registerLayout():
+    """Tell Slicer of the layout; a scene that was saved in it would open without any view else."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return
+    layout = manager.layoutLogic().GetLayoutNode()
+    if layout.IsLayoutDescription(LAYOUT_ID):
+        layout.SetLayoutDescription(LAYOUT_ID, layoutDescription())
+    else:
+        layout.AddLayoutDescription(LAYOUT_ID, layoutDescription())
+
+
 class SideBySide:
     """The layout with the input on the left and the result on the right."""
 
@@ -57,11 +69,7 @@ class SideBySide:
         layout = self.layoutNode
         if not self.isShown:
             self._previousLayout = layout.GetViewArrangement()
-        description = layoutDescription()
-        if layout.IsLayoutDescription(LAYOUT_ID):
-            layout.SetLayoutDescription(LAYOUT_ID, description)
-        else:
-            layout.AddLayoutDescription(LAYOUT_ID, description)
+        registerLayout()
         layout.SetViewArrangement(LAYOUT_ID)
         after = result.inputNode if result.isSegmentation else result.node
         left, right = (sliceLogic(tag) for tag in (BEFORE, AFTER))

@@ -12,7 +12,7 @@ from MedEnhanceLib.pictures.colouring import ABOVE, BELOW, NOTHING
 from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
-from .outputs import VOLUME, copyGrid, placeInStudy
+from .outputs import USE, USE_ATTRIBUTE, VOLUME, copyGrid, placeInStudy
 
 REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
 COLORS = 256
@@ -75,7 +75,7 @@ def addMap(resultNode, name):
     node.SetAndObserveTransformNodeID(resultNode.GetTransformNodeID())
     placeInStudy(node, resultNode)
     node.CreateDefaultDisplayNodes()
-    node.SetAttribute("MedEnhance.Use", "Research use only")
+    node.SetAttribute(USE_ATTRIBUTE, USE)
     return node
 
 

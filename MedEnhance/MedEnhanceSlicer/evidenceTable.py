@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.report.facts import value_text
 from MedEnhanceLib.result import Measure
 
-from .outputs import placeInStudy
+from .outputs import USE, USE_ATTRIBUTE, placeInStudy
 from .segmentTable import segmentsOf
 
 TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
@@ -54,7 +54,7 @@ def storeTable(result):
         node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
         result.node.SetNodeReferenceID(TABLE_REFERENCE_ROLE, node.GetID())
     placeInStudy(node, result.node)
-    node.SetAttribute("MedEnhance.Use", "Research use only")
+    node.SetAttribute(USE_ATTRIBUTE, USE)
     table = vtk.vtkTable()
     for column in columns(_withSegments(result)):
         table.AddColumn(column)

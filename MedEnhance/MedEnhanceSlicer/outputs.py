@@ -17,12 +17,31 @@ VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
 UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
+USE_ATTRIBUTE, USE = "MedEnhance.Use", "Research use only"
 STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
 LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE)
 """What the user changes or measures of a result afterwards; a new result does not have it."""
 DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 """The images that a volume was loaded from; a result that fills its node did not come from them."""
+
+
+def isOwn(node):
+    """Whether MedEnhance made a node: a result, a map or a table beside one, or a preview."""
+    return node.GetAttribute(USE_ATTRIBUTE) is not None
+
+
+def removeNode(node):
+    """Take a node out of its scene, with what shows it and where it would be saved.
+
+    MRML leaves these behind, and they would be saved with the scene.
+    """
+    scene = node.GetScene()
+    beside = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    beside += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+    for each in (node, *beside):
+        if each is not None and scene.IsNodePresent(each):
+            scene.RemoveNode(each)
 
 
 def outputName(inputNode, task, trained):
@@ -79,7 +98,7 @@ def storeResult(result, inputNode, name, outputNode=None):
             storeUncertainty(result.uncertainty, outputNode)
     except Exception:
         if isNew:
-            scene.RemoveNode(outputNode)
+            removeNode(outputNode)
         raise
     return outputNode
 
@@ -106,7 +125,7 @@ def storeUncertainty(uncertainty, outputNode):
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
     fillVolumeNode(node, uncertainty)
-    node.SetAttribute("MedEnhance.Use", "Research use only")
+    node.SetAttribute(USE_ATTRIBUTE, USE)
     return node
 
 
@@ -192,7 +211,7 @@ def annotate(node, result):
     node.SetAttribute("MedEnhance.Provenance", json.dumps(report["provenance"], default=str))
     node.SetAttribute("MedEnhance.Evidence", json.dumps(report["evidence"], default=str))
     node.SetAttribute("MedEnhance.Warnings", json.dumps(report["warnings"]))
-    node.SetAttribute("MedEnhance.Use", "Research use only")
+    node.SetAttribute(USE_ATTRIBUTE, USE)
 
 
 def describeRegion(node, box):

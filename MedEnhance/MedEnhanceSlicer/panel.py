@@ -66,6 +66,10 @@ class Panel:
             section.setParameters(parameters)
         self.update()
 
+    def forgetScene(self):
+        """The scene is about to be closed; nothing of it must be taken for the next one's."""
+        self._batch.forgetScene()
+
     def close(self):
         """The application closes the panel."""
         self._preview.hide()

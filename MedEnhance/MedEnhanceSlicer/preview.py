@@ -12,7 +12,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import modality_for, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import scaling_named
@@ -51,7 +51,8 @@ class PreviewJob(Job):
         """The slab; the noise is that of the whole volume, as it will be in the run."""
         volume = volumeFromNode(self.inputNode)
         if self.task is Task.DENOISE and self.options.noise is None:
-            sigma = noiseOf(self.inputNode, volume)
+            isCT = modality_for(volume, self.model) == "CT"
+            sigma = noiseOf(self.inputNode, volume, isCT)
             if sigma > 0:
                 told = toldNoise(sigma, volume, self.model)
                 self.options = replace(self.options, noise=told)
@@ -78,12 +79,12 @@ class PreviewJob(Job):
 _noise = {}
 
 
-def noiseOf(node, volume):
+def noiseOf(node, volume, isCT):
     """Noise of a node's whole volume; kept while its voxels stay, since previews come in rows."""
-    key = (node.GetID(), node.GetImageData().GetMTime())
+    key = (node.GetID(), node.GetImageData().GetMTime(), isCT)
     if key not in _noise:
         _noise.clear()
-        _noise[key] = estimate_noise(volume.voxels, modality_of(volume) != "CT")
+        _noise[key] = estimate_noise(volume.voxels, not isCT)
     return _noise[key]
 
 
@@ -92,7 +93,7 @@ def toldNoise(sigma, volume, model):
     if not isinstance(model, Bundle):
         return sigma
     scale = scaling_named(model.input.normalisation, volume.voxels).scale
-    return told_level(sigma, scale, model, modality_of(volume) != "CT")
+    return told_level(sigma, scale, model, modality_for(volume, model) != "CT")
 
 
 def checkModel(model):
@@ -186,6 +187,7 @@ def previewNode(nodeClass):
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node = scene.AddNode(node)
+    if node.GetDisplayNode() is None:  # new, or left over from a scene that was closed
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetSaveWithScene(False)
     return node

@@ -7,9 +7,9 @@ from slicer.i18n import tr as _
 from . import views
 from .caseQueue import WAITING
 from .jobs import CANCELLED, DONE, FAILED, RUNNING
+from .outputs import isOwn
 
 VOLUME, STATUS = 0, 1
-TASK_ATTRIBUTE = "MedEnhance.Task"
 VERDICTS = {DONE: "good", FAILED: "refused", CANCELLED: "warning"}
 
 
@@ -51,6 +51,11 @@ class QueueTable:
             self._showStatus(row, case)
         self._table.blockSignals(wasBlocked)
 
+    def clear(self):
+        """Forget the volumes and ticks: another scene gives the same IDs to other volumes."""
+        self._ids = []
+        self._table.setRowCount(0)
+
     def tickedIds(self):
         """IDs of the ticked volumes, from top to bottom."""
         rows = range(len(self._ids))
@@ -62,11 +67,10 @@ class QueueTable:
         return [node for node in nodes if node is not None]
 
     def tickAll(self):
-        """Tick all volumes but MedEnhance's own results."""
+        """Tick all volumes but those that MedEnhance made."""
         for row, nodeID in enumerate(self._ids):
             node = slicer.mrmlScene.GetNodeByID(nodeID)
-            isResult = node is None or node.GetAttribute(TASK_ATTRIBUTE) is not None
-            self._tick(row, not isResult)
+            self._tick(row, node is not None and not isOwn(node))
 
     def tickNone(self):
         """Tick no volume."""

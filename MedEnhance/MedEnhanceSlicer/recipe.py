@@ -17,7 +17,13 @@ from MedEnhanceLib.options import options_from_json
 from MedEnhanceLib.task import Task
 
 from .chain import Chain, checkThere
-from .outputs import INPUT_REFERENCE_ROLE, UNCERTAINTY_REFERENCE_ROLE, doneName, markedName
+from .outputs import (
+    INPUT_REFERENCE_ROLE,
+    UNCERTAINTY_REFERENCE_ROLE,
+    doneName,
+    markedName,
+    removeNode,
+)
 from .parameters import AUTOMATIC_MODEL
 
 STEPS_ATTRIBUTE = "MedEnhance.Steps"
@@ -212,6 +218,6 @@ def removeNodes(nodes):
     for node in nodes:
         if scene.IsNodePresent(node):
             uncertainty = node.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
-            scene.RemoveNode(node)
+            removeNode(node)
             if uncertainty is not None:
-                scene.RemoveNode(uncertainty)
+                removeNode(uncertainty)

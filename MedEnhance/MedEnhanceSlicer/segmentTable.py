@@ -58,8 +58,9 @@ def voxelCounts(voxels):
 
 
 def centreOf(node, segmentID):
-    """RAS millimetres in the world of a segment's centre."""
-    return tuple(node.GetSegmentCenterRAS(segmentID))
+    """RAS millimetres in the world of a segment's centre; None when it has no voxel."""
+    centre = node.GetSegmentCenterRAS(segmentID)
+    return None if centre is None else tuple(centre)
 
 
 def surfaceIsShown(node):

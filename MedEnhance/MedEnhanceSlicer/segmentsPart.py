@@ -51,7 +51,9 @@ class SegmentsPart:
 
     def onSegmentChosen(self, row=0, column=0):
         if self._result is not None and row < len(self._segments):
-            centreViews(centreOf(self._result.node, self._segments[row].id))
+            centre = centreOf(self._result.node, self._segments[row].id)
+            if centre is not None:
+                centreViews(centre)
 
     def onSurface(self, checked=None):
         """Making the surface of a large segment takes some seconds, under a wait cursor."""

@@ -24,7 +24,16 @@ from .bridge import (
 )
 from .chain import Chain
 from .jobs import Job
-from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, outputName, placeInStudy
+from .outputs import (
+    INPUT_REFERENCE_ROLE,
+    USE,
+    USE_ATTRIBUTE,
+    annotate,
+    copyAppearance,
+    outputName,
+    placeInStudy,
+    removeNode,
+)
 from .region import boxOfRegion, cutOut
 from .segments import fillSegmentationNode
 
@@ -124,7 +133,7 @@ class SequenceChain(Chain):
         # Files of volume sequences keep no attributes of frames, those of the scene do.
         made.SetAttribute("MedEnhance.Task", str(self.task))
         made.SetAttribute("MedEnhance.Frames", json.dumps(notes))
-        made.SetAttribute("MedEnhance.Use", "Research use only")
+        made.SetAttribute(USE_ATTRIBUTE, USE)
         made.SetNodeReferenceID(INPUT_REFERENCE_ROLE, self.sequence.GetID())
         if self.browser is not None and scene.IsNodePresent(self.browser):
             joinBrowser(self.browser, made, self.sequence)
@@ -214,7 +223,7 @@ def segmentationFrame(labelMap, source):
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), None)
     finally:
         for each in hidden:
-            scene.RemoveNode(each)
+            removeNode(each)
     return node
 
 
@@ -225,6 +234,7 @@ def joinBrowser(browser, made, sequence):
     shown, original = browser.GetProxyNode(made), browser.GetProxyNode(sequence)
     if shown is None or original is None:
         return
+    shown.SetNodeReferenceID(INPUT_REFERENCE_ROLE, original.GetID())
     shown.SetAndObserveTransformNodeID(original.GetTransformNodeID())
     placeInStudy(shown, original)
     if shown.IsA("vtkMRMLScalarVolumeNode") and shown.GetScalarVolumeDisplayNode() is not None:

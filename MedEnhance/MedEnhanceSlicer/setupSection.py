@@ -12,13 +12,12 @@ import qt
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import MedEnhanceError
-from MedEnhanceLib.worker.process import NO_WINDOW
+from MedEnhanceLib.worker.process import NO_WINDOW, own_environment
 
 from . import dependencies, modelFolders, views
 from .importForm import ImportForm
 
 POLL_MS = 200
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class SetupSection:
@@ -124,8 +123,7 @@ class SetupSection:
         try:
             self._process = subprocess.Popen(
                 command,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env=own_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -57,7 +57,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_environment(environment),
+                env=own_environment(environment),
                 # Python looks for modules where it is started first of all, so that must be a place
                 # without any; what lies in the user's folder could be named like a library.
                 cwd=self.folder,
@@ -181,7 +181,7 @@ def _own_python() -> str | None:
     return shutil.which("PythonSlicer")
 
 
-def _environment(given: Mapping[str, str] | None) -> dict[str, str]:
+def own_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment, in which this very library is the one that is found first."""
     environment = dict(os.environ if given is None else given)
     folders = [str(Path(MedEnhanceLib.__file__).resolve().parent.parent)]

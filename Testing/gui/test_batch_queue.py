@@ -210,3 +210,30 @@ def test_recipe_and_queue_survive_saving_the_scene(
     answer(panel, worker, 3)
     panel.wait_for_end()
     assert cases(panel)["Head"] == "done"
+
+
+def test_ticks_do_not_outlive_their_scene(panel: PanelDriver) -> None:
+    """Another scene's volumes have the same IDs."""
+    panel.click("tickAllButton")
+    assert ticked(panel) == ["Head"]
+    before = slicer.util.getNode("Head").GetID()
+    panel.leave()
+    slicer.mrmlScene.Clear(0)
+    assert add_head("Other patient").GetID() == before
+    panel.enter()
+    panel.breathe()
+    assert cases(panel) == {"Other patient": ""} and ticked(panel) == []
+    assert not panel.ui.runQueueButton.enabled
+
+
+def test_maps_beside_results_are_neither_ticked_nor_chosen(panel: PanelDriver) -> None:
+    from MedEnhanceSlicer.differenceMap import addMap
+
+    from MedEnhance import firstVolume
+
+    addMap(slicer.util.getNode("Head"), "Head removed signal")
+    panel.breathe()
+    panel.click("tickAllButton")
+    assert ticked(panel) == ["Head"]
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Head"))
+    assert firstVolume() is None

@@ -14,7 +14,7 @@ import slicer
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
 from Testing.gui.results import blend, click_row, head, row_of, show
-from Testing.gui.standins.pythonqt import unwrap
+from Testing.gui.standins.pythonqt import slot_errors, unwrap
 from Testing.gui.test_panel_pictures import assert_picture
 from Testing.gui.volumes import add_head
 from Testing.slicer.results import denoised, segmented, super_resolved
@@ -57,6 +57,16 @@ def test_segments_are_listed_and_found(panel: PanelDriver) -> None:
     assert not node.GetDisplayNode().GetVisibility3D()
     panel.click("surfaceCheckBox")
     assert node.GetDisplayNode().GetVisibility3D()
+
+
+def test_a_segment_that_is_gone_cannot_be_found(panel: PanelDriver) -> None:
+    node = show(panel, segmented(head()))
+    segmentation = node.GetSegmentation()
+    segmentation.RemoveSegment(segmentation.GetNthSegmentID(1))
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    before = red.GetSliceOffset()
+    click_row(panel, panel.ui.segmentsTable, 1)
+    assert red.GetSliceOffset() == before and not slot_errors
 
 
 def test_nothing_found_is_said(panel: PanelDriver) -> None:

@@ -223,6 +223,23 @@ def test_choices_are_remembered_between_starts(
     assert panel.parameters.precision.value == "float32"
 
 
+def test_choices_are_recalled_where_an_emptied_node_got_its_usual_values(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    """As Slicer's wrappers of earlier visits give it when the scene is closed."""
+    panel.choose_task("Super-resolution")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    node = panel.parameters.parameterNode
+    panel.leave()
+    slicer.mrmlScene.Clear(0)
+    node.SetParameter("task", "DENOISE")
+    add_head()
+    panel.enter()
+    assert panel.ui.superResolutionButton.checked
+
+
 def test_the_check_tells_what_is_there(panel: PanelDriver) -> None:
     panel.click("checkSetupButton")
     assert not panel.ui.checkSetupButton.enabled
@@ -244,8 +261,13 @@ def test_the_check_opens_no_console_on_windows(
         given.update(options)
         raise FileNotFoundError("PythonSlicer")
 
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
     monkeypatch.setattr(setupSection, "os", SimpleNamespace(name="nt", environ=os.environ))
     monkeypatch.setattr(setupSection.subprocess, "Popen", start)
     panel.click("checkSetupButton")
     assert given["creationflags"] == 0x08000000
+    # Wherever the library was installed, it is found there, and all else as before.
+    folders = given["env"]["PYTHONPATH"].split(os.pathsep)
+    assert (Path(folders[0]) / "MedEnhanceLib/diagnosis.py").is_file() and "cwd" not in given
+    assert folders[1:] == ["elsewhere"]
     assert "could not start (PythonSlicer)" in panel.ui.setupLabel.text

@@ -36,7 +36,13 @@ function(slicerMacroBuildScriptedModule)
 endfunction()
 function(slicer_add_python_unittest)
   cmake_parse_arguments(MY "" "SCRIPT;TESTNAME_PREFIX" "SLICER_ARGS" ${ARGN})
-  if(MY_UNPARSED_ARGUMENTS OR NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${MY_SCRIPT}")
+  # Slicer takes a script's folder as it is given: without one it is that of the CMakeLists.txt.
+  get_filename_component(folder "${MY_SCRIPT}" PATH)
+  if("${folder}" STREQUAL "")
+    set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
+  endif()
+  get_filename_component(name "${MY_SCRIPT}" NAME)
+  if(MY_UNPARSED_ARGUMENTS OR NOT IS_ABSOLUTE "${folder}" OR NOT EXISTS "${folder}/${name}")
     message(FATAL_ERROR "No such test: ${MY_SCRIPT}")
   endif()
   message(STATUS "test: ${MY_SCRIPT}")
@@ -113,4 +119,4 @@ def test_the_installed_library_finds_its_models(installed: tuple[Path, str]) -> 
 def test_ctest_gets_the_self_test(installed: tuple[Path, str]) -> None:
     _folder, said = installed
     assert "test: MedEnhance.py" in said
-    assert "test: slicer/MedEnhanceMRMLTest.py" in said
+    assert f"test: {REPOSITORY / 'Testing/slicer/MedEnhanceMRMLTest.py'}" in said

@@ -52,3 +52,14 @@ def pump(logic: Any, until: Callable[[], Any]) -> None:
 def kill_process(logic: Any) -> None:
     """End the inference process as a lack of memory would."""
     os.kill(int(logic.runner._worker._process._popen.pid), signal.SIGKILL)
+
+
+def display_nodes() -> dict[str, int]:
+    """How many nodes display volumes and segmentations, also those that belong to none."""
+    import slicer
+
+    kinds = {
+        "Volume": "vtkMRMLScalarVolumeDisplayNode",
+        "Segmentation": "vtkMRMLSegmentationDisplayNode",
+    }
+    return {name: slicer.mrmlScene.GetNumberOfNodesByClass(kind) for name, kind in kinds.items()}

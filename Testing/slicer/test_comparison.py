@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,3 +129,21 @@ def test_the_layout_is_watched(window: layout.LayoutManager) -> None:
     watch.follow(None)
     window.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
     assert len(told) == count
+
+
+def test_a_scene_that_was_saved_side_by_side_opens_so(
+    window: layout.LayoutManager, scene: Any, tmp_path: Path
+) -> None:
+    side = comparison.SideBySide()
+    side.show(ResultNode(denoised(add_volume())))
+    saved = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(saved)
+    layout.close_window()
+    restarted = layout.open_window()
+    comparison.registerLayout()
+    assert scene.ReadFromMRB(saved, True)
+    assert restarted.sliceViewNames() == ("MedEnhanceBefore", "MedEnhanceAfter")
+
+
+def test_without_a_window_no_layout_is_registered(scene: Any) -> None:
+    comparison.registerLayout()

@@ -12,7 +12,14 @@ import slicer
 from MedEnhanceSlicer import recipe
 
 from MedEnhanceLib.errors import CancelledError, OptionsError, UnsuitableError, VolumeError
-from Testing.slicer.chains import MEDIAN, SHAPE_KJI, add_noise, pump, volume_names
+from Testing.slicer.chains import (
+    MEDIAN,
+    SHAPE_KJI,
+    add_noise,
+    display_nodes,
+    pump,
+    volume_names,
+)
 
 DENOISE = {"task": "denoise", "model": MEDIAN, "options": {"strength": 0.5}}
 SHARPEN = {"task": "super-resolution", "model": "filter-bspline", "options": {"factor": [1, 1, 2]}}
@@ -53,6 +60,7 @@ def test_each_step_works_on_what_the_one_before_has_made(scene: Any, logic: Any)
     assert json.loads(output.GetAttribute("MedEnhance.Provenance"))["model"] == "filter-otsu"
     assert np.array_equal(slicer.util.arrayFromVolume(node), before)
     assert any(phase.startswith("Step 2 of 3 (super-resolution)") for phase in heard)
+    assert display_nodes() == {"Volume": 2, "Segmentation": 1}
 
 
 def test_intermediate_results_are_kept_on_request(scene: Any, logic: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 import slicer
 from MedEnhanceSlicer import bridge
 from MedEnhanceSlicer.region import boxOfRegion, fitRegion
+from MedEnhanceSlicer.resultNode import ResultNode
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, VolumeError
 from Testing.slicer.chains import MEDIAN, noise, pump, volume_names
@@ -110,6 +111,7 @@ def test_the_result_is_played_with_the_input(scene: Any, logic: Any, sequences_l
         browser.SetSelectedItemNumber(index)
         sequences_logic.UpdateProxyNodesFromSequences(browser)
         assert np.array_equal(slicer.util.arrayFromVolume(denoised), voxels_of(made, index))
+        assert ResultNode(denoised).inputNode is shown
 
 
 def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -> None:

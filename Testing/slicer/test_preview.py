@@ -119,3 +119,13 @@ def test_models_that_need_everything_have_no_preview() -> None:
     model = Catalog.default().find("mr-hippocampus-unet")
     with pytest.raises(UnsuitableError, match="needs to see the whole volume"):
         preview.checkModel(model)
+
+
+def test_a_preview_after_the_scene_was_closed(scene: Any) -> None:
+    """The hidden node, a singleton, stays, but not what displays it."""
+    image = Volume(np.ones((3, 4, 5), np.float32), Geometry((5, 4, 3)))
+    for _ in range(2):
+        head = slicer.util.addVolumeFromArray(np.ones((3, 4, 5)), name="Head")
+        shown = preview.showPreview(image, head)
+        assert shown.GetDisplayNode() is not None and not shown.GetDisplayNode().GetSaveWithScene()
+        scene.Clear(0)
