@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from MedEnhanceLib.assessment import check_volume, suitability
+from MedEnhanceLib.assessment import check_volume, modality_for, suitability
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.costs import Cost, measured
@@ -71,8 +72,11 @@ def enhance(
         check_uncertainty(chosen)
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
-    made, cost = measured(partial(_run, volume, guide, chosen, catalog, checked, reporter))
+    seen = replace(volume, modality=modality_for(volume, chosen))
+    made, cost = measured(partial(_run, seen, guide, chosen, catalog, checked, reporter))
     output, measures, found, traces = made
+    if isinstance(output, Volume):
+        output = replace(output, modality=volume.modality)
     facts = {**traces.facts, **_cost_facts(cost)}
     return Result(
         task,

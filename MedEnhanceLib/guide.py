@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from MedEnhanceLib.assessment import check_volume, modality_of
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.io import looks_like_labels
+from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.quality.evidence import foreground
 from MedEnhanceLib.registration import Placement, rigidly_placed
 from MedEnhanceLib.resample import resample, resample_averaged
@@ -81,10 +84,12 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
 
     Raises:
         VolumeError: when the guide's voxels cannot be used.
-        UnsuitableError: when the guide is CT, or shows nothing of the volume's object.
+        UnsuitableError: when the guide is CT, a segmentation or the volume itself, or shows
+            nothing of the volume's object.
     """
     try:
         check_volume(guide)
+        robust_peak(guide.voxels)
     except VolumeError as error:
         sentence = str(error)
         raise VolumeError(
@@ -93,6 +98,16 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
     if modality_of(guide) == "CT":
         raise UnsuitableError(
             "The guide is CT, but guides are MR images; choose another MR contrast of the patient."
+        )
+    if looks_like_labels(central_block(guide.voxels)):
+        raise UnsuitableError(
+            "The guide looks like a segmentation, not an image; choose another MR contrast of the "
+            "patient."
+        )
+    if np.array_equal(guide.voxels, volume.voxels):
+        raise UnsuitableError(
+            "The guide is the volume itself, from which nothing more can be seen; choose another "
+            "contrast of the patient, or none."
         )
     target = volume.geometry
     seen = foreground(volume.voxels)

@@ -61,6 +61,18 @@ def robust_peak(voxels: NDArray[Any]) -> float:
     return peak
 
 
+def largest_usual(voxels: NDArray[Any]) -> float:
+    """The largest absolute value that is no outlier; for MR images the robust peak.
+
+    Where hardly a voxel is not zero, the largest of all. Large volumes are sampled.
+    """
+    usual = float(np.percentile(np.abs(sample(voxels).astype(np.float64)), PEAK_PERCENTILE))
+    if usual > 0:
+        return usual
+    # Not the absolute voxels, as the least whole number of a type has no positive counterpart.
+    return max(abs(float(voxels.min())), abs(float(voxels.max())))
+
+
 def peak_scaling(voxels: NDArray[Any]) -> Scaling:
     """Zero stays zero, the robust peak becomes one."""
     return Scaling(0.0, robust_peak(voxels))

@@ -14,6 +14,8 @@ from MedEnhanceLib.itk import from_itk, to_itk
 
 MOST_SAMPLES_PER_AXIS = 4
 MOST_VOXELS = 2_000_000_000
+LEAST_OF_SPLINE = 4
+"""Voxels along an axis; of fewer, ITK's B-splines take values from outside of the image."""
 METHODS = {
     "nearest": "sitkNearestNeighbor",
     "linear": "sitkLinear",
@@ -42,15 +44,33 @@ def resample(
     _check_size(target)
     import SimpleITK as sitk
 
-    image = to_itk(voxels.astype(np.float32), source)
+    beyond = float(voxels.min()) if outside is None else outside
+    values, held = voxels.astype(np.float32), source
+    is_short = method.startswith("bspline") and min(values.shape) < LEAST_OF_SPLINE
+    if is_short:
+        values, held = _mirrored_on(values, source)
+    image = to_itk(values, held)
     grid = sitk.Image(list(target.size), sitk.sitkUInt8)
     grid.SetSpacing(target.spacing)
     grid.SetOrigin(target.origin)
     grid.SetDirection([value for row in target.direction for value in row])
     interpolator = getattr(sitk, METHODS[method])
-    beyond = float(voxels.min()) if outside is None else outside
     moved = sitk.Resample(image, grid, sitk.Transform(), interpolator, beyond, sitk.sitkFloat32)
-    return from_itk(moved)
+    found: NDArray[np.float32] = from_itk(moved)
+    if is_short:
+        inside = resample(np.ones(voxels.shape, np.float32), source, target, "nearest", 0.0)
+        found = np.where(inside > 0, found, np.float32(beyond))
+    return found
+
+
+def _mirrored_on(
+    voxels: NDArray[np.float32], geometry: Geometry
+) -> tuple[NDArray[np.float32], Geometry]:
+    """Short axes continued by their mirror image, which ITK's B-splines read beyond the end of."""
+    more = [LEAST_OF_SPLINE if n < LEAST_OF_SPLINE else 0 for n in voxels.shape]
+    longer = np.pad(voxels, [(n, n) for n in more], mode="reflect")
+    start = [-n for n in more[::-1]]
+    return longer, geometry.cropped(start, longer.shape[::-1])
 
 
 def _check_size(target: Geometry) -> None:

@@ -150,8 +150,13 @@ def _busy(worker: Any) -> float | None:
 
 
 def growth(model: str, largest: int) -> Iterator[Row]:
-    """How the cost of a run grows: the exponent of its size, 1 when it is linear."""
+    """How the cost of a run grows: the exponent of its size, 1 when it is linear.
+
+    Nothing when no two sizes are small enough to be compared.
+    """
     edges = [edge for edge in GROWTH_EDGES if edge <= largest]
+    if len(edges) < 2:
+        return
     seconds = {}
     for edge in edges:
         result = enhance(head((edge,) * 3), Task.DENOISE, model)

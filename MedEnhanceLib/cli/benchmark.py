@@ -34,7 +34,10 @@ def benchmark(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(metavar="XxYxZ", help="Size of the volumes; 256x256x176 by default."),
+        typer.Option(
+            metavar="XxYxZ",
+            help="Size of the volumes, 256x256x176 by default; made multiples of 16, at least 32.",
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the least time counts.")] = 1,
     quick: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from MedEnhanceLib.model import Model
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
+MODALITIES = ("MR", "CT")
 MODELS = "Models"
 COMPUTING = "Computing"
 FILES = "Files"
@@ -91,6 +93,14 @@ SeriesName = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+Modality = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MR|CT",
+        help="What the volume is, where its file does not say so, as NIfTI does not.",
+        rich_help_panel=FILES,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress bar and no table; warnings remain.")
 ]
@@ -117,6 +127,21 @@ def check_folders(folders: list[Path] | None) -> None:
     for folder in folders or ():
         if not folder.is_dir():
             raise FileError(f"The folder of models '{folder}' does not exist; check the path.")
+
+
+def check_modality(modality: str | None) -> None:
+    """Raise `OptionsError` for a modality that is not known."""
+    if modality not in (None, *MODALITIES):
+        raise OptionsError(f"The modality '{modality}' is not known; give MR or CT.")
+
+
+def with_modality(volume: Volume, modality: str | None) -> Volume:
+    """The volume, being what the user says; what it says itself is not overruled."""
+    if modality is None or volume.modality == modality:
+        return volume
+    if volume.modality:
+        raise OptionsError(f"The volume says that it is {volume.modality}; leave --modality out.")
+    return replace(volume, modality=modality)
 
 
 def check_model(catalog: Catalog, task: Task, model: str) -> None:

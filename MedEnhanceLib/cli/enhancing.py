@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +24,12 @@ from MedEnhanceLib.cli.parsing import NoiseLevel, parse_labels, parse_noise
 from MedEnhanceLib.cli.progress import shown_progress
 from MedEnhanceLib.cli.reports import report_content
 from MedEnhanceLib.cli.tables import print_evidence
+from MedEnhanceLib.filters import Filter
+from MedEnhanceLib.model import Model
 from MedEnhanceLib.options import (
     DenoiseOptions,
     Options,
+    RunOptions,
     SegmentOptions,
     SuperResolutionOptions,
 )
@@ -87,6 +90,7 @@ def denoise(
     uncertainty: choosing.Uncertainty = None,
     report: choosing.Report = None,
     series: choosing.SeriesName = None,
+    modality: choosing.Modality = None,
     quiet: choosing.Quiet = False,
 ) -> None:
     """Remove noise.
@@ -108,7 +112,8 @@ def denoise(
         noise=level.absolute,
         register_guide=register_guide,
     )
-    run = _Run(Task.DENOISE, source, output, removed, report, series, quiet, uncertainty, guide)
+    files = _Files(source, output, removed, uncertainty, report, guide)
+    run = _Run(Task.DENOISE, files, series, modality, quiet)
     run(options, model, models, trust, level)
 
 
@@ -145,6 +150,7 @@ def super_resolution(
     uncertainty: choosing.Uncertainty = None,
     report: choosing.Report = None,
     series: choosing.SeriesName = None,
+    modality: choosing.Modality = None,
     quiet: choosing.Quiet = False,
 ) -> None:
     """Add resolution; by default the volume's finest spacing along every axis.
@@ -164,7 +170,8 @@ def super_resolution(
         profile_width=profile_width,
         denoise=denoise,
     )
-    run = _Run(Task.SUPER_RESOLUTION, source, output, None, report, series, quiet, uncertainty)
+    files = _Files(source, output, None, uncertainty, report)
+    run = _Run(Task.SUPER_RESOLUTION, files, series, modality, quiet)
     run(options, model, models, trust)
 
 
@@ -198,6 +205,7 @@ def segment(
     uncertainty: choosing.Uncertainty = None,
     report: choosing.Report = None,
     series: choosing.SeriesName = None,
+    modality: choosing.Modality = None,
     quiet: choosing.Quiet = False,
 ) -> None:
     """Outline structures, and give their volumes in ml.
@@ -215,29 +223,32 @@ def segment(
         keep_largest=keep_largest,
         fill_holes=fill_holes,
     )
-    run = _Run(Task.SEGMENT, source, output, None, report, series, quiet, uncertainty)
+    files = _Files(source, output, None, uncertainty, report)
+    run = _Run(Task.SEGMENT, files, series, modality, quiet)
     run(options, model, models, trust)
 
 
+@dataclass(frozen=True)
+class _Files:
+    """What is read and written; None where nothing is."""
+
+    source: Path
+    output: Path
+    removed: Path | None
+    uncertainty: Path | None
+    report: Path | None
+    guide: Path | None = None
+
+
+@dataclass(frozen=True)
 class _Run:
     """One run, from the check of the names to the files written."""
 
-    def __init__(
-        self,
-        task: Task,
-        source: Path,
-        output: Path,
-        removed: Path | None,
-        report: Path | None,
-        series: str | None,
-        quiet: bool,
-        uncertainty: Path | None,
-        guide: Path | None = None,
-    ) -> None:
-        self.task, self.source, self.output = task, source, output
-        self.removed, self.uncertainty, self.report = removed, uncertainty, report
-        self.guide = guide
-        self.series, self.quiet = series, quiet
+    task: Task
+    files: _Files
+    series: str | None
+    modality: str | None
+    quiet: bool
 
     def __call__(
         self,
@@ -248,6 +259,7 @@ class _Run:
         noise: NoiseLevel | None = None,
     ) -> None:
         self._check_outputs()
+        choosing.check_modality(self.modality)
         catalog = choosing.open_catalog(folders, trusted)
         choosing.check_model(catalog, self.task, model)
         volume = self._read()
@@ -257,6 +269,7 @@ class _Run:
             options = replace(options, noise=noise.of(volume.voxels))
         guided = guide is not None
         chosen = choosing.choose_model(catalog, self.task, model, volume, self.quiet, guided)
+        _tell_unused(options, chosen)
         # What needs torch is loaded only now, so that mistakes above are told at once.
         from MedEnhanceLib.enhancement import enhance
 
@@ -270,44 +283,45 @@ class _Run:
                 catalog=catalog,
                 progress=progress,
             )
-        write_all(self._files(volume, result))
+        write_all(self._contents(volume, result))
         self._tell(result)
 
     def _check_outputs(self) -> None:
-        check_distinct([self.output, self.removed, self.uncertainty, self.report])
-        kinds = {self.output: SEGMENTATION if self.task is Task.SEGMENT else IMAGE}
-        if self.removed:
-            kinds[self.removed] = IMAGE
-        if self.uncertainty:
-            kinds[self.uncertainty] = IMAGE
-        if self.report:
-            kinds[self.report] = REPORT
-        check_outputs(kinds, [path for path in (self.source, self.guide) if path is not None])
+        files = self.files
+        check_distinct([files.output, files.removed, files.uncertainty, files.report])
+        kinds = {files.output: SEGMENTATION if self.task is Task.SEGMENT else IMAGE}
+        if files.removed:
+            kinds[files.removed] = IMAGE
+        if files.uncertainty:
+            kinds[files.uncertainty] = IMAGE
+        if files.report:
+            kinds[files.report] = REPORT
+        check_outputs(kinds, [path for path in (files.source, files.guide) if path is not None])
 
     def _read(self) -> Volume:
         from MedEnhanceLib.assessment import check_volume
         from MedEnhanceLib.io import read_volume
 
-        volume = read_volume(self.source, self.series)
+        volume = read_volume(self.files.source, self.series)
         check_volume(volume)
-        return volume
+        return choosing.with_modality(volume, self.modality)
 
     def _read_guide(self) -> Volume | None:
-        if self.guide is None:
+        if self.files.guide is None:
             return None
         from MedEnhanceLib.io import read_volume
 
-        return read_volume(self.guide)
+        return read_volume(self.files.guide)
 
-    def _files(self, volume: Volume, result: Result) -> dict[Path, Content]:
-        files: dict[Path, Content] = {self.output: result.output}
-        if self.removed:
+    def _contents(self, volume: Volume, result: Result) -> dict[Path, Content]:
+        files: dict[Path, Content] = {self.files.output: result.output}
+        if self.files.removed:
             before = volume.voxels.astype(np.float32)
-            files[self.removed] = volume.with_voxels(before - result.volume.voxels)
-        if self.uncertainty and result.uncertainty is not None:
-            files[self.uncertainty] = result.uncertainty
-        if self.report:
-            files[self.report] = report_content(self.report, volume, result)
+            files[self.files.removed] = volume.with_voxels(before - result.volume.voxels)
+        if self.files.uncertainty and result.uncertainty is not None:
+            files[self.files.uncertainty] = result.uncertainty
+        if self.files.report:
+            files[self.files.report] = report_content(self.files.report, volume, result)
         return files
 
     def _tell(self, result: Result) -> None:
@@ -317,6 +331,14 @@ class _Run:
             return
         from MedEnhanceLib.report.content import use_of
 
-        print_evidence(f"{self.output.name}: {use_of(result.provenance)}", result.evidence)
+        print_evidence(f"{self.files.output.name}: {use_of(result.provenance)}", result.evidence)
         if result.note:
             print(result.note)
+
+
+def _tell_unused(options: Options, model: Model) -> None:
+    """Warn when a filter is told how a network should compute."""
+    usual = RunOptions()
+    told = [n for n in ("device", "precision", "tile") if getattr(options, n) != getattr(usual, n)]
+    if isinstance(model, Filter) and told:
+        say(f"warning: '{model.id}' is a filter, which has no use for: {', '.join(told)}.")

@@ -23,6 +23,7 @@ from MedEnhanceLib.cli.evaluation_options import (
     Seed,
     Volumes,
 )
+from MedEnhanceLib.cli.failing import say
 from MedEnhanceLib.cli.parsing import parse_labels, parse_percentages
 from MedEnhanceLib.cli.scoreboard import Scoreboard, Shown
 from MedEnhanceLib.errors import OptionsError
@@ -92,6 +93,7 @@ def evaluate_denoise(
     from MedEnhanceLib.evaluation import denoising, drawing
     from MedEnhanceLib.evaluation.subjects import References, read_subjects
 
+    _tell_numbers(volumes)
     references = References(read_subjects(volumes, quieting, crop))
     kinds: dict[str, str] = {}
     with board.telling() as told:
@@ -170,6 +172,7 @@ def evaluate_super_resolution(
     from MedEnhanceLib.evaluation.acquiring import thick_case
     from MedEnhanceLib.evaluation.subjects import References, read_subjects
 
+    _tell_numbers(volumes)
     references = References(read_subjects(volumes, quieting, crop), noisy=noise > 0)
     with board.telling() as told:
         for case in (thick_case(s, acquisition) for s in references):
@@ -255,6 +258,7 @@ def evaluate_segment(
     from MedEnhanceLib.evaluation.subjects import read_subjects
     from MedEnhanceLib.io import read_labelmap
 
+    _tell_numbers(images)
     with board.telling() as told:
         for subject, path, place in zip(read_subjects(images), reference, masks, strict=True):
             truth = segmentation.only(read_labelmap(path), wanted)
@@ -263,6 +267,12 @@ def evaluate_segment(
             rows, results = segmentation.evaluate_case(subject, truth, methods, options, told)
             board.add(rows, partial(drawing.draw_segmentation, subject, truth, rows, results))
     board.finish(labels=wanted)
+
+
+def _tell_numbers(paths: list[Path]) -> None:
+    """Which file is which row: said here, and written nowhere."""
+    for number, path in enumerate(paths, 1):
+        say(f"volume {number} is '{path}'")
 
 
 def _quieting(name: str) -> Callable[[Volume], Volume] | None:

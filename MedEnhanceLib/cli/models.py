@@ -11,6 +11,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.cli import choosing
 from MedEnhanceLib.cli.outputs import json_text
 from MedEnhanceLib.cli.tables import console, print_table
+from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.model import Model
 
 MOST_RESULTS = 16
@@ -48,6 +49,8 @@ def models(
     - `medenhance models mr-hippocampus-unet`: its labels, limits, training data and results
     - `medenhance models --task denoise --json`
     """
+    if model and task:
+        raise OptionsError(f"--task chooses from the list; leave it out to be told of '{model}'.")
     catalog = choosing.open_catalog(models, trust)
     found = (catalog.find(model),) if model else catalog.models(task)
     if as_json:

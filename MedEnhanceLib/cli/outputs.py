@@ -12,7 +12,7 @@ from typing import Any
 
 from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.io import write_image
-from MedEnhanceLib.io.formats import format_to_write
+from MedEnhanceLib.io.formats import format_to_write, has_dicom_mark
 from MedEnhanceLib.io.toolkit import is_there, itk_name
 from MedEnhanceLib.io.writing import STAGE
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
@@ -105,7 +105,8 @@ def _check_not_input(path: Path, source: Path) -> None:
     same = is_there(source) and path.exists() and path.samefile(source)
     if same or path.resolve() == source.resolve():
         raise FileError(f"'{path}' is the input, which is never written over; name another output.")
-    if source.is_dir() and path.exists() and source.resolve() in path.resolve().parents:
+    is_beside = source.is_dir() and source.resolve() in path.resolve().parents
+    if is_beside and path.is_file() and has_dicom_mark(path):
         raise FileError(
             f"'{path}' is one of the files in the input folder, which are never written over; "
             "name another output."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,21 +58,18 @@ def read_subjects(
     quieted: Callable[[Volume], Volume] | None = None,
     edge: int | None = None,
 ) -> Iterator[Subject]:
-    """The volumes, one after the other, each named by its file; by its path when others share it.
+    """The volumes, one after the other, each named by its number: files may name the patient.
 
     Args:
         quieted: what makes a volume less noisy first.
         edge: only the middle, at most this many voxels along each axis.
     """
-    paths = list(paths)
-    shared = Counter(path.name for path in paths)
-    for path in paths:
+    for number, path in enumerate(paths, 1):
         volume = read_volume(path)
         check_volume(volume)
         # A part of a CT may show no air, by which alone it would be known.
         volume = replace(volume, modality=modality_of(volume))
-        name = path.name if shared[path.name] == 1 else str(path)
-        yield Subject.of(name, quieted(volume) if quieted else volume, edge)
+        yield Subject.of(f"volume {number}", quieted(volume) if quieted else volume, edge)
 
 
 class References:

@@ -2,7 +2,7 @@
 
 ITK fills the missing end of a NIfTI file with zeros, makes zeros of its NaN and infinite voxels,
 takes a zero or NaN spacing for 1 mm, and turns a negative one into a flip. For a patient's image
-each of these is an error.
+each of these is an error; a spacing that is not stated at all is warned of.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CHUNK = 1 << 20
 NIFTI_1 = 348
 NIFTI_2 = 540
 DISAGREEMENT_MM = 0.1
+AXES = 3
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -42,6 +43,13 @@ def check_header(path: Path, form: Format) -> None:
         _check_nifti_data(path, header)
     elif form.name == "MetaImage":
         _check_meta(path)
+    elif form.name == "NRRD":
+        _check_nrrd(path)
+
+
+def is_nifti_2(path: Path) -> bool:
+    """Whether a NIfTI file is of the second version, which not every ITK reads."""
+    return _nifti_header(path).version == NIFTI_2
 
 
 def check_nifti_complete(path: Path) -> None:
@@ -141,6 +149,7 @@ class _Nifti:
     """What the checks need of a NIfTI header.
 
     Attributes:
+        version: length of the header, by which the versions are known.
         spacing: as stated, also when it makes no sense.
         voxels: how many there are.
         begin: byte of the uncompressed file at which they begin.
@@ -149,6 +158,7 @@ class _Nifti:
         sform: 4x4 matrix from index to RAS in mm, or None when the file states none.
     """
 
+    version: int
     spacing: tuple[float, ...]
     voxels: int
     begin: int
@@ -167,13 +177,13 @@ def _nifti_header(path: Path) -> _Nifti:
         raise _truncated(path, f"it has only {len(raw)} bytes")
     for order in "<>":
         length = struct.unpack_from(order + "i", raw)[0]
-        layout = LAYOUTS.get(length)
-        if layout is not None and len(raw) >= length:
-            return _parse_nifti(raw, order, layout)
+        if length in LAYOUTS and len(raw) >= length:
+            return _parse_nifti(raw, order, length)
     raise FileError(f"'{path.name}' is not a NIfTI file inside; export it again.")
 
 
-def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
+def _parse_nifti(raw: bytes, order: str, version: int) -> _Nifti:
+    at = LAYOUTS[version]
     dims = struct.unpack_from(f"{order}8{at.whole}", raw, at.dim_at)
     axes = min(max(dims[0], 0), 7)
     kind, bits = struct.unpack_from(f"{order}2h", raw, at.kind_at)
@@ -188,6 +198,7 @@ def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
         unit = struct.unpack_from(order + at.units, raw, at.units_at)[0] & LENGTH_BITS
         sform[:3] = np.reshape(rows, (3, 4)) * LENGTHS.get(unit, 1.0)
     return _Nifti(
+        version=version,
         spacing=pixdim[1 : min(axes, 3) + 1],
         voxels=voxels,
         begin=begin,
@@ -198,8 +209,10 @@ def _parse_nifti(raw: bytes, order: str, at: _Layout) -> _Nifti:
 
 
 def _check_meta(path: Path) -> None:
-    """Check what a MetaImage header states, where it states it; ITK crashes on too many axes."""
+    """Check what a MetaImage header states; ITK crashes on too many axes."""
+    stated = set()
     for key, value in _meta_fields(path):
+        stated.add(key)
         if key == b"NDims" and not re.fullmatch(rb"[1-9]", value):
             raise FileError(
                 f"'{path.name}' is damaged: it does not have {_shown(value)} axes; copy or export "
@@ -213,16 +226,52 @@ def _check_meta(path: Path) -> None:
                     f"The voxel spacing in '{path.name}' is not a number; correct its header."
                 ) from error
             _check_spacing(spacing[:3], path.name)
+    if b"NDims" in stated and not stated & {b"ElementSpacing", b"ElementSize"}:
+        _warn_of_no_spacing(path.name)
+
+
+def _check_nrrd(path: Path) -> None:
+    """Warn when a NRRD header leaves out how far apart the voxels are along an axis."""
+    fields = dict(_nrrd_fields(path))
+    stated = fields.get(b"space directions") or fields.get(b"spacings") or b""
+    # A vector, or a number, for each axis; none, or NaN, where there are components or times.
+    known = [n for n in re.findall(rb"\([^)]*\)|\S+", stated) if not re.search(rb"(?i)nan|none", n)]
+    axes = fields.get(b"dimension", b"")
+    if axes.isdigit() and len(known) < min(AXES, int(axes)):
+        _warn_of_no_spacing(path.name)
+
+
+def _nrrd_fields(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """The header's fields; it is text and ends with an empty line."""
+    for line in _first_lines(path):
+        if not line:
+            break
+        key, found, value = line.partition(b":")
+        if found and not value.startswith(b"="):
+            yield key.strip().lower(), value.strip()
+
+
+def _warn_of_no_spacing(name: str) -> None:
+    warnings.warn(
+        f"'{name}' does not state how far apart its voxels are, and 1 mm is taken for it; correct "
+        "its header (in Slicer: Volumes > Volume Information > Image Spacing).",
+        ImageWarning,
+        stacklevel=2,
+    )
+
+
+def _first_lines(path: Path) -> list[bytes]:
+    """The lines with which a file that starts as text begins."""
+    try:
+        with path.open("rb") as file:
+            return file.read(CHUNK // 16).splitlines()
+    except OSError as error:
+        raise FileError(f"'{path.name}' cannot be read: {error.strerror}.") from error
 
 
 def _meta_fields(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """The header's lines, which are text and end with the one that names the data."""
-    try:
-        with path.open("rb") as file:
-            header = file.read(CHUNK // 16)
-    except OSError as error:
-        raise FileError(f"'{path.name}' cannot be read: {error.strerror}.") from error
-    for line in header.splitlines():
+    for line in _first_lines(path):
         key, *value = re.split(rb"[=:]", line, maxsplit=1)
         yield key.strip(), b"".join(value).strip()
         if key.strip() == b"ElementDataFile":

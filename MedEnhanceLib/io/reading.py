@@ -15,7 +15,7 @@ from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.io.checks import check_finite
 from MedEnhanceLib.io.dicom import read_dicom
 from MedEnhanceLib.io.formats import DICOM, Format, format_to_read
-from MedEnhanceLib.io.headers import check_header, warn_of_second_position
+from MedEnhanceLib.io.headers import check_header, is_nifti_2, warn_of_second_position
 from MedEnhanceLib.io.segments import OVERLAP, is_segmentation, labels_from_header
 from MedEnhanceLib.io.toolkit import (
     check_size,
@@ -116,6 +116,10 @@ def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[s
             _keep_three_axes(reader)
             image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
+        if form.name == "NIfTI" and is_nifti_2(path):
+            raise FileError(
+                f"'{path.name}' is NIfTI-2, which is not read here; save it as NIfTI-1 or NRRD."
+            ) from error
         raise explained(error, path.name) from error
     geometry = geometry_of(image)
     warn_of_second_position(path, form, geometry)

@@ -19,7 +19,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
+from MedEnhanceLib.intensity import Scaling, largest_usual, robust_peak, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
@@ -95,8 +95,7 @@ def super_resolve(
         fine, traces = _sharpened(measured, target, model, options, left, widths, reporter)
         traces = _with_denoiser(traces, denoiser, cleaned)
     reporter.phase("Checking against the input", 0.92)
-    # Not the absolute voxels, as the least whole number of a type has no positive counterpart.
-    scale = max(abs(float(volume.voxels.min())), abs(float(volume.voxels.max())))
+    scale = largest_usual(volume.voxels)
     if not isinstance(model, Filter):
         # What is left after noise was removed is texture.
         noise = prudent_level(left, scale) if measured is volume else 0.0

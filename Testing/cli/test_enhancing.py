@@ -148,6 +148,47 @@ def test_a_dicom_folder_with_two_series_asks_which(run: Run, tmp_path: Path) -> 
     assert read_volume(out).voxels.shape == (8, 12, 14)
 
 
+def test_a_dicom_folder_may_hold_the_output_but_loses_no_slice(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    first, *_ = write_series(folder, scan().voxels, tags={"0008|0060": "MR"})
+    for _ in range(2):
+        done = run("denoise", folder, folder / "clean.nii.gz", "--model", "filter-median", "-q")
+        assert done.exit_code == 0, done.stderr
+    first.rename(folder / "slice.nii")
+    done = run("denoise", folder, folder / "slice.nii", "--model", "filter-median", "-q")
+    assert done.exit_code == 1 and "one of the files in the input folder" in done.stderr
+
+
+def test_the_modality_can_be_told(run: Run, tmp_path: Path) -> None:
+    """Of a CT without air nothing else tells; noise of CT is estimated otherwise."""
+    muscle, out, report = (tmp_path / n for n in ("muscle.nii", "out.nii", "report.json"))
+    sample = read_volume(sample_folder() / "ct_thigh.nii.gz")
+    voxels = np.ascontiguousarray(sample.voxels[10:20, 32:64, 32:64]).clip(-124)
+    write_image(Volume(voxels, Geometry(voxels.shape[::-1], sample.geometry.spacing)), muscle)
+    noise = []
+    for told in ((), ("--modality", "CT")):
+        done = run("denoise", muscle, out, "--model", "filter-median", "--report", report, *told)
+        assert done.exit_code == 0, done.stderr
+        noise.append(json.loads(report.read_text())["evidence"][0]["before"])
+    assert noise[1] > 1.2 * noise[0]
+    wrong = run("denoise", muscle, out, "--modality", "ct")
+    assert wrong.exit_code == 1 and "'ct' is not known" in wrong.stderr
+
+
+def test_a_modality_that_the_file_states_is_not_overruled(run: Run, tmp_path: Path) -> None:
+    write_series(tmp_path / "series", scan().voxels, tags={"0008|0060": "MR"})
+    done = run("denoise", tmp_path / "series", tmp_path / "out.nii", "--modality", "CT")
+    assert done.exit_code == 1 and "says that it is MR" in done.stderr
+
+
+def test_a_filter_says_what_it_has_no_use_for(run: Run, volume_file: Path) -> None:
+    out = volume_file.with_name("out.nii")
+    done = run(
+        "denoise", volume_file, out, "--model", "filter-median", "--device", "cuda", "--tile", 32
+    )
+    assert done.exit_code == 0 and "has no use for: device, tile." in done.stderr
+
+
 def test_quiet_says_nothing(run: Run, volume_file: Path) -> None:
     out = volume_file.with_name("out.nii")
     done = run("denoise", volume_file, out, "--model", "filter-median", "--noise", 25, "-q")

@@ -34,6 +34,11 @@ def test_models_of_one_task(run: Run) -> None:
     assert refused.exit_code == 1 and "'colour'" in refused.stderr
 
 
+def test_one_model_and_a_task_do_not_go_together(run: Run) -> None:
+    done = run("models", "mr-denoise-residual", "--task", "segment")
+    assert done.exit_code == 1 and "--task chooses from the list" in done.stderr
+
+
 def test_what_was_named_in_vain_is_said(run: Run, tmp_path: Path) -> None:
     done = run("models", "--models", tmp_path, "--trust", "of-mine")
     assert done.exit_code == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from MedEnhanceLib import MedEnhanceError, read_volume
+from MedEnhanceLib import MedEnhanceError, read_volume, write_image
 from MedEnhanceLib.io import list_series
 from MedEnhanceLib.worker import Worker
 from Testing.lib.dicom_files import MR_IMAGE, write_series
@@ -100,6 +100,27 @@ def test_nothing_that_is_written_or_said_tells(
     for path in written:
         check(path.read_bytes(), path.name)
         check(path.name, "a name")
+
+
+def test_an_evaluation_does_not_tell(run: Run, tmp_path: Path) -> None:
+    """Files are often called after their patients; rows are only numbered."""
+    image, mask = (tmp_path / f"Zzquartz_19531107_{kind}.nii" for kind in ("t1", "mask"))
+    write_image(scan(), image)
+    write_image(scan().with_voxels((scan().voxels > 100).astype(np.uint8)), mask)
+    for command in (
+        ("denoise", image, "--noise", 9, "--model", "filter-median"),
+        ("super-resolution", image, "--model", "filter-bspline"),
+        ("segment", image, "--reference", mask, "--model", "filter-otsu"),
+    ):
+        out = tmp_path / str(command[0])
+        out.mkdir()
+        files = ("--report", out / "r.json", "--markdown", out / "r.md", "--picture", out / "r.png")
+        done = run("evaluate", *command, *files)
+        assert done.exit_code == 0, done.output
+        assert f"volume 1 is '{image}'" in done.stderr
+        check(done.stdout, "the table")
+        for path in out.iterdir():
+            check(path.read_bytes(), path.name)
 
 
 def test_lists_and_errors_do_not_tell(run: Run, series: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, suitability
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import modality_for, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.task import Task
 
@@ -106,3 +106,12 @@ def test_shipped_filters_take_anything_sensible(catalog: Catalog) -> None:
     for model in catalog.models():
         if not model.is_trained:
             assert suitability(volume(head_like()), model).verdict == "good"
+
+
+def test_a_guessed_modality_is_told_as_a_guess() -> None:
+    hounsfield = (head_like() * 2 - 1000).astype(np.int16)
+    assert "looks like CT" in suitability(volume(hounsfield), MR).reasons[0]
+    assert "The volume is CT" in suitability(volume(hounsfield, "CT"), MR).reasons[0]
+    airless = np.abs(hounsfield) + 1
+    assert modality_for(volume(airless), CT) == "CT" and modality_for(volume(airless), MR) == "MR"
+    assert modality_for(volume(hounsfield), MR) == "CT"

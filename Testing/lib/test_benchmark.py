@@ -101,3 +101,9 @@ def test_a_large_ct_is_held_against_its_memory_and_smaller_ones(
     assert peak.value == 7000 and peak.met is False
     assert growth.value == pytest.approx(1.1) and growth.met is False
     assert "512x512x600" in growth.note and "64x64x64" in growth.note
+
+
+def test_one_size_alone_tells_no_growth() -> None:
+    assert list(runs.growth("filter-median", 64)) == []
+    (row,) = runs.growth("filter-median", 96)
+    assert row.goal is not None and "96x96x96" in row.note

@@ -112,6 +112,7 @@ class TestReferences:
         write_image(Volume(voxels, Geometry((32, 32, 32))), tmp_path / "v.nii")
         (subject,) = read_subjects([tmp_path / "v.nii"], edge=16)
         assert subject.volume.voxels.min() > -200
+        assert subject.name == "volume 1"
         assert denoising.noisy_case(subject, 3, 0).kind == denoising.CORRELATED
 
     def test_the_middle_keeps_its_place_and_the_peak_of_the_whole(self, tmp_path: Path) -> None:

@@ -274,11 +274,13 @@ class TestCommand:
                          tmp_path / "r.json")  # fmt: skip
         assert done.exit_code == 0, done.stderr
         table = (tmp_path / "t.md").read_text()
-        assert "| p.nii | noise 1 % * | filter-median |" in table
-        assert "| p.nii | noise 9 % | filter-median |" in table
+        assert "| volume 1 | noise 1 % * | filter-median |" in table
+        assert "| volume 1 | noise 9 % | filter-median |" in table
         assert "- Noise added: Rician, seed 0." in table and "- * the noise added is" in table
         report = json.loads((tmp_path / "r.json").read_text())
-        assert report["settings"]["reference_noise_percent"]["p.nii"] == pytest.approx(2.2, rel=0.2)
+        assert report["settings"]["reference_noise_percent"]["volume 1"] == pytest.approx(
+            2.2, rel=0.2
+        )
         row = report["rows"][1]
         assert row["note"] == denoising.NOISY_REFERENCE
         each = 1e6 * row["values"]["core_seconds"] / 32**3
@@ -348,8 +350,8 @@ class TestCommand:
         done = self._run("denoise", *paths, "--noise", 5, "--model", "filter-median", "--json")
         assert done.exit_code == 0, done.stderr
         found = json.loads(done.stdout)
-        assert {row["subject"] for row in found["rows"]} == set(map(str, paths))
-        assert set(found["settings"]["reference_noise_percent"]) == set(map(str, paths))
+        assert {row["subject"] for row in found["rows"]} == {"volume 1", "volume 2"}
+        assert set(found["settings"]["reference_noise_percent"]) == {"volume 1", "volume 2"}
 
     @pytest.mark.parametrize(
         ("words", "code", "said"),

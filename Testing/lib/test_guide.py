@@ -11,7 +11,7 @@ import pytest
 from MedEnhanceLib import Catalog, Geometry, Volume, enhance
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.networks import GuidedDenoiser
-from MedEnhanceLib.errors import OptionsError, UnsuitableError, VolumeError
+from MedEnhanceLib.errors import MedEnhanceError, OptionsError, UnsuitableError, VolumeError
 from MedEnhanceLib.guide import guide_on_grid
 from MedEnhanceLib.provenance import voxel_hash
 
@@ -138,6 +138,16 @@ def test_guides_that_cannot_help_are_refused(catalog: Catalog, head: Volume, gui
     with pytest.raises(UnsuitableError, match="guide is CT"):
         ct = dataclasses.replace(guide, modality="CT")
         enhance(head, "denoise", guide=ct, catalog=catalog)
+    halves = np.zeros(guide.voxels.shape, np.uint8)
+    halves[15:] = 1
+    for voxels, words in (
+        (-1 - guide.voxels, "The guide cannot be used: the brightest voxel is"),
+        (halves, "The guide looks like a segmentation"),
+    ):
+        with pytest.raises(MedEnhanceError, match=words):
+            enhance(head, "denoise", guide=guide.with_voxels(voxels), catalog=catalog)
+    with pytest.raises(UnsuitableError, match="The guide is the volume itself"):
+        enhance(head, "denoise", guide=head, catalog=catalog)
     with pytest.raises(VolumeError, match="The guide cannot be used: all voxels have"):
         constant = guide.with_voxels(np.full_like(guide.voxels, 3))
         enhance(head, "denoise", guide=constant, catalog=catalog)

@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ import SimpleITK as sitk
 from MedEnhanceLib.errors import FileError, MedEnhanceError, VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.io import ImageWarning, read_volume, write_image
+from MedEnhanceLib.io.formats import format_to_read
+from MedEnhanceLib.io.headers import check_header
 from MedEnhanceLib.volume import Volume
 
 SHAPE = (4, 5, 6)
@@ -281,3 +284,50 @@ def test_a_header_in_another_alphabet(tmp_path: Path, extension: str) -> None:
 def test_a_file_that_never_ends(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.nii")
     refuse(tmp_path / "x.nii", FileError, "no ordinary file")
+
+
+def test_nifti_2_is_named_as_such(tmp_path: Path) -> None:
+    header = bytearray(544)
+    struct.pack_into("<i8s", header, 0, 540, b"n+2\0\r\n\032\n")
+    struct.pack_into("<2h8q", header, 12, 2, 8, 3, 2, 2, 2, 1, 1, 1, 1)
+    struct.pack_into("<8d", header, 104, 1, 1, 1, 1, 1, 1, 1, 1)
+    struct.pack_into("<q", header, 168, 544)
+    path = tmp_path / "second.nii"
+    path.write_bytes(bytes(header) + bytes(8))
+    refuse(path, FileError, "is NIfTI-2")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.nrrd", NRRD.format(axes="(0.7,0,0) (0,0.7,0) none")),
+        ("b.nrrd", NRRD.replace("space directions: {axes}\n", "").replace("space:", "#")),
+        ("c.nrrd", NRRD.replace("space directions: {axes}", "spacings: 1 nan 1")
+                       .replace("space:", "#").replace("space origin", "#")),
+        ("d.mha", META.replace("ElementSpacing = {spacing}\n", "").format(
+            size="2 2 2", axes=STRAIGHT)),
+    ],
+)  # fmt: skip
+def test_a_spacing_that_is_not_stated_is_told(tmp_path: Path, name: str, header: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(header.encode() + bytes(range(8)))
+    with pytest.warns(ImageWarning, match="does not state how far apart"):
+        check_header(path, format_to_read(path))
+
+
+def test_an_axis_of_components_needs_no_spacing(tmp_path: Path) -> None:
+    path = tmp_path / "x.nrrd"
+    header = NRRD.format(axes="none (0.7,0,0) (0,0.7,0) (0,0,2)")
+    path.write_text(header.replace("dimension: 3", "dimension: 4"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_header(path, format_to_read(path))
+
+
+def test_a_spacing_that_is_stated_is_not_told(tmp_path: Path) -> None:
+    volume = Volume(np.arange(8, dtype=np.uint8).reshape(2, 2, 2), Geometry((2, 2, 2), (1, 2, 3)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for extension in ALL:
+            write_image(volume, tmp_path / f"v{extension}")
+            read_volume(tmp_path / f"v{extension}")

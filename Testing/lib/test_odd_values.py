@@ -152,3 +152,16 @@ def test_only_mr_is_freed_of_the_rician_bias() -> None:
     )  # fmt: skip
     assert emission == pytest.approx(20, abs=0.1)
     assert magnitude < 19.7
+
+
+def test_one_bright_voxel_does_not_hide_what_disagrees_with_the_input() -> None:
+    """The misfit is told over the peak; as a share of the spike it would be next to nothing."""
+    misfits = []
+    for brightest in (0.0, 1e5):
+        voxels = head_like((16, 32, 32)).astype(np.float32)
+        voxels[8, 16, 16] = max(voxels[8, 16, 16], brightest)
+        scan = Volume(voxels, Geometry((32, 32, 16), (1, 1, 2)))
+        options = SuperResolutionOptions(factor=(1, 1, 2), profile_width=1.0)
+        found = enhance(scan, "super-resolution", "filter-bspline", options)
+        misfits += [m.after for m in found.evidence if m.name == "Data consistency"]
+    assert misfits[1] > misfits[0] > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,12 @@ def test_real_noise_goes_and_means_and_bone_stay(thigh: Volume) -> None:
     assert abs(float((after - before)[soft].mean())) < 1
     bone = tissue(after, "bone")
     assert float(np.abs(after - before)[bone].mean()) < 10
+
+
+def test_ct_without_air_is_denoised_as_ct_when_its_model_is_named(thigh: Volume) -> None:
+    muscle = thigh.with_voxels(thigh.voxels.clip(-124))
+    told = enhance(replace(muscle, modality="CT"), "denoise", MODEL)
+    named = enhance(muscle, "denoise", MODEL)
+    assert np.array_equal(told.volume.voxels, named.volume.voxels)
+    assert [m.name for m in told.evidence] == [m.name for m in named.evidence]
+    assert named.volume.modality == "" and told.volume.modality == "CT"
