@@ -111,11 +111,15 @@ def _looks_like_shifted_ct(volume: Volume) -> bool:
 def _refusal(volume: Volume, model: Model) -> str:
     found = modality_of(volume)
     if model.modality and found and found != model.modality:
-        is_told = volume.modality or volume.units
-        is_found = f"is {found}" if is_told else "looks like CT (fat and air have such values)"
+        made_for = f"but '{model.title}' was made for {model.modality}"
+        if volume.modality or volume.units:
+            return (
+                f"The volume is {found}, {made_for}; choose a model for {found}, or a classical "
+                "filter."
+            )
         return (
-            f"The volume {is_found}, but '{model.title}' was made for {model.modality}; choose a "
-            f"model for {found}, or a classical filter."
+            f"The volume looks like {found} (it has the values of fat and air), {made_for}; choose "
+            f"a model for {found}, or state the modality {model.modality}."
         )
     if model.modality == "CT" and not found and not _has_negative_values(volume):
         return (
