@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.errors import MedEnhanceError, WorkerError
 from MedEnhanceLib.worker import Worker
+from MedEnhanceLib.worker.process import own_environment
 from Testing.counts import count
 
 from .conftest import FAKE, last_event, poll_until
@@ -231,3 +233,20 @@ def test_a_process_short_of_memory(
         if not is_enough:
             assert isinstance(event.exception, MedEnhanceError) and "memory" in event.message
     assert list(temporary.iterdir()) == []
+
+
+def test_the_process_finds_this_library_first_and_holds_its_memory_in_large_pages() -> None:
+    found = own_environment({"PYTHONPATH": "elsewhere"})
+    assert found["PYTHONPATH"].split(os.pathsep) == [ROOT, "elsewhere"]
+    assert found["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    given = {"GLIBC_TUNABLES": "glibc.malloc.check=1", "OPENBLAS_NUM_THREADS": "4"}
+    assert own_environment(given).items() >= given.items()
+
+
+def test_what_was_imported_is_no_longer_searched_for_garbage() -> None:
+    """In a process of its own, as this one must still be searched."""
+    code = "import gc; from MedEnhanceLib.costs import keep_imports; keep_imports(); "
+    asked = [sys.executable, "-c", code + "print(gc.get_freeze_count(), len(gc.get_objects()))"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True, env=own_environment())
+    frozen, searched = map(int, said.stdout.split())
+    assert frozen > 10_000 > searched
