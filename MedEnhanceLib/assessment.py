@@ -90,6 +90,15 @@ def modality_of(volume: Volume) -> str:
     return "CT" if _has_negative_values(volume) else ""
 
 
+def told_modality(volume: Volume, model: Model) -> str:
+    """What `modality_for` says and how it is known, for the provenance; "" when nothing tells."""
+    if volume.modality or volume.units == "HU":
+        return f"{modality_of(volume)}, stated"
+    if found := modality_of(volume):
+        return f"{found}, by its values"
+    return f"{model.modality}, as the model's" if model.modality else ""
+
+
 def modality_for(volume: Volume, model: Model) -> str:
     """The volume's modality; where nothing tells, that which the chosen model was made for."""
     return modality_of(volume) or model.modality
@@ -198,6 +207,11 @@ def _modality_warning(volume: Volume, model: Model) -> str:
             f"The volume says that it is CT, but has hardly a value below zero (from "
             f"{volume.voxels.min():g} up), as fat and air have in Hounsfield units; check that "
             "its header rescales it."
+        )
+    if model.modality == "MR" and volume.voxels.min() < AIR_HU and _has_negative_values(volume):
+        return (
+            f"The volume has many values below zero (down to {volume.voxels.min():g}), as fat and "
+            "air have in CT; check that it is MR."
         )
     if model.modality == "MR" and not modality_of(volume) and _looks_like_shifted_ct(volume):
         return (

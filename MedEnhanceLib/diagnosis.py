@@ -85,16 +85,19 @@ def device_states() -> list[dict[str, Any]]:
 
 
 def bundle_state(bundle: Bundle) -> dict[str, Any]:
-    """Whether a model is whole and may run."""
+    """Whether a model is whole, and what is to be agreed to before it may run."""
     row: dict[str, Any] = {"id": bundle.id, "task": bundle.task.value, "shipped": bundle.shipped}
     try:
-        bundle.require_trust()
         bundle.verify_weights()
         if bundle.finder_model is not None:
             bundle.finder_model.verify_weights()
     except MedEnhanceError as error:
         return {**row, "ok": False, "state": str(error)}
     stated = "weights have the hash stated" if bundle.sha256 else "no hash stated"
+    try:
+        bundle.require_trust()
+    except MedEnhanceError as error:
+        stated = f"{stated}; {error}"
     return {**row, "ok": True, "state": stated}
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from MedEnhanceLib.assessment import check_volume, modality_for, suitability
+from MedEnhanceLib.assessment import check_volume, modality_for, suitability, told_modality
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.costs import Cost, measured
@@ -77,7 +77,8 @@ def enhance(
     output, measures, found, traces = made
     if isinstance(output, Volume):
         output = replace(output, modality=volume.modality)
-    facts = {**traces.facts, **_cost_facts(cost)}
+    told = {"input_modality": told_modality(volume, chosen)}
+    facts = {**told, **traces.facts, **_cost_facts(cost)}
     return Result(
         task,
         output,

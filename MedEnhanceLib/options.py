@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from MedEnhanceLib.errors import OptionsError
@@ -38,16 +38,24 @@ class RunOptions:
     def __post_init__(self) -> None:
         _choice("device", self.device.split(":")[0], DEVICES)
         _choice("precision", self.precision, PRECISIONS)
+        if self.tile is not None:
+            object.__setattr__(self, "tile", _whole("tile size", self.tile))
         if self.tile is not None and self.tile < 16:
             raise OptionsError(f"The tile size {self.tile} is too small; use 16 voxels or more.")
-        if not isinstance(self.tile, Integral | None):
-            raise OptionsError(f"The tile size {self.tile} must be a whole number of voxels.")
         self._check_booleans("uncertainty", "evidence")
 
     def _check_booleans(self, *names: str) -> None:
         for name in names:
             if not isinstance(getattr(self, name), bool):
                 raise OptionsError(f"The {name} '{getattr(self, name)}' must be true or false.")
+
+    def _make_floats(self, *names: str) -> None:
+        """Plain numbers, of whatever library they were; truth values and texts are none."""
+        for name in names:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Real | None):
+                raise OptionsError(f"The {name.replace('_', ' ')} '{value}' must be a number.")
+            object.__setattr__(self, name, None if value is None else float(value))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; `options_from_json` reads them back."""
@@ -73,6 +81,7 @@ class DenoiseOptions(RunOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_booleans("register_guide")
+        self._make_floats("strength", "noise")
         if not 0 <= self.strength <= 1:
             raise OptionsError(f"The strength {self.strength:g} must be between 0 and 1.")
         if self.noise is not None and not (math.isfinite(self.noise) and self.noise > 0):
@@ -107,6 +116,7 @@ class SuperResolutionOptions(RunOptions):
                 object.__setattr__(self, name, _triple(name, getattr(self, name)))
         if self.spacing is not None and self.factor is not None:
             raise OptionsError("Give either a spacing or a factor, not both.")
+        self._make_floats("profile_width")
         least, most = PROFILE_WIDTHS
         if self.denoise not in (None, True, False):
             raise OptionsError(f"The option denoise '{self.denoise}' must be true, false or null.")
@@ -140,7 +150,8 @@ class SegmentOptions(RunOptions):
         self._check_booleans("keep_largest", "fill_holes")
         if self.labels is not None:
             # A label that is named twice is still one segment.
-            object.__setattr__(self, "labels", tuple(dict.fromkeys(int(v) for v in self.labels)))
+            values = dict.fromkeys(_whole("label", value) for value in self.labels)
+            object.__setattr__(self, "labels", tuple(values))
             if not self.labels or any(v < 1 for v in self.labels):
                 raise OptionsError(
                     f"The labels {list(self.labels)} must be at least one value of 1 or more; "
@@ -178,8 +189,16 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise OptionsError(f"The {name} '{value}' is unknown; choose one of {', '.join(choices)}.")
 
 
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise OptionsError(f"The {name} {value} must be a whole number.")
+    return int(value)
+
+
 def _triple(name: str, values: Any) -> tuple[float, float, float]:
     try:
+        if isinstance(values, str):
+            raise TypeError
         x, y, z = (float(v) for v in values)
     except (TypeError, ValueError):
         raise OptionsError(f"The {name} {values} must be three numbers, x y z.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,6 +13,8 @@ from MedEnhanceLib.tiles import MIRRORS, Axes, Box
 
 Patches = Iterator[tuple[Box, NDArray[np.float32], NDArray[np.float32]]]
 """Where a patch lies, its scores (classes, k, j, i), and the weight of its voxels (k, j, i)."""
+SIDE = re.compile(r"(?<![a-z])(left|right|lh|rh|l|r)(?![a-z])", re.IGNORECASE)
+"""In the name of a label that a mirror image would swap with another."""
 MOST_SLAB_BYTES = 1 << 30
 """What the blended scores of all classes may take."""
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -22,10 +25,11 @@ def fair_mirrors(bundle: Bundle) -> tuple[Axes, ...]:
     """The mirror images that a network can be expected to label as well as the input itself.
 
     One that was trained in one orientation knows no heads that stand on their crown, but the left
-    and the right look alike. Of a bundle made elsewhere nothing is known.
+    and the right look alike; unless its labels tell them apart. Of a bundle made elsewhere nothing
+    is known.
     """
     spec = bundle.input
-    if not bundle.is_described:
+    if not bundle.is_described or any(SIDE.search(label.name) for label in bundle.labels):
         return ((),)
     if spec.orientation is None:
         return MIRRORS

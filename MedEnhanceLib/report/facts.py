@@ -21,6 +21,7 @@ TITLES = {
     "seconds": "Seconds",
     "input_size": "Input, voxels",
     "input_spacing_mm": "Input, mm",
+    "input_modality": "Input, modality",
     "libraries": "Libraries",
 }
 """What may be told; all else in the provenance, such as hashes of the input, is left out."""

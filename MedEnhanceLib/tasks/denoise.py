@@ -64,10 +64,12 @@ def denoise(
             volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
         )
     if traces.uncertainty is not None:
-        spread = traces.uncertainty.voxels * np.float32(options.strength)
+        spread = traces.uncertainty.voxels
         inside = foreground(volume.voxels)
+        # At full strength, as all that is measured.
         measures += uncertainty_evidence(spread, inside, volume.units, SPREAD_MEANING)
-        traces = replace(traces, uncertainty=volume.with_voxels(spread))
+        scaled = spread * np.float32(options.strength)
+        traces = replace(traces, uncertainty=volume.with_voxels(scaled))
     blended = _blend(volume.voxels, clean, options.strength)
     warnings += _guide_notes(guide, aligned, model)
     if guide is not None and aligned is not None:

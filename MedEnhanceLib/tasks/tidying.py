@@ -52,8 +52,9 @@ def tidied(
     """
     wholes = [label.union for label in model.labels if label.union]
     if options.keep_largest and model.is_trained:
-        alone = np.unique(labels[labels > 0]).tolist()
-        labels = keep_largest(labels, wholes or [(value,) for value in alone])
+        found = np.unique(labels[labels > 0]).tolist()
+        alone = [(value,) for value in found if not any(value in whole for whole in wholes)]
+        labels = keep_largest(labels, [*wholes, *alone])
     if options.fill_holes:
         labels = fill_holes(labels)
     # A table says for each value which label it becomes.

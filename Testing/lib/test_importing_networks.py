@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from MedEnhanceLib import Catalog, MedEnhanceError, NetworkForm, Volume, enhance, import_network
+from MedEnhanceLib.diagnosis import bundle_state
 from MedEnhanceLib.engine import programs
 from MedEnhanceLib.errors import (
     BundleError,
@@ -110,6 +111,10 @@ def test_torchscript_runs_only_when_it_is_trusted(tmp_path: Path, user: Path, he
     with pytest.raises(TrustError, match=r"runs the program in its TorchScript file.*--trust"):
         halved(head)
     halved(head, trusted=("my-halver",))
+    state = bundle_state(bundle)
+    assert state["ok"] and "hash stated; " in state["state"] and "--trust" in state["state"]
+    bundle.weights.write_bytes(b"damaged")
+    assert not bundle_state(bundle)["ok"]
 
 
 def test_the_bundle_is_one_of_monai(tmp_path: Path) -> None:

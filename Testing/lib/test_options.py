@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from MedEnhanceLib import DenoiseOptions, SegmentOptions, SuperResolutionOptions, Task
@@ -42,7 +43,12 @@ def test_json_round_trip(task: Task, options: Options) -> None:
         (Task.DENOISE, {"register_guide": "false"}, "true or false"),
         (Task.SEGMENT, {"keep_largest": "no"}, "true or false"),
         (Task.SEGMENT, {"fill_holes": 1}, "true or false"),
-        (Task.SEGMENT, {"labels": "liver"}, "cannot be used"),
+        (Task.SEGMENT, {"labels": "liver"}, "whole number"),
+        (Task.SEGMENT, {"labels": "12"}, "whole number"),
+        (Task.SEGMENT, {"labels": [1.7]}, "whole number"),
+        (Task.DENOISE, {"strength": True}, "must be a number"),
+        (Task.DENOISE, {"noise": "12"}, "must be a number"),
+        (Task.SUPER_RESOLUTION, {"factor": "222"}, "three numbers"),
         (Task.SUPER_RESOLUTION, {"factor": (1, 1)}, "three numbers"),
         (Task.SUPER_RESOLUTION, {"factor": (1, 1, 9)}, "between 1 and 8"),
         (Task.SUPER_RESOLUTION, {"spacing": (0, 1, 1)}, "positive"),
@@ -55,6 +61,13 @@ def test_json_round_trip(task: Task, options: Options) -> None:
 def test_bad_values_are_named(task: Task, values: dict, word: str) -> None:
     with pytest.raises(OptionsError, match=word):
         options_from_json(task, values)
+
+
+def test_numbers_of_numpy_become_plain_ones() -> None:
+    told = DenoiseOptions(tile=np.int64(64), strength=np.float32(0.5), noise=np.float32(12))
+    assert json.loads(json.dumps(told.to_json()))["noise"] == 12
+    found = SegmentOptions(labels=tuple(np.array([2, 1])))
+    assert json.loads(json.dumps(found.to_json()))["labels"] == [2, 1]
 
 
 def test_a_label_named_twice_is_one_segment() -> None:

@@ -43,6 +43,15 @@ def test_a_union_holds_all_its_parts() -> None:
     assert (brain == 4).sum() == 9**3
 
 
+def test_a_label_of_no_union_keeps_its_own_largest_piece() -> None:
+    labels = nested()
+    labels[1:10, 1:10, 11] = 5
+    labels[0, 0, 0] = 5
+    tissues = model(*TISSUES, BRAIN, Label(5, "Skull"))
+    kept = tidied(labels, tissues, wanted_labels(tissues, SegmentOptions()), SegmentOptions())
+    assert (kept == 5).sum() == 81 and kept[0, 0, 0] == 0 and kept[11, 11, 11] == 0
+
+
 def test_a_union_and_its_part_are_refused_by_name() -> None:
     with pytest.raises(OptionsError, match="Brain holds Grey"):
         wanted_labels(model(*TISSUES, BRAIN), SegmentOptions(labels=(2, 4)))

@@ -25,6 +25,7 @@ from MedEnhanceLib.tasks.ensemble import (
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.network import open_network
+from MedEnhanceLib.volume import Label
 
 from .conftest import randomised, resolver_bundle
 
@@ -108,15 +109,18 @@ def test_a_spread_is_not_called_rounding() -> None:
 def test_spread_is_in_the_volumes_unit_and_follows_the_strength(
     catalog: Catalog, head: Volume
 ) -> None:
-    full = enhance(head, "denoise", "tiny-denoiser", UNSURE, catalog=catalog).uncertainty
+    whole = enhance(head, "denoise", "tiny-denoiser", UNSURE, catalog=catalog)
+    full = whole.uncertainty
     bright = head.with_voxels(head.voxels * 10)
     tenfold = enhance(bright, "denoise", "tiny-denoiser", UNSURE, catalog=catalog).uncertainty
-    half = enhance(
-        head, "denoise", "tiny-denoiser", {**UNSURE, "strength": 0.5}, catalog=catalog
-    ).uncertainty
+    weaker = enhance(head, "denoise", "tiny-denoiser", {**UNSURE, "strength": 0.5}, catalog=catalog)
+    half = weaker.uncertainty
     assert full is not None and tenfold is not None and half is not None
     np.testing.assert_allclose(tenfold.voxels, 10 * full.voxels, rtol=0.05, atol=0.5)
     np.testing.assert_allclose(half.voxels, 0.5 * full.voxels, rtol=1e-4, atol=1e-4)
+    # What is measured is that of full strength, as the note says of all of it.
+    measured = [[m.after for m in r.evidence if m.name == "Uncertainty"] for r in (whole, weaker)]
+    assert measured[0] == measured[1] != [] and "full strength" in weaker.note
 
 
 def test_a_mirrored_volume_gets_the_mirrored_answer(catalog: Catalog, head: Volume) -> None:
@@ -186,3 +190,17 @@ def test_only_mirrors_in_which_a_head_is_still_a_head(catalog: Catalog) -> None:
     free = dataclasses.replace(bundle.input, orientation=None)
     assert len(fair_mirrors(dataclasses.replace(bundle, input=free))) == 4
     assert fair_mirrors(dataclasses.replace(bundle, is_described=False)) == ((),)
+
+
+@pytest.mark.parametrize(
+    ("name", "has_side"),
+    [("Left part", True), ("Hippocampus_R", True), ("lh-cortex", True), ("Liver", False),
+     ("Clavicle", False), ("Bright", False)],
+)  # fmt: skip
+def test_labels_that_name_a_side_are_not_mirrored(
+    catalog: Catalog, name: str, has_side: bool
+) -> None:
+    bundle = catalog.find("tiny-unet")
+    assert isinstance(bundle, Bundle)
+    sided = dataclasses.replace(bundle, labels=(Label(1, name), Label(2, "Other")))
+    assert (fair_mirrors(sided) == ((),)) is has_side
