@@ -90,18 +90,13 @@ def modality_of(volume: Volume) -> str:
     return "CT" if _has_negative_values(volume) else ""
 
 
-def told_modality(volume: Volume, model: Model) -> str:
-    """What `modality_for` says and how it is known, for the provenance; "" when nothing tells."""
+def known_modality(volume: Volume, model: Model) -> tuple[str, str]:
+    """The volume's modality and how it is known; where nothing tells, the chosen model's."""
     if volume.modality or volume.units == "HU":
-        return f"{modality_of(volume)}, stated"
+        return modality_of(volume), "stated"
     if found := modality_of(volume):
-        return f"{found}, by its values"
-    return f"{model.modality}, as the model's" if model.modality else ""
-
-
-def modality_for(volume: Volume, model: Model) -> str:
-    """The volume's modality; where nothing tells, that which the chosen model was made for."""
-    return modality_of(volume) or model.modality
+        return found, "by its values"
+    return model.modality, "as the model's"
 
 
 def _has_negative_values(volume: Volume) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from MedEnhanceLib.assessment import check_volume, modality_for, suitability, told_modality
+from MedEnhanceLib.assessment import check_volume, known_modality, suitability
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.costs import Cost, measured
@@ -72,12 +72,13 @@ def enhance(
         check_uncertainty(chosen)
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
-    seen = replace(volume, modality=modality_for(volume, chosen))
+    modality, how = known_modality(volume, chosen)
+    seen = replace(volume, modality=modality)
     made, cost = measured(partial(_run, seen, guide, chosen, catalog, checked, reporter))
     output, measures, found, traces = made
     if isinstance(output, Volume):
         output = replace(output, modality=volume.modality)
-    told = {"input_modality": told_modality(volume, chosen)}
+    told = {"input_modality": f"{modality}, {how}" if modality else ""}
     facts = {**told, **traces.facts, **_cost_facts(cost)}
     return Result(
         task,

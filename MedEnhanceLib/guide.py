@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.assessment import check_volume, modality_of
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
-from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.quality.evidence import foreground
 from MedEnhanceLib.registration import Placement, rigidly_placed
-from MedEnhanceLib.resample import resample, resample_averaged
+from MedEnhanceLib.resample import reached_by, resample_averaged
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.volume import Volume
 
@@ -111,20 +110,13 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
         )
     target = volume.geometry
     seen = foreground(volume.voxels)
-    if not _reached(guide.geometry, target)[seen].any():
+    if not reached_by(guide.geometry, target)[seen].any():
         raise UnsuitableError(
             "The guide lies beside the volume and shows nothing of its object; choose a scan of "
             "the same region in the same patient coordinates, or register it first."
         )
     placement = rigidly_placed(guide, volume) if register else Placement(guide.geometry)
-    reached = _reached(placement.geometry, target)
+    reached = reached_by(placement.geometry, target)
     voxels = resample_averaged(guide.voxels, placement.geometry, target)
     coverage = 100 * float(reached[seen].mean())
     return Guide(np.where(reached, voxels, np.float32(0)), reached, coverage, placement)
-
-
-def _reached(source: Geometry, target: Geometry) -> NDArray[np.bool_]:
-    """Which of the target's voxels (k, j, i) lie inside of the source's grid."""
-    inside = np.ones(source.shape, np.float32)
-    reached: NDArray[np.bool_] = resample(inside, source, target, "nearest", outside=0.0) > 0
-    return reached

@@ -58,9 +58,15 @@ def resample(
     moved = sitk.Resample(image, grid, sitk.Transform(), interpolator, beyond, sitk.sitkFloat32)
     found: NDArray[np.float32] = from_itk(moved)
     if is_short:
-        inside = resample(np.ones(voxels.shape, np.float32), source, target, "nearest", 0.0)
-        found = np.where(inside > 0, found, np.float32(beyond))
+        found = np.where(reached_by(source, target), found, np.float32(beyond))
     return found
+
+
+def reached_by(source: Geometry, target: Geometry) -> NDArray[np.bool_]:
+    """Which of the target's voxels (k, j, i) lie inside of the source's grid."""
+    inside = np.ones(source.shape, np.float32)
+    reached: NDArray[np.bool_] = resample(inside, source, target, "nearest", outside=0.0) > 0
+    return reached
 
 
 def _mirrored_on(

@@ -27,7 +27,7 @@ DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 
 
 def isOwn(node):
-    """Whether MedEnhance made a node: a result, a map or a table beside one, or a preview."""
+    """Whether MedEnhance made a node: a result, or a map or a table beside one."""
     return node.GetAttribute(USE_ATTRIBUTE) is not None
 
 

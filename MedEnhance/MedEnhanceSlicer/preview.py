@@ -12,7 +12,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.assessment import modality_for, modality_of
+from MedEnhanceLib.assessment import known_modality, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import scaling_named
@@ -23,6 +23,7 @@ from MedEnhanceLib.volume import LabelMap
 
 from .bridge import RAS_TO_LPS, fillVolumeNode, geometryFromNode, volumeFromNode
 from .jobs import Job
+from .outputs import removeNode
 
 NAME = "MedEnhance preview"
 ROLE = "MedEnhance.Preview"
@@ -51,10 +52,10 @@ class PreviewJob(Job):
         """The slab; the noise is that of the whole volume, as it will be in the run."""
         volume = volumeFromNode(self.inputNode)
         if self.task is Task.DENOISE and self.options.noise is None:
-            isCT = modality_for(volume, self.model) == "CT"
+            isCT = known_modality(volume, self.model)[0] == "CT"
             sigma = noiseOf(self.inputNode, volume, isCT)
             if sigma > 0:
-                told = toldNoise(sigma, volume, self.model)
+                told = toldNoise(sigma, volume, self.model, isCT)
                 self.options = replace(self.options, noise=told)
         reach = CONTEXT + SHOWN
         return cutSlab(volume, self.axis, self.index - reach, self.index + reach), None
@@ -88,12 +89,12 @@ def noiseOf(node, volume, isCT):
     return _noise[key]
 
 
-def toldNoise(sigma, volume, model):
+def toldNoise(sigma, volume, model, isCT):
     """What a run tells the model of the noise that was estimated; a preview tells it the same."""
     if not isinstance(model, Bundle):
         return sigma
     scale = scaling_named(model.input.normalisation, volume.voxels).scale
-    return told_level(sigma, scale, model, modality_for(volume, model) != "CT")
+    return told_level(sigma, scale, model, not isCT)
 
 
 def checkModel(model):
@@ -228,9 +229,7 @@ class Layers:
                 self._restoreView(view, ids, *shown)
         self._before = {}
         for node in previews:
-            display = node.GetDisplayNode()
-            scene.RemoveNode(node)
-            scene.RemoveNode(display)
+            removeNode(node)
 
     def _restoreView(self, view, ids, background, foreground, opacity, label, labelOpacity):
         """The user may have chosen other volumes since; those stay."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, suitability
-from MedEnhanceLib.assessment import modality_for, modality_of, told_modality
+from MedEnhanceLib.assessment import known_modality, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.task import Task
 
@@ -111,9 +111,9 @@ def test_shipped_filters_take_anything_sensible(catalog: Catalog) -> None:
 def test_what_looks_like_ct_is_warned_of_where_it_is_said_to_be_mr() -> None:
     hounsfield = (head_like() * 2 - 1000).astype(np.int16)
     assert "as fat and air have in CT" in suitability(volume(hounsfield, "MR"), MR).reasons[0]
-    assert told_modality(volume(hounsfield, "MR"), MR) == "MR, stated"
-    assert told_modality(volume(hounsfield), MR) == "CT, by its values"
-    assert told_modality(volume(head_like()), MR) == "MR, as the model's"
+    assert known_modality(volume(hounsfield, "MR"), MR) == ("MR", "stated")
+    assert known_modality(volume(hounsfield), MR) == ("CT", "by its values")
+    assert known_modality(volume(head_like()), MR) == ("MR", "as the model's")
 
 
 def test_a_guessed_modality_is_told_as_a_guess() -> None:
@@ -121,5 +121,4 @@ def test_a_guessed_modality_is_told_as_a_guess() -> None:
     assert "looks like CT" in suitability(volume(hounsfield), MR).reasons[0]
     assert "The volume is CT" in suitability(volume(hounsfield, "CT"), MR).reasons[0]
     airless = np.abs(hounsfield) + 1
-    assert modality_for(volume(airless), CT) == "CT" and modality_for(volume(airless), MR) == "MR"
-    assert modality_for(volume(hounsfield), MR) == "CT"
+    assert [known_modality(volume(airless), model)[0] for model in (CT, MR)] == ["CT", "MR"]
