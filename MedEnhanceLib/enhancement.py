@@ -68,6 +68,7 @@ def enhance(
     guided = guide is not None
     chosen = catalog.best(task, volume, guided) if model == "auto" else catalog.find(model)
     warnings = _fit(volume, task, chosen)
+    checked = _as_used(checked, chosen)
     if checked.uncertainty:
         check_uncertainty(chosen)
     reporter = Reporter(progress, cancel)
@@ -111,6 +112,13 @@ def _checked_options(task: Task, options: Options | dict[str, Any] | None) -> Op
             f"{type(options).__name__} are not the options of {task}; give "
             f"{OPTIONS_OF_TASK[task].__name__}."
         )
+    return options
+
+
+def _as_used(options: Options, model: Model) -> Options:
+    """The options as they are followed: a filter's classes lie in many pieces, and all are kept."""
+    if isinstance(options, SegmentOptions) and not model.is_trained:
+        return replace(options, keep_largest=False)
     return options
 
 

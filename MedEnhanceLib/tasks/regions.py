@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.finder import Finder, labels_of_regions, value_in_region
 from MedEnhanceLib.geometry import Geometry, Vector
-from MedEnhanceLib.itk import from_itk, unplaced
+from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.finding import Found, grid_around
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
+from MedEnhanceLib.tasks.tidying import keep_largest
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ def label_regions(
     volume: Volume,
     found: list[Found],
     forward: Forward,
-    tile: int | None,
+    options: SegmentOptions,
     reporter: Reporter,
     doubt: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Labels (k, j, i) of all regions on the volume's grid, numbered by `labels_of_regions`.
 
+    Of each region only the largest connected structure, if the options keep the largest only.
     Into ``doubt``, if given, goes the probability that another label is right; it is left as it is
     beyond the regions.
     """
@@ -45,7 +47,11 @@ def label_regions(
     for count, region in enumerate(found):
         reporter.begin = begin + (end - begin) * count / len(found)
         reporter.end = begin + (end - begin) * (count + 1) / len(found)
-        crop, unsure, grid = _crop_labels(volume, region.centre, forward, tile, doubt is not None)
+        crop, unsure, grid = _crop_labels(
+            volume, region.centre, forward, options.tile, doubt is not None
+        )
+        if options.keep_largest:
+            crop = _largest_structure(crop)
         first = value_in_region(0, region.number, model.labels)
         _paste(np.where(crop > 0, crop + first, 0), grid, labels, volume.geometry)
         if doubt is not None:
@@ -66,7 +72,7 @@ def _crop_labels(
     for _ in range(MOST_CROPS):
         grid = _crop_grid(centre, finder)
         labels, doubt = _one_pass(volume, grid, forward, tile, doubted)
-        middle = _middle(labels, grid)
+        middle = _middle(_largest_structure(labels), grid)
         if middle is None or np.linalg.norm(np.subtract(middle, centre)) < SETTLED_MM:
             break
         centre = middle
@@ -91,19 +97,20 @@ def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
 def _one_pass(
     volume: Volume, grid: Geometry, forward: Forward, tile: int | None, doubted: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The largest connected structure that the network labels in a crop, and its doubt."""
-    import SimpleITK as sitk
-
+    """What the network labels in a crop, and its doubt."""
     forward.done = 0
     crop = Volume(resample(volume.voxels, volume.geometry, grid), grid, volume.modality)
     if crop.voxels.min() == crop.voxels.max():
         return np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.float32)
     if doubted:
-        labels, doubt = labels_with_doubt(crop, forward, tile)
-    else:
-        labels, doubt = network_labels(crop, forward, tile), np.zeros(grid.shape, np.float32)
-    pieces = sitk.RelabelComponent(sitk.ConnectedComponent(unplaced(labels > 0), True))
-    return np.where(from_itk(pieces) == 1, labels, 0).astype(np.uint8), doubt
+        return labels_with_doubt(crop, forward, tile)
+    return network_labels(crop, forward, tile), np.zeros(grid.shape, np.float32)
+
+
+def _largest_structure(labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """The labels (k, j, i) of the largest connected piece of all that is labelled."""
+    values = np.unique(labels[labels > 0]).tolist()
+    return keep_largest(labels, [values])
 
 
 def _paste(

@@ -97,7 +97,7 @@ def _segment_whole(
     reporter.phase("Segmenting", 0.9)
     forward = open_network(model, options, reporter)
     doubt = np.zeros(volume.geometry.shape, np.float32) if options.uncertainty else None
-    labels = label_regions(volume, found, forward, options.tile, reporter, doubt)
+    labels = label_regions(volume, found, forward, options, reporter, doubt)
     labelmap = _tidied(volume, labels, wanted, model, options, reporter)
     totals, doubtful = region_evidence(labelmap, found, model)
     measures, missing = segment_evidence(labelmap.volumes_ml())

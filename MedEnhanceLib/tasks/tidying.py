@@ -51,7 +51,7 @@ def tidied(
     connected to their own largest piece.
     """
     wholes = [label.union for label in model.labels if label.union]
-    if options.keep_largest and model.is_trained:
+    if options.keep_largest:
         found = np.unique(labels[labels > 0]).tolist()
         alone = [(value,) for value in found if not any(value in whole for whole in wholes)]
         labels = keep_largest(labels, [*wholes, *alone])

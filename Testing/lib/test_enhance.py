@@ -203,6 +203,11 @@ def test_labels_wanted(catalog: Catalog, head: Volume) -> None:
         enhance(head, "segment", "filter-otsu", SegmentOptions(labels=(7,)), catalog=catalog)
 
 
+def test_a_filter_keeps_all_pieces_and_says_so(head: Volume) -> None:
+    result = enhance(head, "segment", "filter-otsu", {"keep_largest": True})
+    assert result.provenance["options"]["keep_largest"] is False
+
+
 def test_keep_largest_and_fill_holes() -> None:
     labels = np.zeros((9, 9, 9), np.uint8)
     labels[1:6, 1:6, 1:6] = 1

@@ -201,8 +201,28 @@ class TestWhole:
         x, y, z = centres()[0] + np.array([0, 0, 17])
         volume, forward = head(), open_network(kernels, SegmentOptions(), Reporter())
         found = [Found(0, (x, y, z), 1.0, 4.0)]
-        labels = label_regions(volume, found, forward, None, Reporter())
+        labels = label_regions(volume, found, forward, SegmentOptions(), Reporter())
         assert dice(labels == 1, ball(HEAD, centres()[0])) > 0.9
+
+    def test_an_island_stays_if_asked_for(self, kernels: Bundle) -> None:
+        forward = open_network(kernels, SegmentOptions(), Reporter())
+        x, y, z = centres()[0]
+        index = np.stack(np.indices(HEAD.shape)[::-1], axis=-1)
+        island = np.linalg.norm(HEAD.to_world(index) - (x, y + 16.5, z), axis=-1) < 3
+        volume = Volume(np.where(island, np.float32(DARK), head().voxels), HEAD, "MR")
+        kept = {
+            alone: label_regions(
+                volume,
+                [Found(0, (x, y, z), 1.0, 4.0)],
+                forward,
+                SegmentOptions(keep_largest=alone),
+                Reporter(),
+            )
+            for alone in (True, False)
+        }
+        assert not kept[True][island].any()
+        assert kept[False][island].mean() > 0.7
+        assert dice(kept[True] == 1, ball(HEAD, centres()[0])) > 0.9
 
     def test_only_some_labels(self, only_kernels: Catalog) -> None:
         result = enhance(head(), "segment", "kernels", {"labels": [2]}, catalog=only_kernels)
