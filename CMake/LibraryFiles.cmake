@@ -48,6 +48,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/monai_transforms.py
   MedEnhanceLib/engine/networks/__init__.py
   MedEnhanceLib/engine/networks/atlas_finder.py
+  MedEnhanceLib/engine/networks/brain_unet.py
   MedEnhanceLib/engine/networks/ct_denoiser.py
   MedEnhanceLib/engine/networks/denoiser.py
   MedEnhanceLib/engine/networks/folding.py

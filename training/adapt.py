@@ -18,13 +18,15 @@ import torch
 
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog, user_folder
-from MedEnhanceLib.errors import MedEnhanceError, OptionsError
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from training.adapted_bundle import publish_adapted
+from training.failing import failing_in_a_sentence
 from training.noise_correlation import ALIKE, noise_correlation
 from training.parallel import Processes
 from training.self_supervised import Scan, SelfSupervised, self_supervised_loss
@@ -46,13 +48,10 @@ SCHEDULE = {
 def main() -> None:
     args = parse_arguments()
     torch.set_num_threads(args.threads)
-    try:
+    with failing_in_a_sentence():
         model = adaptable_model(args.model)
         pairs = [[path] for path in args.scans] + args.repeats
-        folder = adapt(model, pairs, args.out or user_folder(), args.id, args.steps)
-    except MedEnhanceError as error:
-        raise SystemExit(str(error)) from error
-    print(folder)
+        print(adapt(model, pairs, args.out or user_folder(), args.id, args.steps))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -85,7 +84,7 @@ def adapt(
         MedEnhanceError: when a file or the model cannot be read.
     """
     name = name or f"{model.id}-adapted"
-    check_request(files, models / name)
+    check_request(files, models, name)
     scans = [read_scan(paths, model) for paths in files]
     axes = (0, 1, 2) if len(files[0]) == 2 else independent_axes(scans)
     config = SCHEDULE | {"id": name, "steps": steps, "validate_every": min(50, steps)}
@@ -122,14 +121,16 @@ def adaptable_model(model_id: str) -> Bundle:
     return model
 
 
-def check_request(files: Sequence[Sequence[Path]], folder: Path) -> None:
-    """Raise `OptionsError` when there is nothing to learn from, or the model exists already."""
+def check_request(files: Sequence[Sequence[Path]], models: Path, name: str) -> None:
+    """Raise `OptionsError` when there is nothing to learn from, or no such model can be made."""
     if not files:
         raise OptionsError("There is nothing to learn from; name --scans or --repeats.")
     if len({len(paths) for paths in files}) > 1:
         raise OptionsError("Give either --scans or --repeats, not both.")
-    if folder.exists():
-        raise OptionsError(f"There is a model '{folder.name}' already; choose another --id.")
+    if safe_name(name) != name:
+        raise OptionsError(f"'{name}' cannot be an id; '{safe_name(name)}', for example, can.")
+    if (models / name).exists():
+        raise OptionsError(f"There is a model '{name}' already; choose another --id.")
 
 
 def read_scan(paths: Sequence[Path], model: Bundle) -> Scan:

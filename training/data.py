@@ -41,12 +41,12 @@ def read_scan(path: Path) -> FloatArray:
 
 def mr_scans(data: Path, part: Part) -> dict[str, FloatArray]:
     """All head MR scans of one part of the split, by file name without its ending."""
-    return {name: read_scan(path) for name, path in _mr_files(data, part).items()}
+    return {name: read_scan(path) for name, path in mr_files(data, part).items()}
 
 
 def mr_spacings(data: Path, part: Part) -> dict[str, Spacing]:
     """The spacing of the scans of :func:`mr_scans`."""
-    return {name: _spacing(path) for name, path in _mr_files(data, part).items()}
+    return {name: _spacing(path) for name, path in mr_files(data, part).items()}
 
 
 def _spacing(path: Path) -> Spacing:
@@ -57,7 +57,7 @@ def _spacing(path: Path) -> Spacing:
     return (k, j, i)
 
 
-def _mr_files(data: Path, part: Part) -> dict[str, Path]:
+def mr_files(data: Path, part: Part) -> dict[str, Path]:
     """Where the scans of a part are, by file name without its ending."""
     files = [file for subject in read_splits()["mr_head"][part] for file in subject["files"]]
     return {Path(file).name.removesuffix(".nii.gz"): data / file for file in files}

@@ -15,6 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.model import Model
+from MedEnhanceLib.task import Task
+from training.failing import failing_in_a_sentence
 from training.tables.brain_tissue import brain_tissue_rows
 from training.tables.ct_denoising import ct_denoising_rows
 from training.tables.denoising import denoising_rows
@@ -23,18 +28,12 @@ from training.tables.hippocampus import hippocampus_rows
 from training.tables.rows import Row
 from training.tables.super_resolution import super_resolution_rows
 
-TABLES: dict[str, Callable[[Path, str], Iterator[Row]]] = {
-    "ct-denoise-residual": ct_denoising_rows,
-    "mr-denoise-guided": guided_rows,
-    "mr-denoise-attention": denoising_rows,
-    "mr-denoise-residual": denoising_rows,
-    "mr-denoise-adversarial": denoising_rows,
-    "mr-super-resolution": super_resolution_rows,
-    "mr-super-resolution-adversarial": super_resolution_rows,
+Table = Callable[[Path, str], Iterator[Row]]
+SEGMENTATIONS: dict[str, Table] = {
     "mr-hippocampus-unet": hippocampus_rows,
     "mr-brain-tissue-unet": brain_tissue_rows,
 }
-"""How each model is measured."""
+"""Each has labels of its own, and references for them."""
 
 
 def main() -> None:
@@ -43,7 +42,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     args = parser.parse_args()
-    measure = TABLES[args.model]
+    with failing_in_a_sentence():
+        measure = table_of(Catalog.default().find(args.model))
     rows = []
     for row in with_means(list(measure(args.data, args.model))):
         row["command"] = f"python -m training.evaluate --model {args.model} --data FOLDER"
@@ -55,6 +55,26 @@ def main() -> None:
     folder = args.runs / args.model
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def table_of(model: Model) -> Table:
+    """How a model is measured.
+
+    Raises:
+        OptionsError: when it segments what there are no references for here.
+    """
+    if model.task is Task.SUPER_RESOLUTION:
+        return super_resolution_rows
+    if model.task is Task.DENOISE:
+        if model.modality == "CT":
+            return ct_denoising_rows
+        return guided_rows if model.takes_guide else denoising_rows
+    if model.id not in SEGMENTATIONS:
+        raise OptionsError(
+            f"There are no references here for what '{model.id}' labels; measure it on yours with "
+            "medenhance evaluate segment."
+        )
+    return SEGMENTATIONS[model.id]
 
 
 def second_text(row: Row) -> str:

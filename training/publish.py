@@ -17,9 +17,11 @@ from typing import Any
 import torch
 
 from MedEnhanceLib.acquisition import PARTS
+from MedEnhanceLib.errors import FileError
 from training.card import LICENCES, card
 from training.curves import read_curve, write_curve
 from training.data import read_splits
+from training.failing import failing_in_a_sentence
 from training.network import build_network
 
 TRAINING = Path(__file__).parent
@@ -38,12 +40,19 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--models", type=Path, default=Path("Resources/Models"))
     args = parser.parse_args()
-    config = json.loads(args.config.read_text(encoding="utf-8"))
-    print(publish(config, args.runs / config["id"], args.models))
+    with failing_in_a_sentence():
+        config = json.loads(args.config.read_text(encoding="utf-8"))
+        print(publish(config, args.runs / config["id"], args.models))
 
 
 def publish(config: Json, run: Path, models: Path) -> Path:
-    """Write the bundle of a run into ``models`` and return its folder."""
+    """Write the bundle of a run into ``models`` and return its folder.
+
+    Raises:
+        FileError: when the run has no weights.
+    """
+    if not (run / "best.pt").is_file():
+        raise FileError(f"There are no weights in '{run}' to publish; train the model first.")
     folder = models / config["id"]
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir(parents=True, exist_ok=True)

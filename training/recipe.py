@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from MedEnhanceLib.errors import OptionsError
+
 Config = dict[str, Any]
 
 
@@ -55,7 +57,12 @@ class MakesImage(Protocol):
 
 
 def make_recipe(config: Config, data: Path) -> Recipe:
-    """The recipe that ``config`` names, with its scans read from ``data``."""
+    """The recipe that ``config`` names, with its scans read from ``data``.
+
+    Raises:
+        OptionsError: when it names none.
+    """
+    from training.brain_mask import BrainMask
     from training.brain_tissue import BrainTissue
     from training.ct_denoising import CtDenoising
     from training.denoising import Denoising
@@ -68,7 +75,13 @@ def make_recipe(config: Config, data: Path) -> Recipe:
         "ct-denoise": CtDenoising,
         "super-resolution": SuperResolution,
         "segment": Segmentation,
+        "brain-mask": BrainMask,
         "brain-tissue": BrainTissue,
         "tissue-guess": TissueGuess,
     }
+    if config.get("recipe") not in kinds:
+        raise OptionsError(
+            f"The configuration '{config['id']}' names no recipe that training.train knows; "
+            "training/README.md tells how this model is made."
+        )
     return kinds[config["recipe"]](config, data)

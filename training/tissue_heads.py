@@ -38,20 +38,32 @@ class Head:
         self, shape: Sequence[int], spacing: float, rng: np.random.Generator
     ) -> torch.Tensor:
         """Rows of the table (k, j, i) on a grid of ``spacing`` mm, air beyond the map."""
-        axes = [(torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * spacing for n in shape]
-        points = [max(3, round(n * spacing / BEND_SPACING_MM) + 1) for n in shape]
-        bend = rng.normal(0, rng.uniform(0, BEND_MM), (1, 3, *points)).astype(np.float32)
-        places = functional.interpolate(
-            torch.from_numpy(bend), tuple(shape), mode="trilinear", align_corners=True
-        )[0]
-        matrix = torch.from_numpy(random_matrix(rng)).float()
-        for row in range(3):
-            for column, axis in enumerate(axes):
-                along = [1, 1, 1]
-                along[column] = -1
-                places[row] += matrix[row, column] * axis.reshape(along)
-            places[row] += self.middle[row] + float(rng.normal(0, SHIFT_MM))
-        return nearest(self.rows, places)
+        return nearest(self.rows, warped_places(self.middle, shape, spacing, rng))
+
+
+def warped_places(
+    middle: Sequence[float], shape: Sequence[int], spacing: float, rng: np.random.Generator
+) -> torch.Tensor:
+    """Where the voxels of a grid come from in a head, (3, k, j, i), in mm.
+
+    Args:
+        middle: of the brain in that head, mm along (k, j, i).
+        shape, spacing: of the grid.
+    """
+    axes = [(torch.arange(n, dtype=torch.float32) - (n - 1) / 2) * spacing for n in shape]
+    points = [max(3, round(n * spacing / BEND_SPACING_MM) + 1) for n in shape]
+    bend = rng.normal(0, rng.uniform(0, BEND_MM), (1, 3, *points)).astype(np.float32)
+    places = functional.interpolate(
+        torch.from_numpy(bend), tuple(shape), mode="trilinear", align_corners=True
+    )[0]
+    matrix = torch.from_numpy(random_matrix(rng)).float()
+    for row in range(3):
+        for column, axis in enumerate(axes):
+            along = [1, 1, 1]
+            along[column] = -1
+            places[row] += matrix[row, column] * axis.reshape(along)
+        places[row] += middle[row] + float(rng.normal(0, SHIFT_MM))
+    return places
 
 
 def random_matrix(rng: np.random.Generator) -> NDArray[np.float64]:

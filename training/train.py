@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from MedEnhanceLib.errors import FileError, OptionsError
+from training.failing import failing_in_a_sentence
 from training.network import build_network
 from training.parallel import Processes, joined_processes
 from training.precision import PRECISIONS, MixedPrecision, Precision
@@ -34,8 +36,12 @@ Measures = dict[str, float]
 def main() -> None:
     args = parse_arguments(__doc__)
     torch.set_num_threads(args.threads)
-    config = read_config(args)
-    with joined_processes(args.device) as processes:
+    with failing_in_a_sentence(), joined_processes(args.device) as processes:
+        config = read_config(args)
+        if "adversarial" in config:
+            raise OptionsError(
+                f"'{config['id']}' learns against a critic; run training.train_adversarial."
+            )
         recipe = make_recipe(config, args.data)
         Training(config, recipe, args.runs / config["id"], processes, args.precision).run()
 
@@ -54,8 +60,25 @@ def parse_arguments(description: str) -> argparse.Namespace:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The configuration, with what the command line says instead."""
+    """The configuration, with what the command line says instead.
+
+    Raises:
+        MedEnhanceError: when it or the scans are not there, or weights are named to start from
+            though the run goes on from its own.
+    """
+    if not args.config.is_file():
+        raise FileError(
+            f"There is no configuration '{args.config}'; choose one in training/configs."
+        )
+    if not args.data.is_dir():
+        raise FileError(f"There is no folder '{args.data}'; name the one that holds the scans.")
     config: Config = json.loads(args.config.read_text(encoding="utf-8"))
+    run = args.runs / config["id"]
+    if args.init is not None and RunFolder(run).has_checkpoint:
+        raise OptionsError(
+            f"The run in '{run}' goes on from its own checkpoint; leave out --init, or begin "
+            "another run with --runs."
+        )
     if args.steps is not None:
         config["steps"] = args.steps
     if args.init is not None:
@@ -92,11 +115,14 @@ class Training:
     def run(self) -> None:
         """Train to the last step, or until validation has not improved for ``patience`` turns."""
         started, losses = time.monotonic() - self.seconds, list[Measures]()
-        while self.step < self.config["steps"] and self.stale < self.config["patience"]:
+        steps = self.config["steps"]
+        if self.step >= steps and self.processes.is_first:
+            print(f"This run has made all its {steps} steps; --steps gives it more.", flush=True)
+        while self.step < steps and self.stale < self.config["patience"]:
             losses.append(self._learn())
             if self.step % SAY_EVERY == 0 and self.processes.is_first:
                 print(f"step {self.step}: {means(losses[-SAY_EVERY:])}", flush=True)
-            if self.step % self.config["validate_every"] == 0:
+            if self.step % self.config["validate_every"] == 0 or self.step == steps:
                 self.seconds = time.monotonic() - started
                 if self.processes.is_first:
                     self._report(means(losses))

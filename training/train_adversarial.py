@@ -15,6 +15,7 @@ import torch
 from MedEnhanceLib.errors import OptionsError
 from training.critic import Critic, adversarial_loss
 from training.edges import edge_loss, mean_edge_ratio
+from training.failing import failing_in_a_sentence
 from training.parallel import Processes, joined_processes
 from training.precision import MixedPrecision, Precision
 from training.recipe import Batch, Config, MakesImage, Recipe, make_recipe
@@ -31,8 +32,8 @@ from training.train import (
 def main() -> None:
     args = parse_arguments(__doc__)
     torch.set_num_threads(args.threads)
-    config = read_config(args)
-    with joined_processes(args.device) as processes:
+    with failing_in_a_sentence(), joined_processes(args.device) as processes:
+        config = read_config(args)
         if processes.count > 1:
             raise OptionsError("Training against a critic runs in one process; leave out torchrun.")
         recipe = make_recipe(config, args.data)

@@ -53,6 +53,7 @@ def test_hippocampi_stay_on_their_sides_in_the_atlas() -> None:
 def test_regions_need_an_atlas_that_agrees(
     monkeypatch: pytest.MonkeyPatch, agreed: float, is_likely: bool
 ) -> None:
+    torch.manual_seed(0)
     monkeypatch.setattr(atlas_finder, "agreement", lambda *_: agreed)
     head, table = made_up_head(), read_table()
     network = AtlasFinder([8, 8], 2).eval()

@@ -1,6 +1,7 @@
 """The networks MedEnhance ships weights for."""
 
 from MedEnhanceLib.engine.networks.atlas_finder import AtlasFinder
+from MedEnhanceLib.engine.networks.brain_unet import BrainUNet
 from MedEnhanceLib.engine.networks.ct_denoiser import CtDenoiser
 from MedEnhanceLib.engine.networks.denoiser import NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.guided import GuidedDenoiser
@@ -11,6 +12,7 @@ from MedEnhanceLib.engine.networks.tissue_net import TissueNet
 
 __all__ = [
     "AtlasFinder",
+    "BrainUNet",
     "CtDenoiser",
     "GuidedDenoiser",
     "NoiseAwareDenoiser",

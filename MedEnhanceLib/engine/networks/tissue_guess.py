@@ -13,7 +13,7 @@ GROUP = 8
 
 
 class TissueGuessUNet(nn.Module):
-    """Scores of classes on a coarse grid, (B, 1, D, H, W) -> (B, classes, D, H, W).
+    """Scores of classes on a coarse grid, (B, inputs, D, H, W) -> (B, classes, D, H, W).
 
     It is given the scan, divided by the mean of what is not air. A U-Net (Ronneberger et al. 2015,
     doi:10.1007/978-3-319-24574-4_28) with additive skips and group normalisation (Wu and He 2018,
@@ -22,12 +22,15 @@ class TissueGuessUNet(nn.Module):
     Args:
         classes: number of classes, background included.
         channels: widths of the levels, each of half the resolution of the one before.
+        inputs: channels of what it is given.
     """
 
-    def __init__(self, classes: int, channels: Sequence[int]) -> None:
+    def __init__(self, classes: int, channels: Sequence[int], inputs: int = 1) -> None:
         super().__init__()
         finer, coarser = channels[:-1], channels[1:]
-        self.head = nn.Sequential(conv_block(1, channels[0]), conv_block(channels[0], channels[0]))
+        self.head = nn.Sequential(
+            conv_block(inputs, channels[0]), conv_block(channels[0], channels[0])
+        )
         self.down = nn.ModuleList(
             nn.Sequential(conv_block(a, b, stride=2), ResidualPair(b))
             for a, b in zip(finer, coarser, strict=True)
