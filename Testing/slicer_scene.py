@@ -79,6 +79,16 @@ def inside_slicer() -> bool:
     return hasattr(slicer, "app") and not hasattr(slicer.app, "isStandIn")
 
 
+def set_modality(node: Any, modality: str) -> None:
+    """Let a node be of a series of this DICOM modality."""
+    import slicer
+
+    hierarchy = subject_hierarchy()
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    hierarchy.SetItemAttribute(item, attribute, modality)
+
+
 def subject_hierarchy() -> Any:
     """The subject hierarchy node of the current scene."""
     import slicer

@@ -97,11 +97,30 @@ def modalityOfNode(node):
     code = units.GetCodeValue() if units else None
     if code in HOUNSFIELD_CODES:
         return "CT", "HU"
+    return seriesModality(node), ""
+
+
+def seriesModality(node):
+    """DICOM modality of a node's item in the subject hierarchy, "" when there is none."""
+    hierarchy, item, attribute = modalityPlace(node)
+    return (hierarchy.GetItemAttribute(item, attribute) or "") if item else ""
+
+
+def copyModality(node, source):
+    """Let a node, which has an item in the subject hierarchy, be of the modality of another one."""
+    modality = seriesModality(source)
+    hierarchy, item, attribute = modalityPlace(node)
+    if modality:
+        hierarchy.SetItemAttribute(item, attribute, modality)
+    else:
+        hierarchy.RemoveItemAttribute(item, attribute)
+
+
+def modalityPlace(node):
+    """Where the scene keeps a node's modality: subject hierarchy, item (0 for none), attribute."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    item = hierarchy.GetItemByDataNode(node)
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    modality = hierarchy.GetItemAttribute(item, attribute) if item else ""
-    return modality or "", ""
+    return hierarchy, hierarchy.GetItemByDataNode(node), attribute
 
 
 def ijkToRasMatrix(geometry):

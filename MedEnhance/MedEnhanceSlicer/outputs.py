@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.task import Task
 
-from .bridge import fillVolumeNode, isLabelMap
+from .bridge import copyModality, fillVolumeNode, isLabelMap
 from .comparison import setLayers
 from .segments import fillSegmentationNode
 
@@ -90,6 +90,7 @@ def storeResult(result, inputNode, name, outputNode=None):
             fillSegmentationNode(outputNode, result.output, inputNode)
         else:
             fillVolumeNode(outputNode, result.output)
+            copyMeaning(outputNode, inputNode)
             copyAppearance(outputNode, inputNode)
         describe(outputNode, inputNode, result)
         if result.uncertainty is None:
@@ -174,10 +175,15 @@ def copyGrid(node, source):
     node.SetIJKToRASMatrix(ijkToRas)
 
 
-def copyAppearance(node, inputNode):
-    """Show the node with the input's window, level and colours, so that the two can be compared."""
+def copyMeaning(node, inputNode):
+    """Let values mean what those of the input mean, so that models judge the two alike."""
     node.SetVoxelValueUnits(inputNode.GetVoxelValueUnits())
     node.SetVoxelValueQuantity(inputNode.GetVoxelValueQuantity())
+    copyModality(node, inputNode)
+
+
+def copyAppearance(node, inputNode):
+    """Show the node with the input's window, level and colours, so that the two can be compared."""
     source, target = inputNode.GetScalarVolumeDisplayNode(), node.GetScalarVolumeDisplayNode()
     if source is None:
         return

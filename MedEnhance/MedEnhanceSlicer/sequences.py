@@ -30,6 +30,7 @@ from .outputs import (
     USE_ATTRIBUTE,
     annotate,
     copyAppearance,
+    copyMeaning,
     outputName,
     placeInStudy,
     removeNode,
@@ -237,7 +238,10 @@ def joinBrowser(browser, made, sequence):
     shown.SetNodeReferenceID(INPUT_REFERENCE_ROLE, original.GetID())
     shown.SetAndObserveTransformNodeID(original.GetTransformNodeID())
     placeInStudy(shown, original)
-    if shown.IsA("vtkMRMLScalarVolumeNode") and shown.GetScalarVolumeDisplayNode() is not None:
+    if not shown.IsA("vtkMRMLScalarVolumeNode"):
+        return
+    copyMeaning(shown, original)
+    if shown.GetScalarVolumeDisplayNode() is not None:
         copyAppearance(shown, original)
 
 

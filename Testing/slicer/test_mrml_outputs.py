@@ -17,7 +17,7 @@ from MedEnhanceLib.result import Measure, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label, LabelMap
 from Testing.slicer.grids import SHAPE_KJI, add_volume, corners, world_point
-from Testing.slicer_scene import subject_hierarchy
+from Testing.slicer_scene import set_modality, subject_hierarchy
 
 LABELS = (
     Label(1, "Anterior hippocampus", (230, 159, 0), ("SCT", "91772007", "Anatomical structure"),
@@ -147,16 +147,22 @@ def test_output_is_in_the_same_study(scene: Any) -> None:
 
 def test_modality_and_units_are_read_from_the_scene(scene: Any) -> None:
     node = add_volume()
-    hierarchy = subject_hierarchy()
-    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
-    hierarchy.SetItemAttribute(item, attribute, "MR")
+    set_modality(node, "MR")
     assert bridge.volumeFromNode(node).modality == "MR"
     hounsfield = slicer.vtkCodedEntry()
     hounsfield.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
     node.SetVoxelValueUnits(hounsfield)
     volume = bridge.volumeFromNode(node)
     assert (volume.modality, volume.units) == ("CT", "HU")
+
+
+def test_a_result_is_of_the_modality_of_its_input(scene: Any) -> None:
+    pet, plain = add_volume("PET"), add_volume()
+    set_modality(pet, "PT")
+    output = denoised(pet)
+    assert bridge.modalityOfNode(output) == ("PT", "")
+    assert bridge.seriesModality(segmented(pet)) == ""
+    assert bridge.modalityOfNode(denoised(plain, output)) == ("", "")
 
 
 def test_output_looks_like_the_input(scene: Any) -> None:

@@ -20,6 +20,7 @@ from Testing.slicer.chains import (
     pump,
     volume_names,
 )
+from Testing.slicer_scene import set_modality
 
 DENOISE = {"task": "denoise", "model": MEDIAN, "options": {"strength": 0.5}}
 SHARPEN = {"task": "super-resolution", "model": "filter-bspline", "options": {"factor": [1, 1, 2]}}
@@ -98,6 +99,15 @@ def test_a_failing_step_is_named_and_leaves_nothing(scene: Any, logic: Any) -> N
         logic.runRecipe(node, [DENOISE, {"task": "segment", "model": MEDIAN}])
     assert volume_names() == ["Head"]
     assert not logic.runner.busy
+
+
+def test_a_later_step_knows_the_modality(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    set_modality(node, "PT")
+    network = {"task": "super-resolution", "model": "mr-super-resolution"}
+    with pytest.raises(UnsuitableError, match=r"Step 2 of 2 .* The volume is PT"):
+        logic.runRecipe(node, [DENOISE, network])
+    assert volume_names() == ["Head"]
 
 
 def test_cancelling_leaves_nothing(scene: Any, logic: Any) -> None:

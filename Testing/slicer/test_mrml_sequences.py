@@ -16,6 +16,7 @@ from MedEnhanceSlicer.resultNode import ResultNode
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, VolumeError
 from Testing.slicer.chains import MEDIAN, noise, pump, volume_names
 from Testing.slicer.grids import GRIDS, matrix
+from Testing.slicer_scene import set_modality
 
 TIMES = ("0", "12.5", "40")
 
@@ -112,6 +113,16 @@ def test_the_result_is_played_with_the_input(scene: Any, logic: Any, sequences_l
         sequences_logic.UpdateProxyNodesFromSequences(browser)
         assert np.array_equal(slicer.util.arrayFromVolume(denoised), voxels_of(made, index))
         assert ResultNode(denoised).inputNode is shown
+
+
+def test_frames_are_of_the_modality_of_those_they_were_made_of(
+    scene: Any, logic: Any, sequences_logic: Any
+) -> None:
+    sequence = add_sequence()
+    browser = add_browser(sequence)
+    set_modality(browser.GetProxyNode(sequence), "PT")
+    made = logic.processSequence(sequence, "denoise", model=MEDIAN)
+    assert bridge.modalityOfNode(browser.GetProxyNode(made)) == ("PT", "")
 
 
 def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -> None:
