@@ -47,12 +47,13 @@ class QueueState:
         cases: list of Case.
         steps: list of Step, see `recipe`.
         keep: whether the results of steps before the last are kept.
+        isRegional: whether it works on a region only.
     """
 
     def __init__(self, node):
         self._node = node
         self._text = node.GetParameter(PARAMETER)
-        self.cases, self.steps, self.keep = [], [], False
+        self.cases, self.steps, self.keep, self.isRegional = [], [], False, False
         try:
             self._read(json.loads(self._text or "{}"))
         except (ValueError, TypeError, KeyError, AttributeError, MedEnhanceError):
@@ -73,7 +74,7 @@ class QueueState:
             self._refer(CASE_ROLE, index, None)
             self._refer(RESULT_ROLE, index, None)
         self.cases = [Case(volume.GetName()) for volume in volumes]
-        self.steps, self.keep = steps, keep
+        self.steps, self.keep, self.isRegional = steps, keep, region is not None
         for index, volume in enumerate(volumes):
             self._refer(CASE_ROLE, index, volume)
         self._refer(REGION_ROLE, "", region)
@@ -97,8 +98,16 @@ class QueueState:
 
     @property
     def region(self):
-        """Where the volumes are worked on; None for everywhere."""
-        return self._node.GetNodeReference(REGION_ROLE)
+        """Where the volumes are worked on; None for everywhere.
+
+        :raises VolumeError: when it was removed from the scene.
+        """
+        region = self._node.GetNodeReference(REGION_ROLE)
+        if region is None and self.isRegional:
+            raise VolumeError(
+                _("The region of the queue was removed from the scene; start a new queue.")
+            )
+        return region
 
     @property
     def open(self):
@@ -114,6 +123,7 @@ class QueueState:
         self.cases = [Case(**case) for case in data.get("cases", ())]
         self.steps = stepsOf(data["steps"]) if self.cases else []
         self.keep = bool(data.get("keep"))
+        self.isRegional = bool(data.get("isRegional"))
         for case in self.cases:
             # A run that went on did not outlive the scene it was saved with.
             case.status = case.status if case.status in (DONE, FAILED, CANCELLED) else WAITING
@@ -123,6 +133,7 @@ class QueueState:
             "cases": [vars(case) for case in self.cases],
             "steps": [step.toJson() for step in self.steps],
             "keep": self.keep,
+            "isRegional": self.isRegional,
         }
         self._text = json.dumps(data)
         self._node.SetParameter(PARAMETER, self._text)

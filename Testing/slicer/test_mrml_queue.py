@@ -106,6 +106,20 @@ def test_volumes_deleted_while_the_queue_runs(scene: Any, logic: Any) -> None:
     assert volume_names() == ["C", "C denoised (filtered)"]
 
 
+def test_a_region_that_is_removed_fails_the_cases_to_come(scene: Any, logic: Any) -> None:
+    region = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    region.SetCenter(12, 12, 8)
+    region.SetSize(18, 18, 12)
+    volumes = [add_noise(name, seed=seed) for seed, name in enumerate("AB")]
+    chain = logic.queue(volumes, "denoise", model=MEDIAN, region=region, wait=False)
+    pump(logic, lambda: chain.job is not None)
+    scene.RemoveNode(region)
+    for queue in (chain.wait(), logic.resumeQueue()):
+        assert [case.status for case in queue.cases] == ["done", "failed"]
+        assert queue.cases[1].message.startswith("The region of the queue was removed")
+    assert volume_names() == ["A", "B", "A denoised (filtered)"]
+
+
 def test_the_scene_closed_while_the_queue_runs(scene: Any, logic: Any) -> None:
     chain = logic.queue([add_noise("A"), add_noise("B")], "denoise", model=MEDIAN, wait=False)
     pump(logic, lambda: statuses(logic)[0] == "done")
