@@ -152,6 +152,13 @@ def nodeVoxels(voxels):
     return voxels
 
 
+def displayOf(node):
+    """The node's display node; users may have removed it, and a usual one is made then."""
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    return node.GetDisplayNode()
+
+
 def isLabelMap(image):
     """Whether a result's output is a segmentation rather than an image."""
     return isinstance(image, LabelMap)

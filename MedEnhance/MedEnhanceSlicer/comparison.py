@@ -4,6 +4,8 @@ import qt
 import slicer
 import vtk
 
+from .bridge import displayOf
+
 LAYOUT_ID = 3817
 """Any number that no other layout has; Slicer keeps those below 1000 for itself."""
 BEFORE, AFTER = "MedEnhanceBefore", "MedEnhanceAfter"
@@ -142,7 +144,7 @@ def reaches(logic, offset):
 
 def hideIn(hiddenView, segmentationNode):
     """Show a segmentation in every view but one."""
-    display = segmentationNode.GetDisplayNode()
+    display = displayOf(segmentationNode)
     for className in ("vtkMRMLSliceNode", "vtkMRMLViewNode"):
         for view in slicer.util.getNodesByClass(className):
             if view is not hiddenView:
@@ -171,7 +173,7 @@ def fade(result, share):
     hideMap()
     if result.isSegmentation:
         setLayers(result.inputNode)
-        result.node.GetDisplayNode().SetOpacity(share)
+        displayOf(result.node).SetOpacity(share)
     else:
         setLayers(result.inputNode, result.node, share)
 

@@ -12,6 +12,7 @@ from MedEnhanceLib.pictures.colouring import ABOVE, BELOW, NOTHING
 from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
+from .bridge import displayOf
 from .outputs import USE, USE_ATTRIBUTE, VOLUME, copyGrid, placeInStudy
 
 REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
@@ -81,7 +82,7 @@ def addMap(resultNode, name):
 
 def colour(node, table, low, high):
     """Show a volume in these colours between these values."""
-    display = node.GetScalarVolumeDisplayNode()
+    display = displayOf(node)
     wasModifying = display.StartModify()
     display.SetAndObserveColorNodeID(colorNode(node.GetScene(), table).GetID())
     display.SetAutoWindowLevel(False)

@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.task import Task
 
-from .bridge import copyModality, fillVolumeNode, isLabelMap
+from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
 from .comparison import setLayers
 from .segments import fillSegmentationNode
 
@@ -84,8 +84,7 @@ def storeResult(result, inputNode, name, outputNode=None):
     try:
         outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
         placeInStudy(outputNode, inputNode)
-        if outputNode.GetDisplayNode() is None:
-            outputNode.CreateDefaultDisplayNodes()
+        displayOf(outputNode)
         if isLabelMap(result.output):
             fillSegmentationNode(outputNode, result.output, inputNode)
         else:
@@ -123,8 +122,7 @@ def storeUncertainty(uncertainty, outputNode):
         outputNode.SetNodeReferenceID(UNCERTAINTY_REFERENCE_ROLE, node.GetID())
     node.SetAndObserveTransformNodeID(outputNode.GetTransformNodeID())
     placeInStudy(node, outputNode)
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
+    displayOf(node)
     fillVolumeNode(node, uncertainty)
     node.SetAttribute(USE_ATTRIBUTE, USE)
     return node
@@ -184,7 +182,7 @@ def copyMeaning(node, inputNode):
 
 def copyAppearance(node, inputNode):
     """Show the node with the input's window, level and colours, so that the two can be compared."""
-    source, target = inputNode.GetScalarVolumeDisplayNode(), node.GetScalarVolumeDisplayNode()
+    source, target = inputNode.GetScalarVolumeDisplayNode(), displayOf(node)
     if source is None:
         return
     wasModifying = target.StartModify()
@@ -232,6 +230,6 @@ def describeRegion(node, box):
 def show(node):
     """Show a result in the slice views, and a segmentation's surface in the 3D view."""
     if node.IsA("vtkMRMLSegmentationNode"):
-        node.GetDisplayNode().SetVisibility(True)
+        displayOf(node).SetVisibility(True)
         return
     setLayers(node)

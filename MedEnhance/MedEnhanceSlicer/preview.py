@@ -21,7 +21,7 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.denoise import told_level
 from MedEnhanceLib.volume import LabelMap
 
-from .bridge import RAS_TO_LPS, fillVolumeNode, geometryFromNode, volumeFromNode
+from .bridge import RAS_TO_LPS, displayOf, fillVolumeNode, geometryFromNode, volumeFromNode
 from .jobs import Job
 from .outputs import removeNode
 
@@ -188,9 +188,8 @@ def previewNode(nodeClass):
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         node = scene.AddNode(node)
-    if node.GetDisplayNode() is None:  # new, or left over from a scene that was closed
-        node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetSaveWithScene(False)
+    # A node that is left over from a scene that was closed gets a new one.
+    displayOf(node).SetSaveWithScene(False)
     return node
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 
+from .bridge import displayOf
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -65,7 +67,7 @@ def centreOf(node, segmentID):
 
 def surfaceIsShown(node):
     display = node.GetDisplayNode()
-    return bool(display.GetVisibility3D()) and hasSurface(node)
+    return display is not None and bool(display.GetVisibility3D()) and hasSurface(node)
 
 
 def hasSurface(node):
@@ -76,7 +78,7 @@ def showSurface(node, shown):
     """Show the smoothed surface in the 3D views, making it when it is not there yet, or hide it."""
     if shown and not hasSurface(node):
         node.CreateClosedSurfaceRepresentation()
-    node.GetDisplayNode().SetVisibility3D(shown)
+    displayOf(node).SetVisibility3D(shown)
 
 
 def surfaceName():

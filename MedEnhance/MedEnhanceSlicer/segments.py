@@ -7,7 +7,7 @@ import slicer
 
 from MedEnhanceLib.errors import VolumeError
 
-from .bridge import fillVolumeNode
+from .bridge import displayOf, fillVolumeNode
 
 TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
@@ -34,7 +34,7 @@ def fillSegmentationNode(node, labelMap, referenceNode):
     describeSegments(node, {label.value: label for label in labelMap.labels})
     smooth = slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule.GetSmoothingFactorParameterName()
     node.GetSegmentation().SetConversionParameter(smooth, SURFACE_SMOOTHING)
-    node.GetDisplayNode().SetVisibility3D(True)
+    displayOf(node).SetVisibility3D(True)
     if np.count_nonzero(labelMap.voxels) <= SURFACE_VOXEL_LIMIT:
         node.CreateClosedSurfaceRepresentation()
     else:

@@ -69,6 +69,27 @@ def test_a_segment_that_is_gone_cannot_be_found(panel: PanelDriver) -> None:
     assert red.GetSliceOffset() == before and not slot_errors
 
 
+def test_a_segmentation_that_lost_its_display_is_shown_again(panel: PanelDriver) -> None:
+    node = segmented(head())
+
+    def lose_display() -> None:
+        slicer.mrmlScene.RemoveNode(node.GetDisplayNode())
+        assert node.GetDisplayNode() is None
+
+    lose_display()
+    show(panel, node)
+    assert not panel.ui.surfaceCheckBox.checked
+    panel.click("surfaceCheckBox")
+    assert node.GetDisplayNode().GetVisibility3D()
+    lose_display()
+    panel.set_number("fadeSlider", 0.3)
+    assert node.GetDisplayNode().GetOpacity() == pytest.approx(0.3)
+    lose_display()
+    panel.click("compareButton")
+    before = slicer.mrmlScene.GetSingletonNode("MedEnhanceBefore", "vtkMRMLSliceNode")
+    assert not node.GetDisplayNode().IsDisplayableInView(before.GetID())
+
+
 def test_nothing_found_is_said(panel: PanelDriver) -> None:
     show(panel, segmented(head(), np.zeros((12, 24, 24), np.uint8)))
     assert unwrap(panel.ui.segmentsTable).item(0, 0).text() == "Nothing was found."

@@ -39,6 +39,14 @@ def test_it_is_made_once_and_brought_up_to_date(scene: Any) -> None:
     assert scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 3
 
 
+def test_a_map_that_lost_its_display_is_shown_again(scene: Any) -> None:
+    result = ResultNode(denoised(add_volume()))
+    removed = differenceMap.showRemovedSignal(result)
+    scene.RemoveNode(removed.GetDisplayNode())
+    differenceMap.showRemovedSignal(result)
+    assert removed.GetDisplayNode().GetColorNode().GetName() == differenceMap.DIVERGING
+
+
 def test_it_lies_on_the_patient_in_the_same_study(scene: Any) -> None:
     node = add_volume()
     transform = turned(scene, node)
