@@ -11,7 +11,7 @@ from MedEnhanceLib.task import Task
 
 from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
 from .comparison import setLayers
-from .segments import fillSegmentationNode
+from .segments import fillSegmentationNode, holdsOthers
 
 VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
@@ -36,12 +36,23 @@ def removeNode(node):
 
     MRML leaves these behind, and they would be saved with the scene.
     """
-    scene = node.GetScene()
-    beside = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
-    beside += [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
-    for each in (node, *beside):
-        if each is not None and scene.IsNodePresent(each):
-            scene.RemoveNode(each)
+    displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    removeAll(node.GetScene(), [node, *displays, *storagesOf(node)])
+
+
+def forgetFiles(node):
+    """Let a node that was loaded be saved elsewhere: a result is no new version of its files."""
+    removeAll(node.GetScene(), storagesOf(node))
+
+
+def storagesOf(node):
+    return [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
+
+
+def removeAll(scene, nodes):
+    for node in nodes:
+        if node is not None and scene.IsNodePresent(node):
+            scene.RemoveNode(node)
 
 
 def outputName(inputNode, task, trained):
@@ -81,6 +92,8 @@ def storeResult(result, inputNode, name, outputNode=None):
     isNew = outputNode is None
     if isNew:
         outputNode = addResultNode(scene, result.task, scene.GenerateUniqueName(name))
+    elif not isOwn(outputNode):
+        forgetFiles(outputNode)
     try:
         outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
         placeInStudy(outputNode, inputNode)
@@ -152,6 +165,24 @@ def checkOutputNode(outputNode, inputNode, task, guideNode=None):
             f"'{outputNode.GetName()}' is a {outputNode.GetClassName()}, but the result needs a "
             f"{nodeClass}; choose another output or leave it to be created."
         )
+    if task is Task.SEGMENT and holdsOthers(outputNode):
+        raise VolumeError(
+            f"'{outputNode.GetName()}' has segments that MedEnhance did not make, which are never "
+            "overwritten; choose another output or leave it to be created."
+        )
+    result = resultOf(outputNode)
+    if result is not None:
+        raise VolumeError(
+            f"'{outputNode.GetName()}' is the input of '{result.GetName()}', which is compared "
+            "with it; choose another output or leave it to be created."
+        )
+
+
+def resultOf(inputNode):
+    """A result that was made of this node, or None."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLDisplayableNode", inputNode.GetScene())
+    made = (node for node in nodes if node.GetNodeReference(INPUT_REFERENCE_ROLE) is inputNode)
+    return next(made, None)
 
 
 def placeInStudy(node, inputNode):

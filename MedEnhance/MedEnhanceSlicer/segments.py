@@ -14,6 +14,15 @@ REGION_CONTEXT = "Anatomic codes - DICOM master list"
 SURFACE_VOXEL_LIMIT = 2_000_000
 SURFACE_SMOOTHING = "0.5"
 """Slicer's own default: the steps of voxels go, thin structures stay."""
+MADE_TAG = "MedEnhance.Made"
+"""Which segments were made here, and may be replaced; a user may have added others."""
+
+
+def holdsOthers(node):
+    """Whether a segmentation node has segments that MedEnhance did not make."""
+    segmentation = node.GetSegmentation()
+    segments = [segmentation.GetSegment(each) for each in segmentation.GetSegmentIDs()]
+    return not all(segment.HasTag(MADE_TAG) for segment in segments)
 
 
 def fillSegmentationNode(node, labelMap, referenceNode):
@@ -64,10 +73,11 @@ def importLabels(node, labelMap):
 
 
 def describeSegments(node, labels):
-    """Name, colour and code each segment by its label value."""
+    """Name, colour and code each segment by its label value; note that it was made here."""
     segmentation = node.GetSegmentation()
     for segmentID in list(segmentation.GetSegmentIDs()):
         segment = segmentation.GetSegment(segmentID)
+        segment.SetTag(MADE_TAG, "1")
         label = labels.get(segment.GetLabelValue())
         if label is None:
             segment.SetName(f"Label {segment.GetLabelValue()}")

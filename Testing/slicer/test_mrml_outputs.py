@@ -17,6 +17,7 @@ from MedEnhanceLib.result import Measure, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label, LabelMap
 from Testing.slicer.grids import SHAPE_KJI, add_volume, corners, world_point
+from Testing.slicer.saving import through_bundle
 from Testing.slicer_scene import set_modality, subject_hierarchy
 
 LABELS = (
@@ -228,6 +229,44 @@ def test_the_input_is_refused_as_output(scene: Any) -> None:
         denoised(node, node)
     with pytest.raises(VolumeError, match="needs a vtkMRMLSegmentationNode"):
         segmented(node, add_volume("Other"))
+
+
+def test_segments_of_others_are_never_replaced(scene: Any, tmp_path: Path) -> None:
+    node = add_volume()
+    mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+    segmented(node, mine)
+    through_bundle(scene, tmp_path)
+    node, mine = scene.GetFirstNodeByName("Head"), scene.GetFirstNodeByName("Mine")
+    segmented(node, mine)
+    mine.GetSegmentation().AddEmptySegment("tumour", "Tumour")
+    with pytest.raises(VolumeError, match="'Mine' has segments that MedEnhance did not make"):
+        segmented(node, mine)
+    assert "Tumour" in segments_of(mine)
+
+
+def test_a_file_that_was_loaded_is_not_saved_over(scene: Any, tmp_path: Path) -> None:
+    target = add_volume("Scan")
+    target.AddDefaultStorageNode()
+    target.GetStorageNode().SetFileName(str(tmp_path / "scan.nrrd"))
+    node = add_volume()
+    denoised(node, target)
+    assert target.GetStorageNode() is None
+    assert scene.GetNumberOfNodesByClass("vtkMRMLVolumeArchetypeStorageNode") == 0
+    target.AddDefaultStorageNode()
+    kept = target.GetStorageNode()
+    denoised(node, target)
+    assert target.GetStorageNode() is kept
+
+
+def test_the_input_of_another_result_is_refused_as_output(scene: Any) -> None:
+    node = add_volume()
+    first = denoised(node)
+    before = slicer.util.arrayFromVolume(node).copy()
+    with pytest.raises(VolumeError, match="'Head' is the input of 'Head denoised"):
+        denoised(first, node)
+    assert np.array_equal(slicer.util.arrayFromVolume(node), before)
+    scene.RemoveNode(first)
+    assert denoised(add_volume("Other"), node) is node
 
 
 def unusable_nodes(scene: Any) -> dict[str, Any]:
