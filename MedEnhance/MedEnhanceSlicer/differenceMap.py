@@ -13,7 +13,7 @@ from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
 from .bridge import displayOf
-from .outputs import USE, USE_ATTRIBUTE, VOLUME, copyGrid, placeInStudy
+from .outputs import addMap, followResult, mapOf
 
 REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
 COLORS = 256
@@ -33,7 +33,7 @@ def hasRemovedSignal(result):
 
 def removedNode(result):
     """The node of the removed signal if it has been made, else None."""
-    return result.node.GetNodeReference(REMOVED_REFERENCE_ROLE)
+    return mapOf(result.node, REMOVED_REFERENCE_ROLE)
 
 
 def showRemovedSignal(result):
@@ -44,12 +44,11 @@ def showRemovedSignal(result):
     node = removedNode(result)
     if node is None:
         name = _("{name} removed signal").format(name=result.node.GetName())
-        node = addMap(result.node, name)
-        result.node.SetNodeReferenceID(REMOVED_REFERENCE_ROLE, node.GetID())
+        node = addMap(result.node, REMOVED_REFERENCE_ROLE, name)
     before = result.inputVoxels.astype(np.float32)
     removed = before - slicer.util.arrayFromVolume(result.node)
     slicer.util.updateVolumeFromArray(node, removed)
-    copyGrid(node, result.node)
+    followResult(node, result.node)
     limit = removed_limit(sampled(removed), noiseRemoved(result))
     colour(node, DIVERGING, -limit, limit)
     return node
@@ -65,18 +64,8 @@ def showUncertainty(result):
     node = result.uncertaintyNode
     if node is not None:
         values = sampled(slicer.util.arrayFromVolume(node))
+        followResult(node, result.node)
         colour(node, SEQUENTIAL, 0.0, removed_limit(values, None))
-    return node
-
-
-def addMap(resultNode, name):
-    """A new volume node in the result's study and under its transform."""
-    scene = resultNode.GetScene()
-    node = scene.AddNewNodeByClass(VOLUME, scene.GenerateUniqueName(name))
-    node.SetAndObserveTransformNodeID(resultNode.GetTransformNodeID())
-    placeInStudy(node, resultNode)
-    node.CreateDefaultDisplayNodes()
-    node.SetAttribute(USE_ATTRIBUTE, USE)
     return node
 
 

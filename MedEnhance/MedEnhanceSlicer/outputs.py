@@ -17,6 +17,9 @@ VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
 UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
+OWNER_REFERENCE_ROLE = "MedEnhance.MapOf"
+MAP_ATTRIBUTE = "MedEnhance.Map"
+"""Of which role a map is, for a map that has lost its result."""
 USE_ATTRIBUTE, USE = "MedEnhance.Use", "Research use only"
 STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
@@ -127,18 +130,52 @@ def addResultNode(scene, task, name):
 
 def storeUncertainty(uncertainty, outputNode):
     """Put the uncertainty of a result beside it, in place of that of an earlier result."""
-    scene = outputNode.GetScene()
-    node = outputNode.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
+    node = mapOf(outputNode, UNCERTAINTY_REFERENCE_ROLE)
     if node is None:
         name = _("{name} uncertainty").format(name=outputNode.GetName())
-        node = scene.AddNewNodeByClass(VOLUME, scene.GenerateUniqueName(name))
-        outputNode.SetNodeReferenceID(UNCERTAINTY_REFERENCE_ROLE, node.GetID())
-    node.SetAndObserveTransformNodeID(outputNode.GetTransformNodeID())
+        node = addMap(outputNode, UNCERTAINTY_REFERENCE_ROLE, name)
     placeInStudy(node, outputNode)
-    displayOf(node)
     fillVolumeNode(node, uncertainty)
-    node.SetAttribute(USE_ATTRIBUTE, USE)
+    followResult(node, outputNode)
     return node
+
+
+def mapOf(resultNode, role):
+    """The map of a result by its role, or None.
+
+    A clone of a result refers to the maps of the original, which must not change with the clone.
+    """
+    node = resultNode.GetNodeReference(role)
+    owner = None if node is None else node.GetNodeReference(OWNER_REFERENCE_ROLE)
+    return node if owner in (None, resultNode) else None
+
+
+def addMap(resultNode, role, name):
+    """A new volume node beside a result, in its study, as its map of this role."""
+    scene = resultNode.GetScene()
+    node = scene.AddNewNodeByClass(VOLUME, scene.GenerateUniqueName(name))
+    placeInStudy(node, resultNode)
+    displayOf(node)
+    node.SetAttribute(USE_ATTRIBUTE, USE)
+    node.SetAttribute(MAP_ATTRIBUTE, role)
+    node.SetNodeReferenceID(OWNER_REFERENCE_ROLE, resultNode.GetID())
+    resultNode.SetNodeReferenceID(role, node.GetID())
+    return node
+
+
+def followResult(mapNode, resultNode):
+    """Put a map where its result is by now: transforms may be set, or hardened, afterwards."""
+    mapNode.SetAndObserveTransformNodeID(resultNode.GetTransformNodeID())
+    if resultNode.IsA("vtkMRMLVolumeNode"):
+        copyGrid(mapNode, resultNode)
+
+
+def removeMapsWithoutResult(scene, role):
+    """Take maps of a role out of the scene whose results were removed."""
+    for node in slicer.util.getNodesByClass(VOLUME, scene):
+        hasLostIt = node.GetNodeReference(OWNER_REFERENCE_ROLE) is None
+        if node.GetAttribute(MAP_ATTRIBUTE) == role and hasLostIt:
+            removeNode(node)
 
 
 def outputClass(task):

@@ -21,6 +21,7 @@ from .outputs import (
     INPUT_REFERENCE_ROLE,
     UNCERTAINTY_REFERENCE_ROLE,
     doneName,
+    mapOf,
     markedName,
     removeNode,
 )
@@ -217,7 +218,7 @@ def removeNodes(nodes):
     scene = slicer.mrmlScene
     for node in nodes:
         if scene.IsNodePresent(node):
-            uncertainty = node.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
+            uncertainty = mapOf(node, UNCERTAINTY_REFERENCE_ROLE)
             removeNode(node)
             if uncertainty is not None:
                 removeNode(uncertainty)

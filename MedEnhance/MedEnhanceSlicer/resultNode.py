@@ -15,6 +15,7 @@ from .outputs import (
     REFERENCE_ATTRIBUTE,
     STRENGTH_ATTRIBUTE,
     UNCERTAINTY_REFERENCE_ROLE,
+    mapOf,
     outputClass,
 )
 
@@ -79,7 +80,7 @@ class ResultNode:
 
     @property
     def uncertaintyNode(self):
-        return self.node.GetNodeReference(UNCERTAINTY_REFERENCE_ROLE)
+        return mapOf(self.node, UNCERTAINTY_REFERENCE_ROLE)
 
     @property
     def measures(self):

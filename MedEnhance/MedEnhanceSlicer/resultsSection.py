@@ -4,9 +4,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .differenceMap import hasRemovedSignal, removedNode, showRemovedSignal
+from .differenceMap import REMOVED_REFERENCE_ROLE, hasRemovedSignal, removedNode, showRemovedSignal
 from .differencePart import DifferencePart
 from .evidencePart import EvidencePart
+from .outputs import removeMapsWithoutResult
 from .reportPart import ReportPart
 from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, isResult, resultNodes
 from .segmentsPart import SegmentsPart
@@ -82,6 +83,8 @@ class ResultsSection:
         if current not in nodes:
             current = nodes[-1] if nodes else None
         self._choose(current)
+        # Later, since a list of nodes may be being removed right now.
+        qt.QTimer.singleShot(0, self._removeLostMaps)
 
     def onResultChosen(self, node=None):
         if self._isActive:
@@ -112,6 +115,11 @@ class ResultsSection:
     def _refreshIfActive(self):
         if self._isActive and self._result is None:
             self.refresh()
+
+    def _removeLostMaps(self):
+        """A removed signal goes with its result, which it is made of."""
+        if self._isActive:
+            removeMapsWithoutResult(slicer.mrmlScene, REMOVED_REFERENCE_ROLE)
 
     def _state(self):
         """Which nodes there are, as far as it matters here."""

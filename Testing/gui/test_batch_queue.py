@@ -227,11 +227,11 @@ def test_ticks_do_not_outlive_their_scene(panel: PanelDriver) -> None:
 
 
 def test_maps_beside_results_are_neither_ticked_nor_chosen(panel: PanelDriver) -> None:
-    from MedEnhanceSlicer.differenceMap import addMap
+    from MedEnhanceSlicer.outputs import addMap
 
     from MedEnhance import firstVolume
 
-    addMap(slicer.util.getNode("Head"), "Head removed signal")
+    addMap(slicer.util.getNode("Head"), "MedEnhance.Removed", "Head removed signal")
     panel.breathe()
     panel.click("tickAllButton")
     assert ticked(panel) == ["Head"]

@@ -177,6 +177,15 @@ def test_the_removed_signal_is_made_on_request_and_its_slices_are_shown(
     assert composite().GetForegroundVolumeID() == node.GetID()
 
 
+def test_the_removed_signal_goes_with_its_result(panel: PanelDriver) -> None:
+    node = show(panel, denoised(head()))
+    panel.choose("fadeComboBox", "Removed signal")
+    slicer.mrmlScene.RemoveNode(node)
+    panel.breathe()
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    assert [node.GetName() for node in nodes] == ["Head"]
+
+
 def test_the_uncertainty_is_offered_when_there_is_one(panel: PanelDriver) -> None:
     node = show(panel, super_resolved(head()))
     entries = [panel.ui.fadeComboBox.itemText(i) for i in range(panel.ui.fadeComboBox.count)]

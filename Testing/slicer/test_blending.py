@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from MedEnhanceSlicer import blending, differenceMap
+import vtk
+from MedEnhanceSlicer import blending, differenceMap, outputs
+from MedEnhanceSlicer.bridge import volumeFromNode
 from MedEnhanceSlicer.resultNode import ResultNode
 
+from MedEnhanceLib.volume import Volume
 from Testing.slicer.grids import add_volume, world_point
 from Testing.slicer.results import denoised, super_resolved
 from Testing.slicer.saving import through_bundle
@@ -74,6 +77,43 @@ def test_the_uncertainty_follows(scene: Any) -> None:
         assert np.allclose(voxels(unsure), 4 * strength)
 
 
+def test_maps_of_the_original_do_not_follow_a_clone(scene: Any, tmp_path: Path) -> None:
+    node = add_volume()
+    original = ResultNode(denoised(node))
+    removed = differenceMap.showRemovedSignal(original)
+    unsure = Volume(np.full(voxels(node).shape, 4, np.float32), volumeFromNode(node).geometry)
+    outputs.storeUncertainty(unsure, original.node)
+    before = voxels(removed).copy()
+    cloned(original.node)
+    through_bundle(scene, tmp_path)
+    original, clone = (
+        ResultNode(scene.GetFirstNodeByName(name)) for name in ("Head denoised", "Clone")
+    )
+    blending.Blend(clone).apply(0.3)
+    assert np.array_equal(voxels(differenceMap.removedNode(original)), before)
+    assert (voxels(original.uncertaintyNode) == 4).all()
+    assert clone.uncertaintyNode is None
+    own = differenceMap.showRemovedSignal(clone)
+    assert own is not differenceMap.removedNode(original)
+    blending.Blend(clone).apply(0.5)
+    assert np.allclose(voxels(own), before * 0.5, atol=1e-3)
+
+
+def cloned(node: Any) -> Any:
+    """A copy as Slicer's subject hierarchy makes it: references and attributes go along."""
+    clone = slicer.mrmlScene.CreateNodeByClass(node.GetClassName())
+    clone.UnRegister(None)
+    clone.Copy(node)
+    clone.SetName("Clone")
+    slicer.mrmlScene.AddNode(clone)
+    clone.SetAndObserveStorageNodeID(None)
+    clone.SetAndObserveDisplayNodeID(None)
+    image = vtk.vtkImageData()
+    image.DeepCopy(node.GetImageData())
+    clone.SetAndObserveImageData(image)
+    return clone
+
+
 def test_it_works_after_loading_the_scene(scene: Any, tmp_path: Path) -> None:
     node = add_volume()
     before = voxels(node).copy()
@@ -114,8 +154,6 @@ def test_what_cannot_be_blended(scene: Any) -> None:
 
 
 def test_a_changed_input_is_noticed(scene: Any) -> None:
-    from MedEnhanceSlicer.bridge import volumeFromNode
-
     from MedEnhanceLib.provenance import voxel_hash
 
     node = add_volume()

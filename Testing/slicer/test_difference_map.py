@@ -60,6 +60,21 @@ def test_it_lies_on_the_patient_in_the_same_study(scene: Any) -> None:
     assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(removed)) == study
 
 
+def test_maps_follow_a_result_that_is_moved_later(scene: Any) -> None:
+    node = add_volume()
+    result = ResultNode(denoised(node))
+    removed = differenceMap.showRemovedSignal(result)
+    sharp = ResultNode(super_resolved(node))
+    for each in (result, sharp):
+        turned(scene, each.node)
+    differenceMap.showRemovedSignal(result)
+    differenceMap.showUncertainty(sharp)
+    assert np.allclose(world_point(removed, (1, 2, 3)), world_point(result.node, (1, 2, 3)))
+    sharp.node.HardenTransform()
+    unsure = differenceMap.showUncertainty(sharp)
+    assert np.allclose(world_point(unsure, (1, 2, 3)), world_point(sharp.node, (1, 2, 3)))
+
+
 def test_colours_diverge_and_are_made_once(scene: Any) -> None:
     node = differenceMap.colorNode(scene, differenceMap.DIVERGING)
     assert differenceMap.colorNode(scene, differenceMap.DIVERGING) is node
