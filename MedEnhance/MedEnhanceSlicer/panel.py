@@ -19,7 +19,7 @@ from .parameters import TaskChoice, optionsFromParameters
 from .previewSection import PreviewSection
 from .regionSection import RegionSection
 from .resultsSection import ResultsSection
-from .runLog import RunLog, report
+from .runLog import RunLog, factsOf, report
 from .setupSection import SetupSection
 
 
@@ -37,7 +37,7 @@ class Panel:
         self.ui = ui
         self.logic = logic
         self.job = None
-        self._lastJob = None
+        self._lastFacts = []
         self._parameters = None
         self._updating = False
         self._isBeginning = False
@@ -150,7 +150,7 @@ class Panel:
 
     def onCopyReport(self, checked=None):
         """Put what is needed to report a fault on the clipboard."""
-        qt.QApplication.clipboard().setText(report(self._lastJob, self._log))
+        qt.QApplication.clipboard().setText(report(self._lastFacts, self._log))
         self._say(_("The report was copied; paste it into your message."), None)
 
     def onJobEvent(self, job):
@@ -161,7 +161,8 @@ class Panel:
             if isChain and job.isBetween:
                 self._results.refresh()
             return
-        self.job, self._lastJob = None, job.lastJob if isChain else job
+        self.job = None
+        self._keepFacts(job.lastJob if isChain else job)
         if job.state == DONE and isChain:
             self._showChain(job)
         elif job.state == DONE:
@@ -174,6 +175,13 @@ class Panel:
             self.ui.logCollapsibleButton.collapsed = False
         self._choosing.forget()
         self.update()
+
+    def _keepFacts(self, job):
+        """What a report of the last job tells; a chain may have ended before its first one."""
+        self._lastFacts = []
+        if job is not None:
+            self._lastFacts = factsOf(job)
+            self._log.names.add(job.inputName)
 
     def _chosenModel(self):
         """The model to run; asks for trust where it is needed. Raises MedEnhanceError."""
@@ -218,7 +226,7 @@ class Panel:
         for name in ("input", "settings", "output", "setup"):
             getattr(ui, name + "CollapsibleButton").enabled = isFree
         ui.progressBar.visible = not isFree
-        ui.copyReportButton.enabled = self._lastJob is not None or bool(self._log.text)
+        ui.copyReportButton.enabled = bool(self._lastFacts) or bool(self._log.text)
         self._preview.update()
         self._batch.showState(job, self._isBeginning)
         if job is None:

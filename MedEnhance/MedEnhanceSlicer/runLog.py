@@ -20,6 +20,8 @@ NAMED_CLASSES = (
     "vtkMRMLSequenceNode",
 )
 """Nodes whose names come from files and users, and may be those of patients."""
+LETTER = r"[^\W_]"
+"""Or a digit; names of files join those of patients to other words by underscores."""
 FOLDERS = re.compile(r"""(?<![\w/\\])~?(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s'"]+[\\/]+)*(?=\S)""")
 """What comes before a file's name in a path that begins at the root, of any system."""
 
@@ -51,10 +53,20 @@ class RunLog:
         self._edit.appendPlainText(f"{time.strftime('%H:%M:%S')} {sentence}")
 
 
-def report(job, log):
+def factsOf(job):
+    """Lines about a job for the report; kept instead of the job, which holds its volumes."""
+    return [
+        f"task {job.task}, model {job.model.id} {job.model.version}, state {job.state}",
+        f"options {job.options.to_json()}",
+        f"error {type(job.error).__name__}: {job.error}" if job.error is not None else "",
+        job.details[-MOST_DETAILS:],
+    ]
+
+
+def report(facts, log):
     """What to send to the authors: versions, model, settings, the error; no names, no paths.
 
-    :param job: the last Job, or None.
+    :param facts: lines about the last job, none before the first.
     :param log: RunLog of the panel.
     """
     lines = [
@@ -62,23 +74,18 @@ def report(job, log):
         f"{platform.system()} {platform.machine()}",
         ", ".join(f"{name} {version}" for name, version in protectedVersions().items()),
     ]
-    if job is not None:
-        lines += [
-            f"task {job.task}, model {job.model.id} {job.model.version}, state {job.state}",
-            f"options {job.options.to_json()}",
-            f"error {type(job.error).__name__}: {job.error}" if job.error is not None else "",
-            job.details[-MOST_DETAILS:],
-        ]
-    text = "\n".join(line for line in [*lines, "", log.text] if line)
-    names = log.names | nodeNames() | ({job.inputName} if job else set())
-    return withoutFolders(withoutNames(text, names))
+    text = "\n".join(line for line in [*lines, *facts, log.text] if line)
+    return withoutFolders(withoutNames(text, log.names | nodeNames()))
 
 
 def withoutNames(text, names):
-    """Names of nodes may be those of patients; the longest go first, they may hold others."""
-    for name in sorted(names, key=len, reverse=True):
-        text = text.replace(name, "<name>") if name else text
-    return text
+    """Names of nodes may be those of patients; the longest go first, they may hold others.
+
+    Only whole words: Slicer calls a region "R", which is no reason to take every R away.
+    """
+    longestFirst = sorted((re.escape(name) for name in names if name), key=len, reverse=True)
+    pattern = rf"(?<!{LETTER})(?:{'|'.join(longestFirst)})(?!{LETTER})"
+    return re.sub(pattern, "<name>", text) if longestFirst else text
 
 
 def withoutFolders(text):

@@ -232,6 +232,38 @@ def test_the_log_and_the_report_hold_no_name(panel: PanelDriver, worker: FakeWor
     assert "Doe" not in copied
 
 
+def test_names_of_nodes_are_taken_from_whole_words_only() -> None:
+    from MedEnhanceSlicer.runLog import withoutNames
+
+    text = "CUDA ran out of memory; For MR use R. 'Doe' in Doe_T1.nii and a name, Doe denoised"
+    told = (
+        "CUDA ran out of memory; For MR use <name>. '<name>' in <name>_T1.nii and a <name>, <name>"
+    )
+    names = {"R", "F", "Doe", "Doe denoised", "name", ""}
+    assert withoutNames(text, names) == told
+    assert withoutNames(text, set()) == text
+
+
+def test_a_closed_scene_leaves_nothing_in_memory(panel: PanelDriver, worker: FakeWorker) -> None:
+    import gc
+
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    gone: list[str] = []
+    for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
+        name = node.GetName()
+        node.GetImageData().AddObserver("DeleteEvent", lambda *_, name=name: gone.append(name))
+    worker.jobs.clear()
+    worker.guides.clear()
+    slicer.mrmlScene.Clear(0)
+    del node
+    panel.breathe()
+    gc.collect()
+    assert sorted(gone) == ["Head", "Head denoised (AI-processed)"]
+    assert panel.ui.copyReportButton.enabled
+
+
 def test_the_report_holds_no_folders() -> None:
     from pathlib import Path
 
