@@ -195,15 +195,14 @@ class ChoosingSection:
         return source, target_geometry(source, optionsFromParameters(self._parameters))
 
     def _judged(self):
-        """The model and its suitability; worked out anew only when volume, task or model change."""
+        """The model and its suitability; worked out anew only when what it is about has changed."""
         node, task = self._parameters.inputVolume, self._parameters.task.task
         region, guide = self._parameters.region, self._parameters.guideVolume
         image = node.GetImageData() if node is not None else None
         key = (
-            node.GetID() if node is not None else None,
+            stateOf(node),
             image.GetMTime() if image is not None else None,
-            node.GetTransformNodeID() if node is not None else None,
-            region.GetID() if region is not None else None,
+            stateOf(region),
             guide.GetID() if guide is not None else None,
             task,
             self.modelId(),
@@ -232,6 +231,15 @@ class ChoosingSection:
         if not self.choice.mayRun:
             return " ".join(self.choice.suitability.reasons)
         return _("Run {model} on this volume.").format(model=self.choice.model.title)
+
+
+def stateOf(node):
+    """Which node it is, and when itself and its transforms were changed last."""
+    if node is None:
+        return None
+    parent = node.GetParentTransformNode()
+    moved = None if parent is None else (parent.GetID(), parent.GetTransformToWorldMTime())
+    return node.GetID(), node.GetMTime(), moved
 
 
 def takeTyped(ui):

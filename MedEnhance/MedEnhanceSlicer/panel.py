@@ -45,7 +45,7 @@ class Panel:
         self._choosing = ChoosingSection(ui, logic)
         self._preview = PreviewSection(ui, logic, self._chosenModel)
         self._results = ResultsSection(ui, logic)
-        self._region = RegionSection(ui, self.onRegionMoved)
+        self._region = RegionSection(ui, self.update)
         self._batch = BatchSection(ui, logic, self.begin, self.onJobEvent)
         self._setup = SetupSection(ui, logic, self.onModelsChanged)
         ui.statusLabel.visible = False
@@ -88,11 +88,6 @@ class Panel:
             self._preview.settingsChanged()
         finally:
             self._updating = False
-
-    def onRegionMoved(self):
-        """Another part of the volume is to be worked on."""
-        self._choosing.forget()
-        self.update()
 
     def onModelsChanged(self):
         """There are other models than before."""

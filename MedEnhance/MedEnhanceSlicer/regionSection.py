@@ -1,4 +1,4 @@
-"""The rows of the panel for the region of interest and the guide."""
+"""The rows of the panel for the region of interest and the guide, and where the volume lies."""
 
 import qt
 import slicer
@@ -17,17 +17,17 @@ SETTLE_MS = 250
 
 
 class RegionSection(VTKObservationMixin):
-    """Says what the region takes in and whether the guide can help, and follows both.
+    """Says what the region takes in and whether the guide can help, and follows what is moved.
 
     :param ui: child widgets by name, see slicer.util.childWidgetVariables.
-    :param onMoved: called when the chosen region was moved and has come to rest.
+    :param onMoved: called when the chosen region or volume was moved and has come to rest.
     """
 
     def __init__(self, ui, onMoved):
         VTKObservationMixin.__init__(self)
         self.ui = ui
         self._parameters = None
-        self._region = None
+        self._followed = ()
         self._onMoved = onMoved
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -40,14 +40,14 @@ class RegionSection(VTKObservationMixin):
         self._parameters = parameters
         if parameters is None:
             self._timer.stop()
-            self._follow(None)
+            self._follow()
 
     def update(self):
         """Show the guide's row for denoising, and what region and guide mean for the volume."""
         parameters = self._parameters
         if parameters is None:
             return
-        self._follow(parameters.region)
+        self._follow(parameters.region, parameters.inputVolume)
         hasGuide = parameters.task is TaskChoice.DENOISE
         self.ui.guideLabel.visible = self.ui.guideSelector.visible = hasGuide
         label = self.ui.regionTextLabel
@@ -99,18 +99,20 @@ class RegionSection(VTKObservationMixin):
             "The guide '{name}' lies beside the volume; register the two first, or choose another."
         ).format(name=guide.GetName())
 
-    def _follow(self, region):
-        """Hear of it when the region is moved."""
-        if region is self._region:
+    def _follow(self, *nodes):
+        """Hear of it when one of these nodes is moved or gets other voxels."""
+        if nodes == self._followed:
             return
         self.removeObservers()
-        self._region = region
-        if region is not None:
+        self._followed = nodes
+        for node in nodes:
             for event in (
                 vtk.vtkCommand.ModifiedEvent,
                 slicer.vtkMRMLTransformableNode.TransformModifiedEvent,
+                slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent,
             ):
-                self.addObserver(region, event, self._moved)
+                if node is not None:
+                    self.addObserver(node, event, self._moved)
 
     def _moved(self, caller, event):
         self._timer.start()

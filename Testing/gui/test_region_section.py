@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+import vtk
 
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker, catalog
@@ -70,6 +71,39 @@ def test_a_region_that_is_moved_is_judged_anew(panel: PanelDriver) -> None:
     slicer.mrmlScene.RemoveNode(region)
     panel.wait_until(lambda: panel.parameters.region is None)
     assert panel.ui.applyButton.enabled
+
+
+def test_a_volume_that_is_moved_is_judged_anew(panel: PanelDriver) -> None:
+    """As the banner advises: harden the transform."""
+    head = slicer.util.getNode("Head")
+    head.SetAndObserveTransformNodeID(bent().GetID())
+    panel.wait_until(lambda: not panel.ui.applyButton.enabled)
+    assert "under the non-linear transform 'Bent'" in panel.ui.suitabilityLabel.text
+    head.HardenTransform()
+    panel.wait_until(lambda: panel.ui.applyButton.enabled)
+    head.SetSpacing(9, 9, 9)
+    panel.wait_until(lambda: "9 x 9 x 9 mm lies outside" in panel.ui.suitabilityLabel.text)
+    head.SetSpacing(1, 1, 1)
+    panel.wait_until(lambda: "suits this volume" in panel.ui.suitabilityLabel.text)
+    slicer.util.arrayFromVolume(head)[...] = 7
+    slicer.util.arrayFromVolumeModified(head)
+    panel.wait_until(lambda: "have the value 7" in panel.ui.suitabilityLabel.text)
+
+
+def bent() -> Any:
+    """A transform that is not linear, though it hardly moves anything."""
+    spline = vtk.vtkThinPlateSplineTransform()
+    points, moved = vtk.vtkPoints(), vtk.vtkPoints()
+    for place in np.random.default_rng(0).uniform(0, 40, (8, 3)):
+        points.InsertNextPoint(place)
+        moved.InsertNextPoint(place + 0.1)
+    moved.SetPoint(0, 1, 2, 3)
+    spline.SetSourceLandmarks(points)
+    spline.SetTargetLandmarks(moved)
+    spline.SetBasisToR()
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Bent")
+    node.SetAndObserveTransformToParent(spline)
+    return node
 
 
 def test_a_new_region_lies_over_the_middle_of_the_volume(panel: PanelDriver) -> None:
