@@ -12,6 +12,9 @@ BEFORE, AFTER = "MedEnhanceBefore", "MedEnhanceAfter"
 VIEW_GROUP = 3817
 FLICKER_MS = 400
 REGULAR_VIEW = "Red"
+VIEWS_ATTRIBUTE = "MedEnhance.Views"
+"""Where a segmentation that is kept out of a view was shown before; on its display node, since a
+scene may be saved meanwhile."""
 
 
 def layoutDescription():
@@ -46,7 +49,6 @@ class SideBySide:
 
     def __init__(self):
         self._previousLayout = None
-        self._restricted = None
 
     @property
     def isPossible(self):
@@ -82,7 +84,6 @@ class SideBySide:
         qt.QTimer.singleShot(0, self._alignAgain)
         self.release()
         if result.isSegmentation:
-            self._restricted = result.node
             hideIn(left.GetSliceNode(), result.node)
 
     def leave(self):
@@ -97,10 +98,12 @@ class SideBySide:
             align(sliceLogic(BEFORE), sliceLogic(AFTER))
 
     def release(self):
-        """Show the segmentation in all views again that was kept out of the left one."""
-        node, self._restricted = self._restricted, None
-        if node is not None and node.GetDisplayNode() is not None:
-            node.GetDisplayNode().RemoveAllViewNodeIDs()
+        """Show segmentations that were kept out of the left view where they were shown before."""
+        for display in slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode"):
+            before = display.GetAttribute(VIEWS_ATTRIBUTE)
+            if before is not None:
+                restrict(display, before.split())
+                display.RemoveAttribute(VIEWS_ATTRIBUTE)
 
 
 def sliceLogic(name):
@@ -143,12 +146,23 @@ def reaches(logic, offset):
 
 
 def hideIn(hiddenView, segmentationNode):
-    """Show a segmentation in every view but one."""
+    """Show a segmentation in every view but one, until it is released."""
     display = displayOf(segmentationNode)
-    for className in ("vtkMRMLSliceNode", "vtkMRMLViewNode"):
-        for view in slicer.util.getNodesByClass(className):
-            if view is not hiddenView:
-                display.AddViewNodeID(view.GetID())
+    before = [display.GetNthViewNodeID(n) for n in range(display.GetNumberOfViewNodeIDs())]
+    display.SetAttribute(VIEWS_ATTRIBUTE, " ".join(before))
+    views = [
+        view.GetID()
+        for className in ("vtkMRMLSliceNode", "vtkMRMLViewNode")
+        for view in slicer.util.getNodesByClass(className)
+    ]
+    restrict(display, [view for view in views if view != hiddenView.GetID()])
+
+
+def restrict(display, viewIDs):
+    """Show a display node in these views only; in all if there are none."""
+    display.RemoveAllViewNodeIDs()
+    for viewID in viewIDs:
+        display.AddViewNodeID(viewID)
 
 
 def ordinaryViews():

@@ -51,6 +51,9 @@ class DifferencePart:
     def setActive(self, isActive):
         """Follow the layout while the panel is open."""
         self._watch.follow(self._sideBySide.layoutNode if isActive else None)
+        if not isActive:
+            # Nobody would do it when the layout is left.
+            self._sideBySide.release()
 
     def show(self, result):
         """Show another result, or none."""

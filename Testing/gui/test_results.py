@@ -177,6 +177,21 @@ def test_the_removed_signal_is_made_on_request_and_its_slices_are_shown(
     assert composite().GetForegroundVolumeID() == node.GetID()
 
 
+def test_side_by_side_restricts_a_segmentation_only_while_the_panel_is_open(
+    panel: PanelDriver,
+) -> None:
+    node = show(panel, segmented(head()))
+    panel.click("compareButton")
+    before = slicer.mrmlScene.GetSingletonNode("MedEnhanceBefore", "vtkMRMLSliceNode").GetID()
+    assert not node.GetDisplayNode().IsDisplayableInView(before)
+    panel.leave()
+    assert node.GetDisplayNode().GetNumberOfViewNodeIDs() == 0
+    panel.enter()
+    assert not node.GetDisplayNode().IsDisplayableInView(before)
+    panel.click("compareButton")
+    assert node.GetDisplayNode().GetNumberOfViewNodeIDs() == 0
+
+
 def test_the_removed_signal_goes_with_its_result(panel: PanelDriver) -> None:
     node = show(panel, denoised(head()))
     panel.choose("fadeComboBox", "Removed signal")

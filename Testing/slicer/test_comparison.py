@@ -15,6 +15,7 @@ from MedEnhanceSlicer.resultNode import ResultNode
 from Testing.gui.standins import layout
 from Testing.slicer.grids import add_volume
 from Testing.slicer.results import denoised, segmented
+from Testing.slicer.saving import through_bundle
 
 
 @pytest.fixture
@@ -91,6 +92,24 @@ def test_a_segmentation_is_shown_on_the_right_only(window: layout.LayoutManager)
     side.leave()
     side.release()
     assert display.IsDisplayableInView(left.GetID())
+
+
+def test_where_a_segmentation_was_shown_is_restored(
+    window: layout.LayoutManager, scene: Any, tmp_path: Path
+) -> None:
+    node = add_volume()
+    result = ResultNode(segmented(node))
+    red = view("Red").GetSliceNode().GetID()
+    result.node.GetDisplayNode().AddViewNodeID(red)
+    side = comparison.SideBySide()
+    side.show(result)
+    side.show(result)
+    through_bundle(scene, tmp_path)
+    display = scene.GetFirstNodeByName("Head segmentation").GetDisplayNode()
+    assert display.GetNumberOfViewNodeIDs() > 1
+    comparison.SideBySide().release()
+    assert display.GetNumberOfViewNodeIDs() == 1 and display.GetNthViewNodeID(0) == red
+    assert display.GetAttribute(comparison.VIEWS_ATTRIBUTE) is None
 
 
 def test_fading_leaves_the_side_by_side_views_alone(window: layout.LayoutManager) -> None:
