@@ -35,7 +35,7 @@ class MedEnhanceParameterNode:
     previewFollow: bool = False
     strength: Annotated[float, WithinRange(0, 1)] = 1.0
     noise: NoiseChoice = NoiseChoice.ESTIMATED
-    noiseLevel: Annotated[float, WithinRange(0.01, 100000)] = 10.0
+    noiseLevel: Annotated[float, WithinRange(0.0001, 100000)] = 10.0
     resolution: ResolutionChoice = ResolutionChoice.ISOTROPIC
     spacingI: Annotated[float, WithinRange(0.05, 20)] = 1.0
     spacingJ: Annotated[float, WithinRange(0.05, 20)] = 1.0

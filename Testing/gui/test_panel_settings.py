@@ -85,6 +85,13 @@ def test_denoise_options_reach_the_process(panel: PanelDriver, worker: FakeWorke
     assert worker.jobs[-1][3] == DenoiseOptions(device="cpu", strength=0.4, noise=12.5)
 
 
+def test_noise_of_a_volume_that_is_scaled_to_one(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.choose("noiseComboBox", "By hand")
+    panel.type_number("noiseLevelSpinBox", "0.0375")
+    panel.apply()
+    assert worker.jobs[-1][3].noise == pytest.approx(0.0375)
+
+
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
