@@ -246,7 +246,8 @@ def shownSlice():
     """The slice view to look at: of those on the screen the red one, else the first, else None."""
     views = nodesOfClass("vtkMRMLSliceNode")
     # Without a window none is on a screen.
-    views = [view for view in views if view.IsMappedInLayout()] or views
+    if slicer.app.layoutManager() is not None:
+        views = [view for view in views if view.IsMappedInLayout()]
     return next((v for v in views if v.GetLayoutName() == "Red"), views[0] if views else None)
 
 

@@ -139,7 +139,9 @@ class PreviewSection:
         if job.state == DONE:
             self._isShown = True
             self._say(self._doneText(job), "good")
-        elif not isinstance(job.error, CancelledError):
+        elif isinstance(job.error, CancelledError):
+            self._say("", None)
+        else:
             self._say(str(job.error), "refused")
         self.update()
         afterwards, self._afterwards = self._afterwards, None

@@ -111,6 +111,21 @@ def test_the_slice_looked_at_is_on_the_screen(panel: PanelDriver, views: Any) ->
     assert shownSlice().GetLayoutName() == "Red"
     views.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpYellowSliceView)
     assert shownSlice().GetLayoutName() == "Yellow"
+    views.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView)
+    assert shownSlice() is None
+    panel.click("previewButton")
+    assert "No slice view" in panel.ui.previewLabel.text
+
+
+def test_a_preview_whose_input_is_removed_says_nothing_more(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    slice_view()
+    panel.click("previewButton")
+    assert panel.ui.previewLabel.text == "Looking..."
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Head"))
+    panel.wait_until(lambda: not worker.busy)
+    assert panel.ui.previewLabel.text == "" and not panel.ui.previewLabel.visible
 
 
 def test_leaving_before_the_run_has_begun(panel: PanelDriver, worker: FakeWorker) -> None:
