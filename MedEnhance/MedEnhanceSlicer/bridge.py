@@ -15,6 +15,7 @@ from MedEnhanceLib.volume import LabelMap, Volume
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 HOUNSFIELD_CODES = ("[hnsf'U]", "HU")
+# A class stands before its parents.
 NODE_KINDS = {
     "vtkMRMLLabelMapVolumeNode": "a label map",
     "vtkMRMLVectorVolumeNode": "a colour (RGB) or vector volume",
@@ -58,7 +59,7 @@ def checkVolumeNode(node):
     if node is None:
         raise VolumeError("No input volume is chosen; load or select one.")
     name = node.GetName()
-    kind = NODE_KINDS.get(node.GetClassName())
+    kind = next((NODE_KINDS[name] for name in NODE_KINDS if node.IsA(name)), None)
     if kind is None and not node.IsA("vtkMRMLScalarVolumeNode"):
         kind = f"a {node.GetClassName()}"
     if kind is not None:

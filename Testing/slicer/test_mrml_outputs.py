@@ -280,6 +280,7 @@ def unusable_nodes(scene: Any) -> dict[str, Any]:
         "No input volume": None,
         "is a label map": add(voxels, name="Labels", nodeClassName="vtkMRMLLabelMapVolumeNode"),
         "is a colour": colour,
+        "is a tensor volume": scene.AddNewNodeByClass("vtkMRMLDiffusionTensorVolumeNode", "Tensor"),
         "is a segmentation": scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation"),
         "holds no voxels": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty"),
     }
