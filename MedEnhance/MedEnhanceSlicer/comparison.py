@@ -182,6 +182,18 @@ def setLayers(background, foreground=None, opacity=0.0):
         composite.SetForegroundOpacity(opacity)
 
 
+def setBackground(volumeNode, isInTheWay):
+    """Show a volume below what the user has laid over the ordinary views.
+
+    :param isInTheWay: called with a node in the foreground; True when it is to be taken off.
+    """
+    for composite in ordinaryViews():
+        composite.SetBackgroundVolumeID(volumeNode.GetID())
+        shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+        if shown is not None and isInTheWay(shown):
+            composite.SetForegroundVolumeID(None)
+
+
 def fade(result, share):
     """Fade from the input (share 0) to the result (1) in the ordinary views."""
     hideMap()

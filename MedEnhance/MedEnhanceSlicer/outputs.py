@@ -10,7 +10,7 @@ from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.task import Task
 
 from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
-from .comparison import setLayers
+from .comparison import setBackground
 from .segments import fillSegmentationNode, holdsOthers
 
 VOLUME = "vtkMRMLScalarVolumeNode"
@@ -300,4 +300,5 @@ def show(node):
     if node.IsA("vtkMRMLSegmentationNode"):
         displayOf(node).SetVisibility(True)
         return
-    setLayers(node)
+    source = node.GetNodeReference(INPUT_REFERENCE_ROLE)
+    setBackground(node, lambda shown: shown is source or isOwn(shown))

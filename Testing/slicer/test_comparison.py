@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from MedEnhanceSlicer import comparison
+from MedEnhanceSlicer import comparison, outputs
 from MedEnhanceSlicer.resultNode import ResultNode
 
 from Testing.gui.standins import layout
@@ -110,6 +110,24 @@ def test_where_a_segmentation_was_shown_is_restored(
     comparison.SideBySide().release()
     assert display.GetNumberOfViewNodeIDs() == 1 and display.GetNthViewNodeID(0) == red
     assert display.GetAttribute(comparison.VIEWS_ATTRIBUTE) is None
+
+
+def test_a_new_result_lies_below_what_the_user_laid_over(window: layout.LayoutManager) -> None:
+    node, overlay = add_volume(), add_volume("Overlay")
+    first = denoised(node)
+    red = view("Red").GetSliceCompositeNode()
+    red.SetForegroundVolumeID(overlay.GetID())
+    red.SetForegroundOpacity(0.4)
+    outputs.show(first)
+    assert red.GetBackgroundVolumeID() == first.GetID()
+    assert red.GetForegroundVolumeID() == overlay.GetID()
+    assert red.GetForegroundOpacity() == pytest.approx(0.4)
+    for covering in (node, first):
+        red.SetForegroundVolumeID(covering.GetID())
+        second = denoised(node)
+        outputs.show(second)
+        assert red.GetBackgroundVolumeID() == second.GetID()
+        assert red.GetForegroundVolumeID() is None
 
 
 def test_fading_leaves_the_side_by_side_views_alone(window: layout.LayoutManager) -> None:
