@@ -54,7 +54,7 @@ class MedEnhance(ScriptedLoadableModule):
         parent.helpText = _(
             "Denoise, super-resolve and segment medical volumes with trained networks, and "
             "measure what was changed. Choose a volume and a task, and press Apply. The input is "
-            "never changed. Research use only; not for diagnosis. "
+            "never changed. Research use only; not for diagnosis. Needs Slicer 5.10 or newer. "
             '<a href="https://github.com/MedEnhance/SlicerMedEnhance">Documentation</a>'
         )
         parent.acknowledgementText = _(
@@ -106,7 +106,9 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.removeObservers()
         self.panel.close()
-        self.logic.close()
+        # Another panel or a script may be at work on the process that all share.
+        if self.panel.isAtWork or not self.logic.runner.busy:
+            self.logic.close()
 
     def enter(self):
         self.initializeParameterNode()

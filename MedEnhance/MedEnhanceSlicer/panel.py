@@ -75,6 +75,11 @@ class Panel:
         self._preview.hide()
         self._setup.close()
 
+    @property
+    def isAtWork(self):
+        """Whether a run or a preview of this panel goes on."""
+        return self.job is not None or self._preview.job is not None
+
     def update(self):
         """Show what belongs to the chosen task, model and volume."""
         if self._updating:

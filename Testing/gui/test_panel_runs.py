@@ -215,6 +215,21 @@ def test_closing_the_module_ends_the_process(panel: PanelDriver, worker: FakeWor
     assert "closed" in panel.status
 
 
+def test_a_panel_ends_no_run_but_its_own(
+    panel: PanelDriver, worker: FakeWorker, open_panel: OpenPanel
+) -> None:
+    other = open_panel(panel.widget.logic)
+    job = panel.apply()
+    other.widget.cleanup()
+    assert not worker.closed and job.state == "running"
+    worker.succeed()
+    panel.wait_for_end()
+    assert panel.status.startswith("Done")
+    job = panel.apply()
+    panel.widget.cleanup()
+    assert worker.closed and job.state == "cancelled"
+
+
 def test_the_log_and_the_report_hold_no_name(panel: PanelDriver, worker: FakeWorker) -> None:
     from PySide6 import QtWidgets
 
