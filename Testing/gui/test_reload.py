@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+
+import pytest
 
 from Testing.slicer_scene import REPOSITORY
 
@@ -57,3 +60,11 @@ def test_reload() -> None:
     assert said["announced"] == "True"
     assert said["fresh"] == "True"
     assert said["status"].startswith("Done: Head denoised (filtered)")
+
+
+def test_an_older_slicer_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import MedEnhanceSlicer
+
+    monkeypatch.setattr(sys, "version_info", (3, 9, 10))
+    with pytest.raises(ImportError, match=r"needs Slicer 5\.10 or newer, .* Python 3\.9; install"):
+        importlib.reload(MedEnhanceSlicer)

@@ -16,6 +16,7 @@ SCRIPTED = "lib/Slicer/qt-scripted-modules"
 
 # Keeps the path of each file, as Slicer's macro does.
 STUB = r"""
+set(Slicer_VERSION "@VERSION@")
 set(Slicer_USE_FILE "${CMAKE_CURRENT_LIST_DIR}/Use.cmake")
 set(Slicer_EXTENSION_GENERATE_CONFIG "${CMAKE_CURRENT_LIST_DIR}/Use.cmake")
 set(Slicer_EXTENSION_CPACK "${CMAKE_CURRENT_LIST_DIR}/Use.cmake")
@@ -65,17 +66,22 @@ print(json.dumps({
 """
 
 
+def configure(folder: Path, version: str) -> subprocess.CompletedProcess[str]:
+    """Run CMake with a stub of this version of Slicer."""
+    (folder / "Use.cmake").write_text("")
+    (folder / "SlicerConfig.cmake").write_text(STUB.replace("@VERSION@", version))
+    source = ["cmake", "-S", str(REPOSITORY), "-B", str(folder / "build")]
+    options = [f"-DSlicer_DIR={folder}", "-DBUILD_TESTING=ON"]
+    return subprocess.run([*source, *options], capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of scripted modules, and what CMake said."""
     if not shutil.which("cmake") or not shutil.which("cc"):
         pytest.skip("needs CMake and a C compiler")
     folder = tmp_path_factory.mktemp("cmake")
-    (folder / "Use.cmake").write_text("")
-    (folder / "SlicerConfig.cmake").write_text(STUB)
-    source = ["cmake", "-S", str(REPOSITORY), "-B", str(folder / "build")]
-    options = [f"-DSlicer_DIR={folder}", "-DBUILD_TESTING=ON"]
-    said = subprocess.run([*source, *options], capture_output=True, text=True, check=False)
+    said = configure(folder, "5.10")
     assert said.returncode == 0, said.stderr
     install = ["cmake", "--install", str(folder / "build"), "--prefix", str(folder / "installed")]
     subprocess.run(install, capture_output=True, check=True)
@@ -120,3 +126,9 @@ def test_ctest_gets_the_self_test(installed: tuple[Path, str]) -> None:
     _folder, said = installed
     assert "test: MedEnhance.py" in said
     assert f"test: {REPOSITORY / 'Testing/slicer/MedEnhanceMRMLTest.py'}" in said
+
+
+def test_an_older_slicer_is_refused(installed: tuple[Path, str], tmp_path: Path) -> None:
+    said = configure(tmp_path, "5.8")
+    assert said.returncode != 0
+    assert "needs the Python of Slicer 5.10" in " ".join(said.stderr.split())
