@@ -31,7 +31,9 @@ from MedEnhanceLib.worker.process import Process, default_command
 from MedEnhanceLib.worker.protocol import (
     CANCELLED,
     LAST_KINDS,
+    LISTENING,
     OUTPUT,
+    SIGNS,
     Event,
     Header,
     Job,
@@ -43,7 +45,12 @@ POLL_SECONDS = 0.003
 WAIT_SECONDS = 0.05
 CLOSE_SECONDS = 3.0
 CANCEL_SECONDS = 20.0
+HEARING_SECONDS = 60.0
 NOTE_LENGTH = 500
+DEAF = (
+    "The inference process runs but does not receive its jobs, as behind a launcher that does not "
+    "pass its input on; start it with Python itself, or report this with the details."
+)
 UNREADABLE = "The result of the inference process cannot be read; run it again."
 
 
@@ -72,6 +79,9 @@ class Worker:
         self._job = ""
         self._cancelled = False
         self._deadline = float("inf")
+        # Until when the first job of a process must have been heard; known once it listens, since
+        # nobody knows how long a start from a slow disk takes.
+        self._heard_by = float("inf")
 
     @property
     def busy(self) -> bool:
@@ -137,12 +147,16 @@ class Worker:
         # Asked first, so that whatever it said before it ended is heard below.
         exit_code = process.exit_code
         events = [event for line in process.receive(patience) for event in self._heard(line)]
-        if self.busy and exit_code is not None:
+        if self.busy and (exit_code is not None or time.monotonic() > self._heard_by):
             # Its last words may still be on the way through the pipe.
             rest = process.receive(WAIT_SECONDS)
             events += [event for line in rest for event in self._heard(line)]
         if exit_code is not None:
             events += self._died(exit_code)
+        elif self.busy and time.monotonic() > self._heard_by:
+            deaf = Event("error", message=DEAF, details=process.said(), error="WorkerError")
+            events.append(self._over(deaf))
+            self.close(force=True)
         elif self.busy and time.monotonic() > self._deadline:
             events.append(self._over(Event("cancelled", self._job, message=CANCELLED)))
             self.close(force=True)
@@ -190,6 +204,7 @@ class Worker:
             force: do not give it time to end by itself.
         """
         process, self._process, self._job = self._process, None, ""
+        self._heard_by = float("inf")
         if process is not None:
             process.end(0.0 if force else CLOSE_SECONDS)
 
@@ -238,6 +253,10 @@ class Worker:
         is_last = False
         try:
             data = from_line(line)
+            if data["kind"] in SIGNS:
+                is_first = data["kind"] == LISTENING
+                self._heard_by = time.monotonic() + HEARING_SECONDS if is_first else float("inf")
+                return []
             if data["job"] not in ("", self._job) or not self.busy:
                 # The end of a job that was given up.
                 return []

@@ -9,7 +9,8 @@ To the process, on its standard input:
     {"do": "cancel", "id": ...}
 
 From the process, on its standard output: events, as `Event.to_json` writes them. Every job ends
-with exactly one event of kind "result", "error" or "cancelled".
+with exactly one event of kind "result", "error" or "cancelled". Signs, which tell nobody but the
+client that lines arrive, are written alike: "listening" once, "heard" for every job.
 
 Voxels never pass through the pipe. Those of job ID lie in the private folder as ``ID.in.npy``,
 those of its guide as ``ID.guide.npy``, those of its result as ``ID.out.npy`` and of the result's
@@ -38,6 +39,8 @@ from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 LAST_KINDS = ("result", "error", "cancelled")
 KINDS = ("progress", "warning", *LAST_KINDS)
+LISTENING, HEARD = "listening", "heard"
+SIGNS = (LISTENING, HEARD)
 LONGEST_LINE = 1 << 22
 OUTPUT, UNCERTAINTY = "output", "uncertainty"
 Load = Callable[[str, str], NDArray[Any]]

@@ -37,7 +37,16 @@ from MedEnhanceLib.worker.folder import (
     take_voxels,
     uncertainty_file,
 )
-from MedEnhanceLib.worker.protocol import CANCELLED, LONGEST_LINE, Event, Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import (
+    CANCELLED,
+    HEARD,
+    LISTENING,
+    LONGEST_LINE,
+    Event,
+    Job,
+    from_line,
+    to_line,
+)
 
 OWNER_CHECK_SECONDS = 2.0
 # Of a job as it is repeated to whoever sent nonsense.
@@ -68,6 +77,7 @@ def serve(
     os.chdir(chosen.folder.parent)
     source, sink = _private_channel()
     server = _Server(source, sink, chosen.folder, enhance or _enhance, find_catalog or _catalog)
+    server.greet()
     threading.Thread(target=server.listen, daemon=True).start()
     if chosen.owner and is_running(chosen.owner):
         threading.Thread(target=server.watch, args=(chosen.owner,), daemon=True).start()
@@ -121,6 +131,10 @@ class _Server:
         self._cancelled: set[str] = set()
         self._modules = len(sys.modules)
 
+    def greet(self) -> None:
+        """Tell the client that from now on it is heard."""
+        self._send(Event(LISTENING))
+
     def listen(self) -> None:
         """Take in lines until there are no more, then end the process."""
         try:
@@ -158,6 +172,7 @@ class _Server:
             name = str(data.get("id", ""))[:LONGEST_NAME]
             if data["do"] == "run":
                 job = Job.from_json(data)
+                self._send(Event(HEARD, job.id))
                 self._pending.add(job.id)
                 self._jobs.put(job)
             elif data["do"] == "cancel":

@@ -16,7 +16,7 @@ from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.worker.client import Worker
 from MedEnhanceLib.worker.folder import input_file, output_file
-from MedEnhanceLib.worker.protocol import LAST_KINDS, Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import LAST_KINDS, SIGNS, Job, from_line, to_line
 from MedEnhanceLib.worker.server import _Server
 from Testing.counts import count
 
@@ -67,7 +67,8 @@ def answers(folder: Path, *lines: bytes) -> list[dict[str, Any]]:
         server.listen()
     while not server._jobs.empty():
         server._send(server._run(server._jobs.get()))
-    return [from_line(line) for line in sink.getvalue().splitlines()]
+    said = [from_line(line) for line in sink.getvalue().splitlines()]
+    return [event for event in said if event["kind"] not in SIGNS]
 
 
 def nasty(rng: random.Random, tree: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from MedEnhanceLib.errors import WorkerError
 from MedEnhanceLib.private import is_running
 from MedEnhanceLib.volume import Volume
-from MedEnhanceLib.worker import Worker
+from MedEnhanceLib.worker import Worker, client
 from MedEnhanceLib.worker.folder import PREFIX, output_file
 from MedEnhanceLib.worker.process import Process, Tail
 from MedEnhanceLib.worker.protocol import from_line
@@ -231,14 +231,36 @@ def test_the_process_alone_speaks_the_protocol(temporary: Path) -> None:
     lines: list[bytes] = []
     for _ in range(MANY_POLLS):
         lines += process.receive(0.05)
-        if len(lines) == 3:
+        if len(lines) == 4:
             break
     assert lines[0].strip() == b"a launcher's greeting"
-    assert from_line(lines[1])["kind"] == "error"
-    assert "no name for a job" in from_line(lines[2])["message"]
+    assert from_line(lines[1])["kind"] == "listening"
+    assert from_line(lines[2])["kind"] == "error"
+    assert "no name for a job" in from_line(lines[3])["message"]
     process.end(60)
     assert process.exit_code == 0
     assert list(temporary.iterdir()) == []
+
+
+def test_a_launcher_that_does_not_pass_its_input_on_is_told(
+    volume: Volume, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "HEARING_SECONDS", 0.5)
+    with Worker(command=[sys.executable, str(HERE / "deaf_launcher.py"), *FAKE]) as worker:
+        worker.submit(volume, "denoise")
+        event = last_event(worker)
+        assert (event.kind, event.error) == ("error", "WorkerError")
+        assert "does not receive its jobs" in event.message
+        assert not worker.alive and list(temporary.iterdir()) == []
+
+
+def test_a_job_that_was_heard_may_take_its_time(worker: Worker, volume: Volume) -> None:
+    for _ in range(2):
+        worker.submit(volume, "denoise", "wait")
+        poll_until(worker, lambda event: event.kind == "progress")
+        assert worker._heard_by == float("inf")
+        worker.cancel()
+        assert last_event(worker).kind == "cancelled"
 
 
 def test_starting_sweeps(worker: Worker, volume: Volume, temporary: Path) -> None:
