@@ -56,6 +56,13 @@ def _check_kind(series: Series) -> None:
             f"Series {series} has {counted(len(series.damaged), 'damaged file')} (such as "
             f"'{series.damaged[0].name}'); copy or export the series again."
         )
+    if series.clashing:
+        one, other = series.clashing
+        raise FileError(
+            f"Series {series} holds different images under one UID ('{_told(one, other)}' and "
+            f"'{_told(other, one)}'), as after processing; name a folder that holds only one of "
+            "them."
+        )
     for frame in series.frames:
         if frame.channels > 1:
             raise VolumeError(
@@ -92,6 +99,11 @@ def _check_kind(series: Series) -> None:
             f"Series {series} mixes images of different sizes ({', '.join(sizes)}); choose a "
             "series of a single stack."
         )
+
+
+def _told(file: Path, other: Path) -> str:
+    """The file's name, with its folder's where both are called the same."""
+    return f"{file.parent.name}/{file.name}" if file.name == other.name else file.name
 
 
 def _sizes(series: Series) -> set[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ class Series:
         slices: how many images it holds.
         frames: the images themselves, in the order of their files.
         damaged: files of the series that cannot be read.
+        clashing: two files that hold different images under one UID, if there are such.
     """
 
     uid: str
@@ -41,6 +43,7 @@ class Series:
     slices: int
     frames: tuple[Frame, ...] = field(repr=False, compare=False, default=())
     damaged: tuple[Path, ...] = field(repr=False, compare=False, default=())
+    clashing: tuple[Path, ...] = field(repr=False, compare=False, default=())
 
     def __str__(self) -> str:
         number = "-" if self.number is None else str(self.number)
@@ -95,7 +98,8 @@ def choose_series(found: Sequence[Series], wanted: str | None, folder: str) -> S
             f"command line): {_listed(found)}."
         )
     matches = [s for s in found if s.number is not None and str(s.number) == wanted.strip()]
-    matches = matches or [s for s in found if s.uid.endswith(wanted.strip())]
+    if not matches and len(wanted.strip()) >= SHORTEST_ENDING:
+        matches = [s for s in found if s.uid.endswith(wanted.strip())]
     if len(matches) == 1:
         return matches[0]
     fault = "No series" if not matches else "More than one series"
@@ -130,6 +134,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _grouped(files: Iterable[Path]) -> list[Series]:
     groups: dict[str, dict[str, Scanned]] = {}
+    clashing: dict[str, tuple[Path, ...]] = {}
     unread: list[Path] = []
     for file in files:
         if not has_dicom_mark(file):
@@ -137,14 +142,22 @@ def _grouped(files: Iterable[Path]) -> list[Series]:
         scanned = scan(file)
         if scanned is None:
             unread.append(file)
-        else:
-            # A second copy of the same image is the same image.
-            groups.setdefault(scanned.series, {}).setdefault(scanned.frames[0].instance, scanned)
-    found = [_series(uid, list(group.values()), unread) for uid, group in groups.items()]
+            continue
+        group = groups.setdefault(scanned.series, {})
+        other = group.setdefault(scanned.frames[0].instance, scanned).frames[0].path
+        # A second copy of the same image is the same image; one that was processed is not.
+        if other is not file and not filecmp.cmp(other, file, shallow=False):
+            clashing.setdefault(scanned.series, (other, file))
+    found = [
+        _series(uid, list(group.values()), unread, clashing.get(uid, ()))
+        for uid, group in groups.items()
+    ]
     return sorted(found, key=lambda s: (s.number is None, s.number or 0, s.uid))
 
 
-def _series(uid: str, scanned: Sequence[Scanned], unread: Iterable[Path]) -> Series:
+def _series(
+    uid: str, scanned: Sequence[Scanned], unread: Iterable[Path], clashing: tuple[Path, ...]
+) -> Series:
     first = scanned[0]
     return Series(
         uid=uid,
@@ -154,6 +167,7 @@ def _series(uid: str, scanned: Sequence[Scanned], unread: Iterable[Path]) -> Ser
         slices=sum(s.frames[0].count for s in scanned),
         frames=tuple(frame for s in scanned for frame in s.frames),
         damaged=tuple(file for file in unread if _belongs(file, uid, first.frames[0].kind)),
+        clashing=clashing,
     )
 
 

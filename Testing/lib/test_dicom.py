@@ -114,6 +114,12 @@ class TestSeveralSeries:
         assert "T1 MPRAGE" in refuse(study, FileError, "No series in .* called '99'", "99")
         assert "T1 MPRAGE" in refuse(study, FileError, "More than one series", "2222")
 
+    def test_the_end_of_a_uid_is_no_number(self, tmp_path: Path) -> None:
+        write_series(tmp_path / "a", STACK, uid=f"{ROOT}.8015", tags={"0020|0011": "7"})
+        write_series(tmp_path / "b", STACK, uid=f"{ROOT}.8014", tags={"0020|0011": "3"})
+        refuse(tmp_path, FileError, "No series in .* called '5'", "5")
+        assert read_volume(tmp_path, "8015").voxels.shape == STACK.shape
+
     def test_a_file_means_its_own_series(self, study: Path) -> None:
         file = next((study / "b").iterdir())
         np.testing.assert_array_equal(read_volume(file).voxels, STACK[:4] + 1)
@@ -131,6 +137,30 @@ def test_copies_and_other_files_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("scanned on a sunny day")
     (tmp_path / ".hidden").write_bytes(files[1].read_bytes())
     np.testing.assert_array_equal(read_volume(tmp_path).voxels, STACK)
+
+
+class TestOneUidForDifferentImages:
+    """As a program leaves them that processes images and keeps their headers."""
+
+    def test_in_two_folders(self, tmp_path: Path) -> None:
+        write_series(tmp_path / "original", STACK[:3])
+        write_series(tmp_path / "processed", STACK + 900)
+        said = refuse(tmp_path, FileError, "different images under one UID")
+        assert "'original/IM0000' and 'processed/IM0000'" in said
+        np.testing.assert_array_equal(read_volume(tmp_path / "processed").voxels, STACK + 900)
+
+    def test_in_one_folder(self, tmp_path: Path) -> None:
+        (original,) = write_series(tmp_path, STACK[:1])
+        original.rename(tmp_path / "original")
+        (processed,) = write_series(tmp_path, STACK[:1] + 900)
+        refuse(tmp_path, FileError, "'IM0000' and 'original'")
+        refuse(processed, FileError, "different images under one UID")
+
+    def test_other_series_of_the_folder_can_still_be_chosen(self, tmp_path: Path) -> None:
+        write_series(tmp_path / "a", STACK[:3])
+        write_series(tmp_path / "b", STACK + 900)
+        write_series(tmp_path / "c", STACK, uid=f"{ROOT}.2", tags=MR)
+        np.testing.assert_array_equal(read_volume(tmp_path, "12").voxels, STACK)
 
 
 def test_a_table_of_contents_stands_for_its_folder(tmp_path: Path) -> None:
