@@ -85,13 +85,13 @@ def _check_kind(series: Series) -> None:
             )
         if not frame.placed:
             raise VolumeError(
-                f"Series {series} does not say where its images lie in the patient (as for "
-                "screenshots and plain X-rays); choose a CT or MR series."
+                f"Series {series} does not say in numbers where its images lie in the patient (as "
+                "for screenshots and plain X-rays); choose a CT or MR series."
             )
         if not frame.sized:
             raise VolumeError(
-                f"Series {series} does not say how large its pixels are (Pixel Spacing); export it "
-                "again from the scanner or the archive."
+                f"Series {series} does not say in numbers how large its pixels are (Pixel "
+                "Spacing); export it again from the scanner or the archive."
             )
     if len({frame.size for frame in series.frames}) > 1:
         sizes = sorted({f"{columns} x {rows}" for columns, rows in _sizes(series)})

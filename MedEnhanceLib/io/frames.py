@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from MedEnhanceLib.io.formats import DICOM
-from MedEnhanceLib.io.multiframe import find_places
+from MedEnhanceLib.io.multiframe import find_places, numbers_in
 from MedEnhanceLib.io.toolkit import itk_name, metadata, quiet, simpleitk
 
 SHORTEST_SECRET = 3
@@ -30,8 +30,8 @@ class Frame:
         channels: numbers per pixel.
         inverted: whether small values are shown bright; ITK turns such values around, past zero.
         spacing: mm between columns and between rows.
-        sized: whether the header says how large its pixels are; ITK would take 1 mm.
-        placed: whether the header says where the image lies.
+        sized: whether the header says in numbers how large its pixels are; ITK would take 1 mm.
+        placed: whether the header says in numbers where the image lies.
         is_uniform: whether all frames of the file scale their values alike.
         position: LPS mm of the first pixel's centre.
         axes: unit vectors along which columns and rows count up.
@@ -99,13 +99,18 @@ def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
         channels=reader.GetNumberOfComponents(),
         inverted=tags.get("0028|0004") == "MONOCHROME1",
         spacing=reader.GetSpacing()[:2],
-        sized="0028|0030" in tags,
-        placed="0020|0032" in tags and "0020|0037" in tags,
+        sized=_is_stated(tags, "0028|0030", 2) and min(numbers_in(tags["0028|0030"])) > 0,
+        placed=_is_stated(tags, "0020|0032", 3) and _is_stated(tags, "0020|0037", 6),
         is_uniform=True,
         position=reader.GetOrigin(),
         axes=(direction[0::3], direction[1::3]),
         thickness=_number(tags.get("0018|0088")) or _number(tags.get("0018|0050")),
     )
+
+
+def _is_stated(tags: dict[str, str], tag: str, count: int) -> bool:
+    """Whether a tag holds so many numbers; what it lacks ITK makes up, and of "0,7" it makes 7."""
+    return len(numbers_in(tags.get(tag, ""))) == count
 
 
 def _expanded(first: Frame) -> tuple[Frame, ...]:

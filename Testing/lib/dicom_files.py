@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def write_series(
         writer.Execute(image)
         Path(f"{files[-1]}.dcm").rename(files[-1])
     return files
+
+
+def set_text(file: Path, tag: str, value: str) -> None:
+    """Have a tag of a file of `write_series` hold this text, which ITK might not write."""
+    raw = file.read_bytes()
+    group, number = (int(half, 16) for half in tag.split("|"))
+    key, text = struct.pack("<HH", group, number), value.encode() + b" " * (len(value) % 2)
+    # Their types are implied: a tag, four bytes of length, the value.
+    at = raw.index(key) + 4
+    (length,) = struct.unpack_from("<I", raw, at)
+    file.write_bytes(raw[:at] + struct.pack("<I", len(text)) + text + raw[at + 4 + length :])
 
 
 def joined(values: Iterable[float]) -> str:

@@ -40,10 +40,15 @@ def write_enhanced(
     voxels: np.ndarray,
     positions: Sequence[np.ndarray],
     axes: np.ndarray,
-    slopes: Sequence[float],
+    slopes: Sequence[float | None],
     spacing: tuple[float, float] = (0.5, 0.6),
+    before: bytes = b"",
 ) -> Path:
-    """A file whose frames (k, j, i) lie at the given positions."""
+    """A file whose frames (k, j, i) lie at the given positions.
+
+    A frame without a slope does not say how its values are scaled; ``before`` are elements that
+    come before those of the frames.
+    """
     meta = element(2, 1, "OB", b"\0\1") + element(2, 2, "UI", ENHANCED_MR)
     meta += element(2, 3, "UI", "1.2.3.4") + element(2, 0x10, "UI", EXPLICIT_LITTLE_ENDIAN)
     meta = element(2, 0, "OB", b"")[:4] + b"UL\4\0" + struct.pack("<I", len(meta)) + meta
@@ -51,6 +56,7 @@ def write_enhanced(
         [
             *_identity(),
             *_pixel_format(voxels),
+            before,
             sequence(0x5200, 0x9229, [_shared(axes, spacing)]),
             sequence(0x5200, 0x9230, map(_per_frame, positions, slopes)),
             element(0x7FE0, 0x10, "OW", voxels.astype("<i2").tobytes()),
@@ -100,13 +106,13 @@ def _shared(axes: np.ndarray, spacing: tuple[float, float]) -> list[bytes]:
     ]
 
 
-def _per_frame(position: np.ndarray, slope: float) -> list[bytes]:
+def _per_frame(position: np.ndarray, slope: float | None) -> list[bytes]:
+    place = sequence(0x20, 0x9113, [[element(0x20, 0x32, "DS", joined(position))]])
+    if slope is None:
+        return [place]
     scaling = [
         element(0x28, 0x1052, "DS", "0"),
         element(0x28, 0x1053, "DS", slope),
         element(0x28, 0x1054, "LO", "US"),
     ]
-    return [
-        sequence(0x20, 0x9113, [[element(0x20, 0x32, "DS", joined(position))]]),
-        sequence(0x28, 0x9145, [scaling]),
-    ]
+    return [place, sequence(0x28, 0x9145, [scaling])]

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from MedEnhanceLib.errors import FileError, MedEnhanceError, VolumeError
 from MedEnhanceLib.io import ImageWarning, Series, list_series, read_volume
 
-from .dicom_files import CT_IMAGE, MR_IMAGE, ROOT, write_series
+from .dicom_files import CT_IMAGE, MR_IMAGE, ROOT, set_text, write_series
 from .test_io_round_trip import corners, placed, rotation
 
 STACK = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4) * 10 - 1000
@@ -256,7 +256,7 @@ def test_an_image_without_a_place(tmp_path: Path) -> None:
     (file,) = write_series(tmp_path, STACK[:1])
     position, unknown = b"\x20\x00\x32\x00", b"\x20\x00\x33\x00"
     file.write_bytes(file.read_bytes().replace(position, unknown))
-    refuse(tmp_path, VolumeError, "does not say where")
+    refuse(tmp_path, VolumeError, "does not say in numbers where")
 
 
 def test_an_image_without_the_size_of_its_pixels(tmp_path: Path) -> None:
@@ -265,6 +265,26 @@ def test_an_image_without_the_size_of_its_pixels(tmp_path: Path) -> None:
         spacing, unknown = b"\x28\x00\x30\x00", b"\x28\x00\x2f\x00"
         file.write_bytes(file.read_bytes().replace(spacing, unknown))
     refuse(tmp_path, VolumeError, "how large its pixels are")
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        ("0028|0030", "", "how large its pixels are"),
+        ("0028|0030", "0,7\\0,8", "how large its pixels are"),
+        ("0028|0030", "0.7", "how large its pixels are"),
+        ("0028|0030", "-0.7\\0.8", "how large its pixels are"),
+        ("0020|0032", "", "where its images lie"),
+        ("0020|0032", "nan\\0\\0", "where its images lie"),
+        ("0020|0037", "", "where its images lie"),
+        ("0020|0037", "1\\0\\0\\0\\1", "where its images lie"),
+    ],
+)
+def test_geometry_that_is_not_in_numbers(tmp_path: Path, tag: str, value: str, said: str) -> None:
+    """ITK takes 1 mm, 7 mm for "0,7", and straight axes, without a word."""
+    for file in write_series(tmp_path, STACK):
+        set_text(file, tag, value)
+    refuse(tmp_path, VolumeError, said)
 
 
 def test_a_damaged_slice_is_not_passed_over_even_at_the_end(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.io import list_series, read_volume
 
-from .enhanced_dicom import write_enhanced
+from .enhanced_dicom import element, sequence, write_enhanced
 from .test_io_round_trip import corners, placed, rotation
 
 STACK = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
@@ -51,11 +51,26 @@ def test_values_are_rescaled(tmp_path: Path) -> None:
         ([0.0, 2.0, 6.0, 8.0], (1, 1, 1, 1), "lacks about 1 slice"),
         ([0.0, 0.0, 2.0, 2.0], (1, 1, 1, 1), "2 slices at the place of another"),
         ([0.0, 2.0, 4.0, 6.0], (1, 2, 3, 4), "scales the values of each frame differently"),
+        ([0.0, 2.0, 4.0, 6.0], (2, None, None, None), "scales the values of each frame differ"),
     ],
 )
 def test_what_itk_passes_over_is_refused(tmp_path: Path, places, slopes, said: str) -> None:
     file = store(tmp_path / "enhanced.dcm", places, slopes)
     with pytest.raises(VolumeError, match=said):
+        read_volume(file)
+
+
+def test_an_icon_is_not_taken_for_the_image(tmp_path: Path) -> None:
+    icon = sequence(0x88, 0x200, [[element(0x7FE0, 0x10, "OW", bytes(8))]])
+    positions = [ORIGIN + AXES[:, 2] * place for place in (0.0, 2.0, 4.0, 6.0)]
+    file = write_enhanced(tmp_path / "e.dcm", STACK, positions, AXES, (1, 1, 1, 1), before=icon)
+    np.testing.assert_array_equal(read_volume(file).voxels, STACK)
+
+
+def test_a_spacing_that_is_none_is_refused(tmp_path: Path) -> None:
+    positions = [ORIGIN + AXES[:, 2] * place for place in (0.0, 2.0, 4.0, 6.0)]
+    file = write_enhanced(tmp_path / "e.dcm", STACK, positions, AXES, (1, 1, 1, 1), (-0.5, 0.6))
+    with pytest.raises(VolumeError, match="does not state where each frame lies"):
         read_volume(file)
 
 
