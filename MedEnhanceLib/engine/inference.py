@@ -15,9 +15,9 @@ from MedEnhanceLib.engine.forward import SMALLEST_EDGE, Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
 from MedEnhanceLib.engine.patches import COMFORTABLE_SHARE, blended_plan
 from MedEnhanceLib.engine.scores import (
+    Doubt,
     Patches,
     Run,
-    doubt_of,
     fair_mirrors,
     fill,
     likeliest,
@@ -93,28 +93,29 @@ def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) ->
 
 
 def classify_with_doubt(
-    forward: Forward, channels: Sequence[Channel], tile: int | None
+    forward: Forward, channels: Sequence[Channel], tile: int | None, becomes: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """The likeliest class of every voxel, and the probability that it is another.
 
-    Probabilities are the mean over mirror images of every patch, and are held, as in `classify`,
-    only for the slab of slices that is being worked on.
+    ``becomes`` says for each class which label it ends up as: classes of the same one cast no doubt
+    on each other. Probabilities are the mean over mirror images of every patch, and are held, as
+    in `classify`, only for the slab of slices that is being worked on.
 
     Returns:
         Classes (k, j, i) uint8, and the doubt, float32 from 0 to 1.
     """
     shape = shape_of(channels)
     mirrors = fair_mirrors(forward.bundle)
-    labels, doubt = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
+    labels, doubt = np.zeros(shape, np.uint8), Doubt(np.zeros(shape, np.float32), becomes)
     if forward.dimensions == 2:
         run = partial(mirrored_probabilities, forward, mirrors)
         for slices, output in _slice_by_slice(forward, channels, shape, run):
             labels[slices] = likeliest(output.swapaxes(0, 1))
-            doubt[slices] = doubt_of(output.swapaxes(0, 1))
-        return labels, doubt
+            doubt.write((slices,), labels[slices], output.swapaxes(0, 1))
+        return labels, doubt.voxels
     run = partial(mirrored_probabilities, partial(_on_some_device, forward), mirrors)
     fill(labels, doubt, _blended_patches(forward, channels, shape, tile, run, len(mirrors)))
-    return labels, doubt
+    return labels, doubt.voxels
 
 
 def _exact(

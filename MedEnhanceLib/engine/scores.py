@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,40 @@ def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
-def fill(labels: NDArray[np.uint8], doubt: NDArray[np.float32] | None, patches: Patches) -> None:
+@dataclass(frozen=True)
+class Doubt:
+    """How much labels are to be doubted.
+
+    Attributes:
+        voxels: (k, j, i), where it is written to.
+        becomes: for each class the label that it ends up as; no doubt is cast by another class that
+            ends up as the same one.
+    """
+
+    voxels: NDArray[np.float32]
+    becomes: NDArray[np.uint8]
+
+    def write(
+        self,
+        place: tuple[slice, ...],
+        labels: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        where: NDArray[np.bool_] | bool = True,
+    ) -> None:
+        """Write the doubt of a part that got these labels, by the probabilities of all classes.
+
+        It is one less the share of what ends up as the label; the blending's weights do not matter.
+        """
+        given = self.becomes[labels]
+        share, total = np.zeros(given.shape, np.float32), np.zeros(given.shape, np.float32)
+        for number, probability in enumerate(probabilities):
+            total += probability
+            share += probability * (given == self.becomes[number])
+        doubt = 1 - share / np.maximum(total, np.float32(1e-12))
+        np.copyto(self.voxels[place], doubt, where=where)
+
+
+def fill(labels: NDArray[np.uint8], doubt: Doubt | None, patches: Patches) -> None:
     """Put the labels, and how much they are to be doubted, of all patches in their places.
 
     Where patches overlap their scores are blended by their weights. Of many classes on a large
@@ -88,7 +122,7 @@ def fill(labels: NDArray[np.uint8], doubt: NDArray[np.float32] | None, patches: 
 class _Nearest:
     """Labels from the patch in which a voxel weighs most."""
 
-    def __init__(self, labels: NDArray[np.uint8], doubt: NDArray[np.float32] | None) -> None:
+    def __init__(self, labels: NDArray[np.uint8], doubt: Doubt | None) -> None:
         self.labels, self.doubt = labels, doubt
         self.most = np.zeros(labels.shape, np.float16)
 
@@ -97,9 +131,10 @@ class _Nearest:
         rounded = weight.astype(np.float16)
         better = rounded > self.most[box.slices]
         np.copyto(self.most[box.slices], rounded, where=better)
-        np.copyto(self.labels[box.slices], likeliest(scores), where=better)
+        labels = likeliest(scores)
+        np.copyto(self.labels[box.slices], labels, where=better)
         if self.doubt is not None:
-            np.copyto(self.doubt[box.slices], doubt_of(scores), where=better)
+            self.doubt.write(box.slices, labels, scores, where=better)
 
 
 class _Slab:
@@ -108,7 +143,7 @@ class _Slab:
     def __init__(
         self,
         labels: NDArray[np.uint8],
-        doubt: NDArray[np.float32] | None,
+        doubt: Doubt | None,
         classes: int,
         depth: int,
     ) -> None:
@@ -132,7 +167,7 @@ class _Slab:
         slices = slice(self.first, self.first + done)
         self.labels[slices] = likeliest(self.scores[:, :done])
         if self.doubt is not None:
-            self.doubt[slices] = doubt_of(self.scores[:, :done])
+            self.doubt.write((slices,), self.labels[slices], self.scores[:, :done])
         self.scores[:, : self.scores.shape[1] - done] = self.scores[:, done:].copy()
         self.scores[:, self.scores.shape[1] - done :] = 0
         self.first = upto
@@ -147,9 +182,3 @@ def likeliest(scores: NDArray[np.float32]) -> NDArray[np.uint8]:
     for k in range(len(labels)):
         labels[k] = scores[:, k].argmax(axis=0)
     return labels
-
-
-def doubt_of(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One less the share of the likeliest class; the blending's weights do not matter."""
-    total = np.maximum(probabilities.sum(axis=0), np.float32(1e-12))
-    return np.asarray(1 - probabilities.max(axis=0) / total, np.float32)

@@ -31,13 +31,16 @@ def network_labels(volume: Volume, forward: Forward, tile: int | None) -> NDArra
 
 
 def labels_with_doubt(
-    volume: Volume, forward: Forward, tile: int | None
+    volume: Volume, forward: Forward, tile: int | None, becomes: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """The labels, and the probability that another is right, both on the volume's own grid."""
+    """The labels, and the probability that another is right, both on the volume's own grid.
+
+    ``becomes`` says for each label which of those asked for it ends up as.
+    """
     from MedEnhanceLib.engine.inference import classify_with_doubt
 
     labels, doubt = _there_and_back(
-        volume, forward, lambda image: classify_with_doubt(forward, [image], tile)
+        volume, forward, lambda image: classify_with_doubt(forward, [image], tile, becomes)
     )
     assert doubt is not None  # it was asked for
     return labels, doubt

@@ -16,7 +16,7 @@ from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.finding import Found, grid_around
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
-from MedEnhanceLib.tasks.tidying import keep_largest
+from MedEnhanceLib.tasks.tidying import becoming, keep_largest, wanted_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -43,13 +43,12 @@ def label_regions(
     model = forward.bundle
     assert model.finder is not None  # who found something had one
     labels = np.zeros(volume.geometry.shape, np.uint8)
+    becomes = None if doubt is None else becoming(wanted_labels(model, options))
     begin, end = reporter.begin, reporter.end
     for count, region in enumerate(found):
         reporter.begin = begin + (end - begin) * count / len(found)
         reporter.end = begin + (end - begin) * (count + 1) / len(found)
-        crop, unsure, grid = _crop_labels(
-            volume, region.centre, forward, options.tile, doubt is not None
-        )
+        crop, unsure, grid = _crop_labels(volume, region.centre, forward, options.tile, becomes)
         if options.keep_largest:
             crop = _largest_structure(crop)
         first = value_in_region(0, region.number, model.labels)
@@ -60,9 +59,13 @@ def label_regions(
 
 
 def _crop_labels(
-    volume: Volume, centre: Vector, forward: Forward, tile: int | None, doubted: bool
+    volume: Volume,
+    centre: Vector,
+    forward: Forward,
+    tile: int | None,
+    becomes: NDArray[np.uint8] | None,
 ) -> tuple[NDArray[Any], NDArray[np.float32], Geometry]:
-    """Labels of the crop around a centre, their doubt, and the crop's grid.
+    """Labels of the crop around a centre, their doubt if it is told what they become, and its grid.
 
     The coarse centre may be some millimetres off. So the crop is made again around the middle of
     what was labelled, which is where it lay in the crops trained on, until it stays there.
@@ -71,7 +74,7 @@ def _crop_labels(
     assert finder is not None
     for _ in range(MOST_CROPS):
         grid = _crop_grid(centre, finder)
-        labels, doubt = _one_pass(volume, grid, forward, tile, doubted)
+        labels, doubt = _one_pass(volume, grid, forward, tile, becomes)
         middle = _middle(_largest_structure(labels), grid)
         if middle is None or np.linalg.norm(np.subtract(middle, centre)) < SETTLED_MM:
             break
@@ -95,15 +98,19 @@ def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
 
 
 def _one_pass(
-    volume: Volume, grid: Geometry, forward: Forward, tile: int | None, doubted: bool
+    volume: Volume,
+    grid: Geometry,
+    forward: Forward,
+    tile: int | None,
+    becomes: NDArray[np.uint8] | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """What the network labels in a crop, and its doubt."""
+    """What the network labels in a crop, and its doubt if it is told what the labels become."""
     forward.done = 0
     crop = Volume(resample(volume.voxels, volume.geometry, grid), grid, volume.modality)
     if crop.voxels.min() == crop.voxels.max():
         return np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.float32)
-    if doubted:
-        return labels_with_doubt(crop, forward, tile)
+    if becomes is not None:
+        return labels_with_doubt(crop, forward, tile, becomes)
     return network_labels(crop, forward, tile), np.zeros(grid.shape, np.float32)
 
 

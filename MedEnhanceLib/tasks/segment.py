@@ -21,7 +21,7 @@ from MedEnhanceLib.tasks.finding import find_regions
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
 from MedEnhanceLib.tasks.regions import label_regions, region_evidence, wanted_in_regions
-from MedEnhanceLib.tasks.tidying import tidied, wanted_labels
+from MedEnhanceLib.tasks.tidying import becoming, tidied, wanted_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def segment(
         reporter.phase("Preparing", 0.1)
         forward = open_network(model, options, reporter)
         reporter.phase("Segmenting", 0.8)
-        labels, traces = _labelled(volume, forward, options)
+        labels, traces = _labelled(volume, forward, options, wanted)
     labelmap = _tidied(volume, labels, wanted, model, options, reporter)
     measures, warnings = segment_evidence(labelmap.volumes_ml())
     warnings += _unlikely_volume(volume, labels, model)
@@ -69,11 +69,11 @@ def _unlikely_volume(volume: Volume, labels: NDArray[Any], model: Model) -> list
 
 
 def _labelled(
-    volume: Volume, forward: Forward, options: SegmentOptions
+    volume: Volume, forward: Forward, options: SegmentOptions, wanted: tuple[Label, ...]
 ) -> tuple[NDArray[Any], Traces]:
     if not options.uncertainty:
         return network_labels(volume, forward, options.tile), traces_of(forward)
-    labels, doubt = labels_with_doubt(volume, forward, options.tile)
+    labels, doubt = labels_with_doubt(volume, forward, options.tile, becoming(wanted))
     return labels, replace(traces_of(forward), uncertainty=Volume(doubt, volume.geometry))
 
 

@@ -57,11 +57,15 @@ def tidied(
         labels = keep_largest(labels, [*wholes, *alone])
     if options.fill_holes:
         labels = fill_holes(labels)
-    # A table says for each value which label it becomes.
+    return becoming(wanted)[labels]
+
+
+def becoming(wanted: Sequence[Label]) -> NDArray[np.uint8]:
+    """A table that says for each value which of the wanted labels it becomes, or 0."""
     becomes = np.zeros(256, np.uint8)
     for label in wanted:
         becomes[list(label.union or (label.value,))] = label.value
-    return becomes[labels]
+    return becomes
 
 
 def keep_largest(labels: NDArray[Any], wholes: Sequence[Sequence[int]]) -> NDArray[np.uint8]:

@@ -259,6 +259,10 @@ def test_large_patches_label_as_one_pass_does(tmp_path: Path) -> None:
     assert (tiled == whole).mean() > 0.99
 
 
+OWN = np.arange(256, dtype=np.uint8)
+"""Each label stays itself."""
+
+
 def test_many_classes_are_labelled_without_blending(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,9 +271,9 @@ def test_many_classes_are_labelled_without_blending(
     passes = forward.Forward(bundle, SegmentOptions(device="cpu"), Reporter())
     passes.most_voxels = int(40_000 / patches.COMFORTABLE_SHARE)
     voxels = head_like((56, 60, 52)) / 900
-    blended, doubt = inference.classify_with_doubt(passes, [voxels], None)
+    blended, doubt = inference.classify_with_doubt(passes, [voxels], None, OWN)
     monkeypatch.setattr(scores, "MOST_SLAB_BYTES", 1000)
-    nearest, nearest_doubt = inference.classify_with_doubt(passes, [voxels], None)
+    nearest, nearest_doubt = inference.classify_with_doubt(passes, [voxels], None, OWN)
     assert (nearest == blended).mean() > 0.99
     assert np.abs(nearest_doubt - doubt).mean() < 0.01
 

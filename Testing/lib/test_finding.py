@@ -231,6 +231,14 @@ class TestWhole:
         with pytest.raises(OptionsError, match="no label 4"):
             enhance(head(), "segment", "kernels", {"labels": [4]}, catalog=only_kernels)
 
+    def test_doubt_is_that_of_the_labels_asked_for(self, only_kernels: Catalog) -> None:
+        options = {"labels": [2], "uncertainty": True}
+        second = enhance(head(), "segment", "kernels", options, catalog=only_kernels)
+        both = enhance(head(), "segment", "kernels", {"uncertainty": True}, catalog=only_kernels)
+        assert second.uncertainty is not None and both.uncertainty is not None
+        dark = both.labelmap.voxels == 1
+        assert second.uncertainty.voxels[dark].max() < 1e-6 < both.uncertainty.voxels[dark].max()
+
     def test_what_is_missing_is_said(self, only_kernels: Catalog) -> None:
         result = enhance(head(left=GREY), "segment", "kernels", catalog=only_kernels)
         assert set(np.unique(result.labelmap.voxels)) == {0, 4}

@@ -25,10 +25,13 @@ from MedEnhanceLib.tasks.ensemble import (
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.network import open_network
+from MedEnhanceLib.tasks.tidying import becoming
 from MedEnhanceLib.volume import Label
 
-from .conftest import randomised, resolver_bundle
+from .conftest import randomised, resolver_bundle, unet_bundle
 
+OWN = np.arange(256, dtype=np.uint8)
+"""Each label stays itself."""
 UNSURE = {"uncertainty": True}
 
 
@@ -160,7 +163,7 @@ def test_doubt_in_patches_is_that_of_the_whole(catalog: Catalog) -> None:
     assert isinstance(bundle, Bundle)
     forward = open_network(bundle, RunOptions(), Reporter())
     image = np.random.default_rng(0).normal(size=(20, 24, 28)).astype(np.float32)
-    labels, doubt = classify_with_doubt(forward, [image], None)
+    labels, doubt = classify_with_doubt(forward, [image], None, OWN)
     batch = image[None, None]
     scores = np.mean(
         [
@@ -171,9 +174,44 @@ def test_doubt_in_patches_is_that_of_the_whole(catalog: Catalog) -> None:
     )[0]
     np.testing.assert_allclose(doubt, 1 - scores.max(axis=0), atol=1e-5)
     assert np.array_equal(labels, scores.argmax(axis=0))
-    tiled, unsure = classify_with_doubt(forward, [image], 16)
+    tiled, unsure = classify_with_doubt(forward, [image], 16, OWN)
     assert (tiled == labels).mean() > 0.9
     assert np.abs(unsure - doubt).mean() < 0.1
+
+
+@pytest.mark.parametrize("tile", [None, 16])
+def test_no_doubt_is_cast_by_what_ends_up_as_the_same_label(
+    catalog: Catalog, tile: int | None
+) -> None:
+    """Of a brain, no tissue doubts another; nor does one unwanted label another or the rest."""
+    bundle = catalog.find("tiny-unet")
+    assert isinstance(bundle, Bundle)
+    forward = open_network(bundle, RunOptions(), Reporter())
+    image = np.random.default_rng(0).normal(size=(20, 24, 28)).astype(np.float32)
+    whole = becoming([Label(3, "Whole", union=(1, 2))])
+    labels, doubt = classify_with_doubt(forward, [image], tile, whole)
+    _, of_background = classify_with_doubt(forward, [image], tile, becoming([]))
+    _, of_each = classify_with_doubt(forward, [image], tile, OWN)
+    assert of_background.max() < 1e-6
+    assert len(np.unique(labels)) == 3
+    assert (doubt[labels > 0] < of_each[labels > 0]).all()
+    np.testing.assert_allclose(doubt[labels == 0], of_each[labels == 0], atol=1e-6)
+
+
+def test_doubt_is_that_of_the_labels_asked_for(tmp_path: Path, head: Volume) -> None:
+    labels = [{"value": 1, "name": "First"}, {"value": 2, "name": "Second"}]
+    unet_bundle(tmp_path, labels=[*labels, {"value": 3, "name": "Whole", "union": [1, 2]}])
+    catalog = Catalog.default(extra_folders=[tmp_path])
+
+    def doubt_of(*labels: int) -> np.ndarray:
+        options = {**UNSURE, "labels": labels}
+        found = enhance(head, "segment", "tiny-unet", options, catalog=catalog).uncertainty
+        assert found is not None
+        return found.voxels
+
+    each, first, whole = doubt_of(1, 2), doubt_of(1), doubt_of(3)
+    assert first.mean() < each.mean() and whole.mean() < each.mean()
+    assert not np.allclose(first, whole)
 
 
 def test_one_output_becomes_two_classes() -> None:
