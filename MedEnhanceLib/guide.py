@@ -29,13 +29,13 @@ class Guide:
         voxels: (k, j, i) float32, in the guide's own unit; 0 where the guide does not reach.
         reached: (k, j, i), where it does.
         coverage_percent: how much of the guided volume's object the guide shows.
-        placement: how it was moved there from where its header says it is.
+        placement: how it was moved there from where its header says it is, if that was asked for.
     """
 
     voxels: NDArray[np.float32]
     reached: NDArray[np.bool_]
     coverage_percent: float
-    placement: Placement
+    placement: Placement | None
 
     @property
     def measures(self) -> list[Measure]:
@@ -48,38 +48,47 @@ class Guide:
                 "% of object",
                 "How much of the object the guide shows; the rest is denoised without it.",
             ),
-            Measure(
-                "Guide: moved by",
-                None,
-                self.placement.moved_mm,
-                "mm",
-                "How far the guide was shifted to lie on the volume; patients move between scans.",
-            ),
-            Measure(
-                "Guide: turned by",
-                None,
-                self.placement.turned_degrees,
-                "degrees",
-                "How far the guide was turned to lie on the volume.",
-            ),
+            *_moves(self.placement),
         ]
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence when part of the object lies outside the guide."""
-        if self.coverage_percent >= LEAST_COVERAGE_PERCENT:
-            return []
-        return [
-            f"The guide shows only {self.coverage_percent:.0f} % of the object; the rest was "
-            "denoised without it."
-        ]
+        """Sentences when the guide may lie elsewhere, or does not show all of the object."""
+        said = []
+        if self.placement is not None and self.placement.failure:
+            said.append(
+                f"The guide could not be registered ({self.placement.failure}), and was used where "
+                "its header puts it; look whether it fits there, or register it first."
+            )
+        if self.coverage_percent < LEAST_COVERAGE_PERCENT:
+            said.append(
+                f"The guide shows only {self.coverage_percent:.0f} % of the object; the rest was "
+                "denoised without it."
+            )
+        return said
+
+
+def _moves(placement: Placement | None) -> list[Measure]:
+    """How far the guide was moved; nothing where it was not, or could not be, registered."""
+    if placement is None or placement.failure:
+        return []
+    stayed = placement.moved_mm == placement.turned_degrees == 0
+    how = "No better place was found than the one in its header, where the guide was left."
+    shifted, turned = (
+        how if stayed else f"How far the guide was {what} to lie on the volume."
+        for what in ("shifted", "turned")
+    )
+    return [
+        Measure("Guide: moved by", None, placement.moved_mm, "mm", shifted),
+        Measure("Guide: turned by", None, placement.turned_degrees, "degrees", turned),
+    ]
 
 
 def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide:
     """Register ``guide`` rigidly to ``volume``, if asked to, and resample it onto its grid.
 
     Registration starts from where the header says that the guide is, and leaves it there when
-    it finds nothing better.
+    it finds nothing better, or fails; then the guide says so.
 
     Raises:
         VolumeError: when the guide's voxels cannot be used.
@@ -115,8 +124,9 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
             "The guide lies beside the volume and shows nothing of its object; choose a scan of "
             "the same region in the same patient coordinates, or register it first."
         )
-    placement = rigidly_placed(guide, volume) if register else Placement(guide.geometry)
-    reached = reached_by(placement.geometry, target)
-    voxels = resample_averaged(guide.voxels, placement.geometry, target)
+    placement = rigidly_placed(guide, volume) if register else None
+    geometry = guide.geometry if placement is None else placement.geometry
+    reached = reached_by(geometry, target)
+    voxels = resample_averaged(guide.voxels, geometry, target)
     coverage = 100 * float(reached[seen].mean())
     return Guide(np.where(reached, voxels, np.float32(0)), reached, coverage, placement)

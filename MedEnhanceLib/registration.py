@@ -40,14 +40,14 @@ class Placement:
         geometry: the moving volume's grid at that place.
         moved_mm: how far the middle of the fixed volume was moved.
         turned_degrees: by what angle.
-        believed: whether the move was good enough to be used; otherwise ``geometry`` is the
-            volume's own and the other values are zero.
+        failure: why it could not be told, or ""; then ``geometry`` is the volume's own, as it also
+            is where no place was better than that of the header.
     """
 
     geometry: Geometry
     moved_mm: float = 0.0
     turned_degrees: float = 0.0
-    believed: bool = False
+    failure: str = ""
 
 
 def rigidly_placed(moving: Volume, fixed: Volume) -> Placement:
@@ -56,24 +56,31 @@ def rigidly_placed(moving: Volume, fixed: Volume) -> Placement:
     Rigid; the mutual information of Mattes et al. 2003 (doi:10.1109/TMI.2003.809072) is
     maximised on three grids, each finer than the one before.
     """
-    unmoved = Placement(moving.geometry)
     if min(*moving.geometry.extent, *fixed.geometry.extent) < LEAST_EXTENT_MM:
-        return unmoved
+        thin = f"scans of less than {LEAST_EXTENT_MM:.0f} mm along an axis cannot be matched"
+        return Placement(moving.geometry, failure=thin)
     try:
         transform, gain = _best_move(moving, fixed)
-    except RuntimeError:  # too little overlap to compare
-        return unmoved
+    except RuntimeError:
+        little = "it overlaps too little with the volume to be compared"
+        return Placement(moving.geometry, failure=little)
     move = np.eye(4)
     move[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
     move[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
     moved_mm = float(np.linalg.norm(transform.GetTranslation()))
     degrees = float(np.degrees(np.arccos(np.clip((np.trace(move[:3, :3]) - 1) / 2, -1, 1))))
-    if gain < LEAST_GAIN or moved_mm > FURTHEST_MM or degrees > FURTHEST_DEGREES:
-        return unmoved
+    if gain < LEAST_GAIN:
+        return Placement(moving.geometry)
+    if moved_mm > FURTHEST_MM or degrees > FURTHEST_DEGREES:
+        far = (
+            f"it fits best when it is shifted by {moved_mm:.0f} mm and turned by {degrees:.0f} "
+            "degrees, further than patients move in the scanner"
+        )
+        return Placement(moving.geometry, failure=far)
     geometry = Geometry.from_matrix(
         np.linalg.inv(move) @ moving.geometry.matrix, moving.geometry.size
     )
-    return Placement(geometry, moved_mm, degrees, True)
+    return Placement(geometry, moved_mm, degrees)
 
 
 def _best_move(moving: Volume, fixed: Volume) -> tuple[Any, float]:

@@ -79,15 +79,16 @@ def test_a_finer_guide_is_averaged_over_the_voxels() -> None:
 
 
 def test_coverage_is_measured_on_the_object(head: Volume, guide: Volume) -> None:
-    assert guide_on_grid(guide, head).coverage_percent == 100
+    assert guide_on_grid(guide, head, register=False).coverage_percent == 100
     half = guide.geometry.cropped((0, 0, 0), (42, 48, 15))
-    part = guide_on_grid(Volume(guide.voxels[:15], half, "MR"), head)
+    part = guide_on_grid(Volume(guide.voxels[:15], half, "MR"), head, register=False)
     assert part.coverage_percent == pytest.approx(50, abs=4)
     assert "only 5" in part.warnings[0] or "only 4" in part.warnings[0]
 
 
 def test_a_guide_is_used_and_accounted_for(catalog: Catalog, head: Volume, guide: Volume) -> None:
-    guided = enhance(head, "denoise", guide=guide, catalog=catalog)
+    in_place = {"register_guide": False}
+    guided = enhance(head, "denoise", "auto", in_place, guide=guide, catalog=catalog)
     assert guided.provenance["model"] == "a-guided"
     assert guided.provenance["guide_sha256"] == voxel_hash(guide)
     assert guided.provenance["input_sha256"] == voxel_hash(head)
@@ -98,6 +99,14 @@ def test_a_guide_is_used_and_accounted_for(catalog: Catalog, head: Volume, guide
     assert "guide_sha256" not in alone.provenance
     assert any("was given no guide" in w for w in alone.warnings)
     assert not any("guide" in w for w in guided.warnings)
+
+
+def test_a_guide_too_small_to_be_registered_says_so(
+    catalog: Catalog, head: Volume, guide: Volume
+) -> None:
+    guided = enhance(head, "denoise", guide=guide, catalog=catalog)
+    assert any("guide could not be registered (scans of less" in w for w in guided.warnings)
+    assert not any(m.name == "Guide: moved by" for m in guided.evidence)
 
 
 def test_where_the_guide_ends_the_image_is_denoised_without_it(

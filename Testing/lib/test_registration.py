@@ -57,10 +57,36 @@ def test_a_guide_in_place_stays() -> None:
 
 def test_moves_that_no_patient_makes_are_not_believed() -> None:
     image, guide = contrast(GRID, False), contrast(GRID, True)
-    far = rigidly_placed(shifted(guide, 40.0), image)
-    assert far.moved_mm == 0 or far.moved_mm <= 15
+    far = rigidly_placed(shifted(guide, 18.0), image)
+    assert far.moved_mm == 0 and far.geometry == shifted(guide, 18.0).geometry
+    assert "when it is shifted by 18 mm" in far.failure and "than patients move" in far.failure
     slab = Volume(guide.voxels[12:18], guide.geometry.cropped((0, 0, 12), (40, 44, 6)), "MR")
-    assert not rigidly_placed(shifted(slab, 6.0), image).believed
+    assert "less than 30 mm" in rigidly_placed(shifted(slab, 6.0), image).failure
+
+
+def test_a_guide_that_was_not_registered_is_not_called_in_place() -> None:
+    image, guide = contrast(GRID, False), contrast(GRID, True)
+    far = guide_on_grid(shifted(guide, 18.0), image)
+    assert [m.name for m in far.measures] == ["Guide: coverage"]
+    assert any("could not be registered (it fits best when" in w for w in far.warnings)
+    unasked = guide_on_grid(guide, image, register=False)
+    assert [m.name for m in unasked.measures] == ["Guide: coverage"] and not unasked.warnings
+
+
+def test_a_guide_that_fits_nowhere_better_is_said_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("MedEnhanceLib.registration.LEAST_GAIN", np.inf)
+    aligned = guide_on_grid(contrast(GRID, True), contrast(GRID, False))
+    assert not aligned.warnings
+    assert "No better place was found" in aligned.measures[1].meaning
+
+
+def test_scans_that_hardly_overlap_are_not_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_shared(*_: object) -> None:
+        raise RuntimeError("All samples map outside moving image buffer.")
+
+    monkeypatch.setattr("MedEnhanceLib.registration._best_move", nothing_shared)
+    placement = rigidly_placed(contrast(GRID, True), contrast(GRID, False))
+    assert "overlaps too little" in placement.failure
 
 
 def test_the_guide_is_resampled_where_it_was_found() -> None:
