@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from MedEnhanceLib.bundle import Bundle
-from MedEnhanceLib.errors import VolumeError
-from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.errors import OptionsError, VolumeError
+from MedEnhanceLib.intensity import largest_usual, robust_peak
 from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block, estimate_noise
@@ -38,15 +38,19 @@ class Suitability:
     reasons: tuple[str, ...] = ()
 
 
-def suitability(volume: Volume, model: Model) -> Suitability:
-    """Whether ``model`` can be expected to work on ``volume``; a fraction of a second."""
+def suitability(volume: Volume, model: Model, noise: float | None = None) -> Suitability:
+    """Whether ``model`` can be expected to work on ``volume``; a fraction of a second.
+
+    ``noise`` is the level that the model will be told of, in the volume's unit; by default it is
+    estimated.
+    """
     try:
         check_volume(volume)
     except VolumeError as error:
         return Suitability("refused", (str(error),))
     if refusal := _refusal(volume, model):
         return Suitability("refused", (refusal,))
-    warnings = tuple(w for w in _warnings(volume, model) if w)
+    warnings = tuple(w for w in _warnings(volume, model, noise) if w)
     return Suitability("warning" if warnings else "good", warnings)
 
 
@@ -176,13 +180,13 @@ def _or_whole(model: Model) -> str:
     return f", or for whole volumes of {least:.0f} to {most:.0f} mm along every axis"
 
 
-def _warnings(volume: Volume, model: Model) -> list[str]:
+def _warnings(volume: Volume, model: Model, noise: float | None) -> list[str]:
     return [
         _undescribed_warning(model),
         _modality_warning(volume, model),
         _spacing_warning(volume, model),
         _slices_warning(volume, model),
-        _noise_warning(volume, model),
+        _noise_warning(volume, model, noise),
     ]
 
 
@@ -244,38 +248,43 @@ def _slices_warning(volume: Volume, model: Model) -> str:
     return ""
 
 
-def _noise_warning(volume: Volume, model: Model) -> str:
+def _noise_warning(volume: Volume, model: Model, told: float | None) -> str:
     if "noise_hu" in model.ranges:
-        return _ct_noise_warning(volume, model)
-    if "noise_percent" not in model.ranges:
-        return ""
-    least, most = model.ranges["noise_percent"]
-    percent = noise_percent(volume)
-    if percent < least * ALREADY_CLEAN:
-        return f"The volume is already clean (noise {percent:.2g} % of its peak); little to remove."
-    if percent > most * 1.1:
+        noise = estimate_noise(central_block(volume.voxels), False) if told is None else told
+        return _level_warning(noise, "HU", model.ranges["noise_hu"], model)
+    if "noise_percent" in model.ranges:
+        noise = noise_percent(volume, told)
+        return _level_warning(noise, "% of the peak", model.ranges["noise_percent"], model)
+    return ""
+
+
+def _level_warning(noise: float, unit: str, range_: tuple[float, float], model: Model) -> str:
+    least, most = range_
+    if noise < least * ALREADY_CLEAN:
+        return f"The volume is already clean (noise {noise:.3g} {unit}); little to remove."
+    if noise > most * 1.1:
         return (
-            f"The noise, {percent:.2g} % of the peak, is more than the {most:g} % that "
+            f"The noise, {noise:.3g} {unit}, is more than the {most:g} {unit} that "
             f"'{model.title}' was trained on."
         )
     return ""
 
 
-def _ct_noise_warning(volume: Volume, model: Model) -> str:
-    least, most = model.ranges["noise_hu"]
-    noise = estimate_noise(central_block(volume.voxels), rician=False)
-    if noise < least * ALREADY_CLEAN:
-        return f"The volume is already clean (noise {noise:.2g} HU); little to remove."
-    if noise > most * 1.1:
-        return (
-            f"The noise, {noise:.0f} HU, is more than the {most:g} HU that '{model.title}' was "
-            "trained on."
-        )
-    return ""
-
-
-def noise_percent(volume: Volume) -> float:
-    """Noise of the volume's middle in percent of the volume's robust peak."""
+def noise_percent(volume: Volume, noise: float | None = None) -> float:
+    """The noise, by default that of the volume's middle, in percent of the volume's robust peak."""
     if volume.voxels.max() <= 0:
         return 0.0
-    return 100 * estimate_noise(central_block(volume.voxels)) / robust_peak(volume.voxels)
+    if noise is None:
+        noise = estimate_noise(central_block(volume.voxels))
+    return 100 * noise / robust_peak(volume.voxels)
+
+
+def check_noise_level(volume: Volume, level: float) -> None:
+    """Raise `OptionsError` when a level of noise is more than a volume of such values can have."""
+    largest = largest_usual(volume.voxels)
+    if level > largest:
+        raise OptionsError(
+            f"A noise level of {level:g} is more than the volume's own values, which go up to "
+            f"{largest:g}; give its standard deviation in the volume's unit, or let it be "
+            "estimated."
+        )

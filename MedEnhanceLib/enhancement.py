@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from MedEnhanceLib.assessment import check_volume, known_modality, suitability
+from MedEnhanceLib.assessment import check_noise_level, check_volume, known_modality, suitability
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.costs import Cost, measured
@@ -67,7 +67,10 @@ def enhance(
     catalog = catalog or Catalog.default()
     guided = guide is not None
     chosen = catalog.best(task, volume, guided) if model == "auto" else catalog.find(model)
-    warnings = _fit(volume, task, chosen)
+    noise = checked.noise if isinstance(checked, DenoiseOptions) else None
+    if noise is not None:
+        check_noise_level(volume, noise)
+    warnings = _fit(volume, task, chosen, noise)
     checked = _as_used(checked, chosen)
     if checked.uncertainty:
         check_uncertainty(chosen)
@@ -127,13 +130,13 @@ def _check_guide(task: Task, guide: Volume | None) -> None:
         raise OptionsError(f"A guide helps in denoising only, not in {task}; leave it out.")
 
 
-def _fit(volume: Volume, task: Task, model: Model) -> tuple[str, ...]:
+def _fit(volume: Volume, task: Task, model: Model, noise: float | None) -> tuple[str, ...]:
     """Warnings of a model that may run; raises when it may not."""
     if model.task is not task:
         raise OptionsError(
             f"The model '{model.id}' is for {model.task}, not for {task}; choose another."
         )
-    verdict = suitability(volume, model)
+    verdict = suitability(volume, model, noise)
     if verdict.verdict == "refused":
         raise UnsuitableError(verdict.reasons[0])
     return verdict.reasons

@@ -58,7 +58,7 @@ def denoise(
         typer.Option(
             metavar="auto|LEVEL",
             help="Standard deviation of the noise, in the volume's own unit (12.5), or in percent "
-            "of its peak (3%); auto estimates it.",
+            "of its peak, for CT of 2000 HU (3%); auto estimates it.",
         ),
     ] = "auto",
     guide: Annotated[
@@ -266,7 +266,7 @@ class _Run:
         guide = self._read_guide()
         if noise is not None and noise.percent is not None:
             assert isinstance(options, DenoiseOptions)  # only denoising has a noise level
-            options = replace(options, noise=noise.of(volume.voxels))
+            options = replace(options, noise=noise.of(volume))
         guided = guide is not None
         chosen = choosing.choose_model(catalog, self.task, model, volume, self.quiet, guided)
         _tell_unused(options, chosen)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from MedEnhanceLib.errors import OptionsError
+
+if TYPE_CHECKING:
+    from MedEnhanceLib.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,13 @@ class NoiseLevel:
     absolute: float | None = None
     percent: float | None = None
 
-    def of(self, voxels: NDArray[Any]) -> float | None:
-        """In the unit of these voxels."""
+    def of(self, volume: Volume) -> float | None:
+        """In the volume's unit; the peak is that of evaluations, for CT 2000 HU."""
         if self.percent is None:
             return self.absolute
-        from MedEnhanceLib.intensity import robust_peak
+        from MedEnhanceLib.evaluation.scoring import peak_of
 
-        return self.percent / 100 * robust_peak(voxels)
+        return self.percent / 100 * peak_of(volume)
 
 
 def parse_noise(text: str) -> NoiseLevel:

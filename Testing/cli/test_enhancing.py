@@ -89,6 +89,19 @@ def test_noise_by_hand_in_units_or_percent(
     assert used == pytest.approx(expected or 0.05 * peak)
 
 
+def test_percents_of_ct_are_of_2000_hu_as_in_evaluations(run: Run, tmp_path: Path) -> None:
+    sample = sample_folder() / "ct_thigh.nii.gz"
+    report = tmp_path / "report.json"
+    done = run(
+        "denoise", sample, tmp_path / "o.nii", "--noise", "2%", "--model", "filter-median",
+        "--report", report,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(report.read_text())["provenance"]["options"]["noise"] == 40
+    much = run("denoise", sample, tmp_path / "o.nii", "--noise", "300%", "--model", "filter-median")
+    assert much.exit_code == 1 and "noise level of 6000 is more than" in much.stderr
+
+
 def test_super_resolution_takes_axes_in_the_order_x_y_z(run: Run, volume_file: Path) -> None:
     out = volume_file.with_name("fine.nii.gz")
     done = run("super-resolution", volume_file, out, "--model", "filter-bspline",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, suitability
-from MedEnhanceLib.assessment import known_modality, modality_of
+from MedEnhanceLib.assessment import check_noise_level, known_modality, modality_of
 from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.task import Task
 
 from .conftest import head_like
@@ -86,11 +87,18 @@ def test_segmentation_is_refused_as_an_image() -> None:
     assert "looks like a segmentation" in suitability(volume(labels), MR).reasons[0]
 
 
+def test_more_noise_than_signal_is_refused() -> None:
+    check_noise_level(volume(head_like()), 400)
+    with pytest.raises(OptionsError, match=r"noise level of 3000 is more than .* go up to"):
+        check_noise_level(volume(head_like()), 3000)
+
+
 def test_spacing_noise_and_slices_warn() -> None:
     assert "outside" in suitability(volume(head_like(), "MR", 3.0), MR).reasons[0]
     assert "one slice" in suitability(volume(head_like((1, 30, 30)), "MR"), MR).reasons[0]
     noisy = Bundle("n", "N", Task.DENOISE, "CNN", "MR", ranges={"noise_percent": (1, 9)})
     assert "more than" in suitability(volume(head_like(sigma=300), "MR"), noisy).reasons[0]
+    assert "42.9 % of the peak" in suitability(volume(head_like(), "MR"), noisy, 400).reasons[0]
     clean = head_like((24, 24, 24), sigma=0.5)
     assert "already clean" in suitability(volume(clean, "MR"), noisy).reasons[0]
 
