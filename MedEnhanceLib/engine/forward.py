@@ -129,14 +129,19 @@ class Forward:
         self.done += 1
         return output
 
-    def first_outputs(self, found: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """The first ``count`` channels of (B, outputs, ...); raises `InferenceError` if too few."""
-        if found.shape[1] < count:
+    def as_many(self, found: NDArray[np.float32], *counts: int) -> NDArray[np.float32]:
+        """The same (B, outputs, ...); raises `InferenceError` when there are not so many outputs.
+
+        Others would be taken for what they are not: a second output for nothing, the score of a
+        label that the bundle does not name for that of another.
+        """
+        if found.shape[1] not in counts:
             raise InferenceError(
-                f"The network of '{self.bundle.id}' has {found.shape[1]} outputs, but {count} are "
-                "needed for this task; choose another model."
+                f"The network of '{self.bundle.id}' has {found.shape[1]} outputs, but "
+                f"{' or '.join(map(str, counts))} are needed for its task and labels; correct what "
+                "its bundle says of it, or choose another model."
             )
-        return found[:, :count]
+        return found
 
     def open_stream(self) -> Stream | None:
         """The network to be given a volume slab by slab; None where it has no such way."""

@@ -22,6 +22,7 @@ from MedEnhanceLib.engine.scores import (
     fill,
     likeliest,
     mirrored_probabilities,
+    score_counts,
 )
 from MedEnhanceLib.engine.streamed import streamed
 from MedEnhanceLib.tiles import (
@@ -40,27 +41,27 @@ SLICES_AT_ONCE = 8
 
 
 def regress(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
-    """The network's first output for every voxel, (k, j, i) float32; as `regress_all` does it."""
+    """The network's one output for every voxel, (k, j, i) float32; as `regress_all` does it."""
     return regress_all(forward, channels, tile, 1)[0]
 
 
 def regress_all(
     forward: Forward, channels: Sequence[Channel], tile: int | None, outputs: int
 ) -> NDArray[np.float32]:
-    """The network's first ``outputs`` for every voxel, (outputs, k, j, i) float32.
+    """The network's ``outputs`` for every voxel, (outputs, k, j, i) float32.
 
     A network with a bounded receptive field is given the volume slab by slab, or, where it has no
     way of doing so or a slab is too much, is tiled exactly: the result is that of one pass over
     the whole volume. Others are blended with Gaussian weights.
 
     Raises:
-        InferenceError: when the network has fewer outputs.
+        InferenceError: when the network has more or fewer outputs.
     """
     shape = shape_of(channels)
     if forward.dimensions == 2:
         result = np.empty((outputs, *shape), np.float32)
         for slices, output in _slice_by_slice(forward, channels, shape, forward):
-            result[:, slices] = forward.first_outputs(output, outputs).swapaxes(0, 1)
+            result[:, slices] = forward.as_many(output, outputs).swapaxes(0, 1)
         return result
     if forward.bundle.halo is not None:
         if min(shape) >= SMALLEST_EDGE and forward.open_stream() is not None:
@@ -68,12 +69,13 @@ def regress_all(
             if whole is not None:
                 return whole
         return _exact(forward, channels, forward.bundle.halo, tile, outputs)
-    return forward.first_outputs(_blended(forward, channels, shape, tile)[None], outputs)[0]
+    return forward.as_many(_blended(forward, channels, shape, tile)[None], outputs)[0]
 
 
-def scores(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.float32]:
-    """All outputs for every voxel, (outputs, k, j, i); for volumes of few voxels."""
-    return _blended(forward, channels, shape_of(channels), tile)
+def scores(forward: Forward, channels: Sequence[Channel], outputs: int) -> NDArray[np.float32]:
+    """The network's ``outputs`` for every voxel, (outputs, k, j, i); for volumes of few voxels."""
+    found = _blended(forward, channels, shape_of(channels), None)
+    return forward.as_many(found[None], outputs)[0]
 
 
 def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) -> NDArray[np.uint8]:
@@ -85,10 +87,10 @@ def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) ->
     shape = shape_of(channels)
     labels = np.zeros(shape, np.uint8)
     if forward.dimensions == 2:
-        for slices, output in _slice_by_slice(forward, channels, shape, forward):
+        for slices, output in _slice_by_slice(forward, channels, shape, _scorer(forward)):
             labels[slices] = likeliest(output.swapaxes(0, 1))
         return labels
-    fill(labels, None, _blended_patches(forward, channels, shape, tile))
+    fill(labels, None, _blended_patches(forward, channels, shape, tile, _scorer(forward)))
     return labels
 
 
@@ -107,15 +109,21 @@ def classify_with_doubt(
     shape = shape_of(channels)
     mirrors = fair_mirrors(forward.bundle)
     labels, doubt = np.zeros(shape, np.uint8), Doubt(np.zeros(shape, np.float32), becomes)
+    run = partial(mirrored_probabilities, _scorer(forward), mirrors)
     if forward.dimensions == 2:
-        run = partial(mirrored_probabilities, forward, mirrors)
         for slices, output in _slice_by_slice(forward, channels, shape, run):
             labels[slices] = likeliest(output.swapaxes(0, 1))
             doubt.write((slices,), labels[slices], output.swapaxes(0, 1))
         return labels, doubt.voxels
-    run = partial(mirrored_probabilities, partial(_on_some_device, forward), mirrors)
     fill(labels, doubt, _blended_patches(forward, channels, shape, tile, run, len(mirrors)))
     return labels, doubt.voxels
+
+
+def _scorer(forward: Forward) -> Run:
+    """What scores a batch: the network, with as many outputs as its bundle's labels need."""
+    run = forward if forward.dimensions == 2 else partial(_on_some_device, forward)
+    counts = score_counts(forward.bundle)
+    return lambda batch: forward.as_many(run(batch), *counts)
 
 
 def _exact(
@@ -134,7 +142,7 @@ def _exact(
         box = pending.pop()
         grown = box.grown(margin, padded)
         try:
-            output = forward.first_outputs(forward(read_box(channels, grown)), outputs)
+            output = forward.as_many(forward(read_box(channels, grown)), outputs)
         except (RuntimeError, MemoryError) as error:
             pending.extend(_smaller(forward, box, error))
             forward.steps = forward.done + len(pending)

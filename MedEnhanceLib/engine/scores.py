@@ -22,6 +22,15 @@ Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """A batch (B, C, ...) to its scores (B, classes, ...)."""
 
 
+def score_counts(bundle: Bundle) -> tuple[int, ...]:
+    """How many outputs its network may have: the background's and one for each label.
+
+    Of a single label one alone may say yes above zero. Unions have none of their own.
+    """
+    needed = 1 + max((label.value for label in bundle.labels if not label.union), default=0)
+    return (2, 1) if needed == 2 else (needed,)
+
+
 def fair_mirrors(bundle: Bundle) -> tuple[Axes, ...]:
     """The mirror images that a network can be expected to label as well as the input itself.
 

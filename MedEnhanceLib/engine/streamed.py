@@ -25,7 +25,7 @@ ALIGNMENT = 4
 def streamed(
     forward: Forward, channels: Sequence[Channel], halo: int, tile: int | None, outputs: int
 ) -> NDArray[np.float32] | None:
-    """The network's first ``outputs`` for every voxel (outputs, k, j, i), as of one pass over all.
+    """The network's ``outputs`` for every voxel (outputs, k, j, i), as of one pass over all.
 
     When memory runs out, what is done is kept: the rest is begun ``halo`` slices earlier, in
     thinner slabs and at last on the CPU.
@@ -44,7 +44,7 @@ def streamed(
         position = max(0, done - margin) // margin * margin if margin else done
         try:
             for found in _outputs(forward, channels, padded, position, depth):
-                output = forward.first_outputs(found, outputs)[0]
+                output = forward.as_many(found, outputs)[0]
                 slices = output.shape[1]
                 ready = min(position + slices, shape[0])
                 if ready > done:

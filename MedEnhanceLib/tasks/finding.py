@@ -61,7 +61,7 @@ def find_regions(
     grid = straight_grid(volume.geometry, finder.spacing_mm)
     coarse = shrunk(volume, grid)
     image = scaling_named(finder.normalisation, coarse).normalise(coarse)
-    chances = _softmax(scores(forward, [image], None))
+    chances = _softmax(scores(forward, [image], 1 + len(finder.regions)))
     candidates = [
         locate(chances[number + 1], grid, number) for number in range(len(finder.regions))
     ]

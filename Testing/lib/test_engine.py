@@ -210,7 +210,9 @@ def test_blended_classes_equal_one_pass_where_patches_agree(tmp_path: Path) -> N
     """A network that only looks at its own voxel must be blind to how it is tiled."""
     network = randomised(torch.nn.Conv3d(1, 3, 1), seed=4)
     definition = {"_target_": "monai.networks.nets.Stub"}
-    bundle = read_bundle(write_bundle(tmp_path / "b", network, definition, task="segment"))
+    labels = [{"value": 1, "name": "A"}, {"value": 2, "name": "B"}]
+    facts = {"task": "segment", "labels": labels}
+    bundle = read_bundle(write_bundle(tmp_path / "b", network, definition, **facts))
     bundle = dataclasses.replace(bundle, patch=(16, 16, 16))
     voxels = head_like((37, 20, 41)) / 900 - 0.4
     expected = network(torch.from_numpy(voxels)[None, None])[0].argmax(0).numpy()
@@ -352,5 +354,29 @@ def test_all_outputs_come_in_pieces_as_in_one_pass(
     assert found.shape == expected.shape == (PARTS, *voxels.shape)
     assert np.abs(found - expected).max() < 1e-5
     assert min(np.abs(expected[n] - expected[n - 1]).max() for n in range(PARTS)) > 1e-3
-    with pytest.raises(InferenceError, match="has 4 outputs, but 5 are needed"):
-        inference.regress_all(passes, channels, tile, 5)
+    for wanted in (1, 5):
+        with pytest.raises(InferenceError, match=f"has 4 outputs, but {wanted} are needed"):
+            inference.regress_all(passes, channels, tile, wanted)
+
+
+@pytest.mark.parametrize(
+    ("labels", "counts"), [(["A"], "2 or 1"), (["A", "B", "C"], "4")], ids=["one", "three"]
+)
+@pytest.mark.parametrize("classify", ["classify", "classify_with_doubt"])
+def test_scores_of_other_labels_than_the_bundle_names(
+    tmp_path: Path, labels: list[str], counts: str, classify: str
+) -> None:
+    """A network of three scores, so of two labels."""
+    rows = [{"value": n, "name": name} for n, name in enumerate(labels, 1)]
+    bundle = read_bundle(unet_bundle(tmp_path, labels=rows))
+    passes = forward.Forward(bundle, SegmentOptions(device="cpu"), Reporter())
+    doubted = [OWN] if classify == "classify_with_doubt" else []
+    with pytest.raises(InferenceError, match=f"has 3 outputs, but {counts} are needed for"):
+        getattr(inference, classify)(passes, [head_like((21, 24, 27))], None, *doubted)
+
+
+def test_a_union_has_no_score_of_its_own(tmp_path: Path) -> None:
+    rows = [{"value": 1, "name": "A"}, {"value": 2, "name": "B"}]
+    whole = {"value": 3, "name": "Whole", "union": [1, 2]}
+    bundle = read_bundle(unet_bundle(tmp_path, labels=[*rows, whole]))
+    assert scores.score_counts(bundle) == (3,)
