@@ -80,7 +80,9 @@ def peak_scaling(voxels: NDArray[Any]) -> Scaling:
 
 def otsu_threshold(values: NDArray[Any]) -> float:
     """The threshold that best parts the histogram of the values in two (Otsu 1979)."""
-    counts, edges = np.histogram(values, bins=256)
+    # Between values that are large and close together there may be no numbers for 256 edges.
+    least = float(values.min())
+    counts, edges = np.histogram(values.astype(np.float64) - least, bins=256)
     centres = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
@@ -88,7 +90,7 @@ def otsu_threshold(values: NDArray[Any]) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     # Nothing parts a constant.
-    return float(centres[int(np.argmax(np.nan_to_num(between)))])
+    return least + float(centres[int(np.argmax(np.nan_to_num(between)))])
 
 
 def zscore_scaling(voxels: NDArray[Any]) -> Scaling:

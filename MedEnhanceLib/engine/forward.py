@@ -137,9 +137,9 @@ class Forward:
         """
         if found.shape[1] not in counts:
             raise InferenceError(
-                f"The network of '{self.bundle.id}' has {found.shape[1]} outputs, but "
-                f"{' or '.join(map(str, counts))} are needed for its task and labels; correct what "
-                "its bundle says of it, or choose another model."
+                f"The network of '{self.bundle.id}' has {found.shape[1]} outputs, but its "
+                f"task and labels need {' or '.join(map(str, counts))}; correct what its bundle "
+                "says of it, or choose another model."
             )
         return found
 

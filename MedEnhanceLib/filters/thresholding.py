@@ -30,6 +30,8 @@ def gaussian_mixture(voxels: NDArray[Any]) -> NDArray[np.uint8]:
     """
     # In floats of 16 bits the sums below would overflow.
     voxels = voxels.astype(np.float32)
+    # Between values that are large and close together there may be no numbers for edges.
+    voxels -= voxels.min()
     counts, edges = np.histogram(voxels, bins=BINS)
     centres = (edges[:-1] + edges[1:]) / 2
     start = otsu(voxels)

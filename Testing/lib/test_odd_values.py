@@ -12,6 +12,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import OptionsError, VolumeError
 from MedEnhanceLib.filters import FILTERS
+from MedEnhanceLib.intensity import otsu_threshold
 from MedEnhanceLib.options import SuperResolutionOptions
 from MedEnhanceLib.pictures.colouring import diverging, grey
 from MedEnhanceLib.quality.evidence import denoise_evidence
@@ -58,6 +59,22 @@ def test_sharpness_does_not_depend_on_the_number_type(kind: type) -> None:
 def test_values_beyond_computing_are_refused(factor: float) -> None:
     with pytest.raises(VolumeError, match="multiply"):
         enhance(volume(head_like() * factor), "denoise", "filter-median", catalog=FILTERS_ALONE)
+
+
+@pytest.mark.parametrize("model", ["filter-median", "filter-gaussian-mixture"])
+def test_a_large_offset_leaves_few_numbers_between_the_values(model: str) -> None:
+    task = next(f.task for f in FILTERS if f.id == model)
+    voxels = head_like((24, 24, 24)) + np.float32(1e8)
+    assert len(np.unique(voxels)) < 256
+    result = enhance(volume(voxels), task, model, catalog=FILTERS_ALONE)
+    assert np.ptp(result.output.voxels) > 0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_the_threshold_does_not_move_with_the_offset(kind: type) -> None:
+    voxels = np.arange(0, 1024, 8).astype(kind) ** 2 // 1024
+    assert otsu_threshold(voxels + kind(1e7)) == otsu_threshold(voxels) + 1e7
+    assert otsu_threshold(np.full(9, 1e15, kind)) == pytest.approx(1e15)
 
 
 def test_tiny_values_are_shown_and_judged_as_others_are() -> None:
