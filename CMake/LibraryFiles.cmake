@@ -162,6 +162,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/tasks/ensemble.py
   MedEnhanceLib/tasks/finding.py
   MedEnhanceLib/tasks/labelling.py
+  MedEnhanceLib/tasks/masked.py
   MedEnhanceLib/tasks/network.py
   MedEnhanceLib/tasks/regions.py
   MedEnhanceLib/tasks/segment.py

@@ -20,7 +20,6 @@ from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
-from MedEnhanceLib.slabs import Slab, over_slabs
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,
     mirrored,
@@ -28,6 +27,7 @@ from MedEnhanceLib.tasks.ensemble import (
     told_of_spread,
     uncertainty_evidence,
 )
+from MedEnhanceLib.tasks.masked import AIR_HU, ct_padding, keep_sign_and_air
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
 from MedEnhanceLib.tiles import Axes, Box, bounding_box
 from MedEnhanceLib.volume import Volume
@@ -43,7 +43,27 @@ def denoise(
     reporter: Reporter,
     guide: Volume | None = None,
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
-    """The denoised volume (float32, in the input's units and place), evidence and warnings."""
+    """The denoised volume (float32, in the input's units and place), evidence and warnings.
+
+    A CT's padding comes back as it is, and is air to all that looks at it.
+    """
+    padding = ct_padding(volume.voxels) if modality_of(volume) == "CT" else None
+    if padding is None:
+        return _denoised(volume, model, options, reporter, guide)
+    filled = np.where(padding, volume.voxels.dtype.type(AIR_HU), volume.voxels)
+    seen = volume.with_voxels(filled)
+    clean, measures, warnings, traces = _denoised(seen, model, options, reporter, guide)
+    restored = np.where(padding, volume.voxels, clean.voxels).astype(np.float32, copy=False)
+    return clean.with_voxels(restored), measures, warnings, traces
+
+
+def _denoised(
+    volume: Volume,
+    model: Model,
+    options: DenoiseOptions,
+    reporter: Reporter,
+    guide: Volume | None,
+) -> tuple[Volume, list[Measure], list[str], Traces]:
     is_mr = modality_of(volume) != "CT"
     reporter.phase("Estimating the noise", 0.05)
     sigma = options.noise or estimate_noise(volume.voxels, is_mr)
@@ -55,7 +75,7 @@ def denoise(
         aligned = guide_on_grid(guide, volume, options.register_guide)
     reporter.phase("Removing noise", 0.9)
     clean, traces = _clean(volume, aligned, model, sigma, is_mr, options, reporter)
-    _keep_sign_and_air(volume.voxels, clean)
+    keep_sign_and_air(volume.voxels, clean)
     reporter.phase("Measuring what changed", 1.0)
     measures: list[Measure] = []
     warnings: list[str] = []
@@ -97,7 +117,7 @@ def without_noise(
     how = DenoiseOptions(device=options.device, precision=options.precision, tile=options.tile)
     is_mr = modality_of(volume) != "CT"
     clean, traces = _clean(volume, None, model, sigma, is_mr, how, reporter)
-    _keep_sign_and_air(volume.voxels, clean)
+    keep_sign_and_air(volume.voxels, clean)
     return volume.with_voxels(clean), traces
 
 
@@ -202,32 +222,6 @@ def _content(voxels: NDArray[Any]) -> Box:
     shape = (voxels.shape[0], voxels.shape[1], voxels.shape[2])
     box = bounding_box(voxels)
     return Box((0, 0, 0), shape) if box is None else box.grown(CONTENT_MARGIN, shape)
-
-
-def _keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None:
-    """An image without values below zero stays one, and so does masked-out background.
-
-    That is zero together with all its neighbours. Changes ``after``.
-    """
-    least = 0 if before.min() >= 0 else -np.inf
-
-    def keep(slab: Slab) -> None:
-        part = after[slab.core]
-        np.maximum(part, np.float32(least), out=part)
-        part *= _dilated(before[slab.grown] != 0)[slab.inner]
-
-    over_slabs(keep, before.shape, 1)
-
-
-def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask (k, j, i) and all voxels that touch it, over faces, edges or corners."""
-    for axis in range(3):
-        grown = mask.copy()
-        lines, before = np.moveaxis(grown, axis, 0), np.moveaxis(mask, axis, 0)
-        lines[1:] |= before[:-1]
-        lines[:-1] |= before[1:]
-        mask = grown
-    return mask
 
 
 def _blend(

@@ -13,7 +13,9 @@ from MedEnhanceLib.acquisition import thick_slices
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, UnsuitableError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
+from MedEnhanceLib.result import Result
 from MedEnhanceLib.tasks.consistency import acquire
+from MedEnhanceLib.tasks.masked import ct_padding
 from MedEnhanceLib.tasks.super_resolution import target_geometry
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 
@@ -110,6 +112,31 @@ def test_denoising_keeps_masked_air_and_units(catalog: Catalog) -> None:
     assert result.voxels.dtype == np.float32
     assert (result.voxels[:2] == 0).all()
     assert result.voxels.min() >= 0
+
+
+@pytest.mark.parametrize("fill", [-3024, -2000, -1024])
+def test_the_padding_of_a_ct_comes_back_and_changes_nothing_else(
+    catalog: Catalog, fill: int
+) -> None:
+    """Outside of their circle scanners fill with what is no CT value."""
+    body = (head_like((16, 40, 40)) * 2 - 1000).astype(np.int16)
+    rows, columns = np.ogrid[:40, :40]
+    outside = np.broadcast_to((rows - 20) ** 2 + (columns - 20) ** 2 > 17**2, body.shape)
+
+    def denoised(value: int) -> Result:
+        filled = Volume(np.where(outside, np.int16(value), body), Geometry((40, 40, 16)), "CT")
+        return enhance(filled, "denoise", "filter-non-local-means", catalog=catalog)
+
+    padded, with_air = denoised(fill), denoised(-1000)
+    assert (padded.volume.voxels[outside] == fill).all()
+    assert np.array_equal(padded.volume.voxels[~outside], with_air.volume.voxels[~outside])
+    assert padded.evidence == with_air.evidence
+
+
+def test_single_voxels_of_air_are_no_padding() -> None:
+    noisy = np.random.default_rng(0).normal(-1000, 60, (40, 60, 60))
+    assert (noisy <= -1024).mean() > 0.3
+    assert ct_padding(noisy) is None
 
 
 def test_filters_remove_noise_and_evidence_says_so(catalog: Catalog, head: Volume) -> None:

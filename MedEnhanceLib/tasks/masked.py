@@ -1,0 +1,61 @@
+"""What was not measured comes back as it was: masked-out air, and a CT's padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.slabs import Slab, over_slabs
+
+AIR_HU = -1000
+PADDING_HU = -1024
+"""Scanners fill with it, or with less, what lies outside of the circle that they measure."""
+NO_NOISE_HU = -1500
+"""The noise of air does not reach down to this."""
+
+
+def keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None:
+    """An image without values below zero stays one, and so does masked-out background.
+
+    That is zero together with all its neighbours. Changes ``after``.
+    """
+    least = 0 if before.min() >= 0 else -np.inf
+
+    def keep(slab: Slab) -> None:
+        part = after[slab.core]
+        np.maximum(part, np.float32(least), out=part)
+        part *= _dilated(before[slab.grown] != 0)[slab.inner]
+
+    over_slabs(keep, before.shape, 1)
+
+
+def ct_padding(voxels: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Where (k, j, i) a CT in HU is filled with what is no CT value; None when it is nowhere.
+
+    Where noise may have made such a value of air, it must be in voxels that fill a cube of three.
+    """
+    if voxels.min() > PADDING_HU:
+        return None
+
+    def of_slab(slab: Slab) -> NDArray[np.bool_]:
+        part = voxels[slab.grown]
+        below = part <= PADDING_HU
+        inside = ~_dilated(~below)
+        padding: NDArray[np.bool_] = (_dilated(inside) & below) | (part <= NO_NOISE_HU)
+        return padding[slab.inner]
+
+    padding = np.concatenate(over_slabs(of_slab, voxels.shape, 2))
+    return padding if padding.any() else None
+
+
+def _dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask (k, j, i) and all voxels that touch it, over faces, edges or corners."""
+    for axis in range(3):
+        grown = mask.copy()
+        lines, before = np.moveaxis(grown, axis, 0), np.moveaxis(mask, axis, 0)
+        lines[1:] |= before[:-1]
+        lines[:-1] |= before[1:]
+        mask = grown
+    return mask
