@@ -29,7 +29,7 @@ from MedEnhanceLib.tasks.denoise import denoise
 from MedEnhanceLib.tasks.ensemble import check_uncertainty
 from MedEnhanceLib.tasks.segment import segment
 from MedEnhanceLib.tasks.super_resolution import super_resolve
-from MedEnhanceLib.volume import Volume
+from MedEnhanceLib.volume import Volume, check_is_volume
 
 
 def enhance(
@@ -62,6 +62,7 @@ def enhance(
     started = time.monotonic()
     task = Task.named(str(task))
     checked = _checked_options(task, options)
+    check_is_volume(volume, "volume")
     check_volume(volume)
     _check_guide(task, guide)
     catalog = catalog or Catalog.default()
@@ -79,6 +80,7 @@ def enhance(
     modality, how = known_modality(volume, chosen)
     seen = replace(volume, modality=modality)
     made, cost = measured(partial(_run, seen, guide, chosen, catalog, checked, reporter))
+    reporter.finish()
     output, measures, found, traces = made
     if isinstance(output, Volume):
         output = replace(output, modality=volume.modality)
@@ -126,7 +128,10 @@ def _as_used(options: Options, model: Model) -> Options:
 
 
 def _check_guide(task: Task, guide: Volume | None) -> None:
-    if guide is not None and task is not Task.DENOISE:
+    if guide is None:
+        return
+    check_is_volume(guide, "guide")
+    if task is not Task.DENOISE:
         raise OptionsError(f"A guide helps in denoising only, not in {task}; leave it out.")
 
 

@@ -40,6 +40,11 @@ class Reporter:
             done = self.begin + (self.end - self.begin) * min(1.0, fraction)
             self.progress(Progress(done, self.name, self._seconds_left(done)))
 
+    def finish(self) -> None:
+        """Report that all of the run is done, also when phases were left out."""
+        self.end = 1.0
+        self.step(1.0)
+
     def _seconds_left(self, done: float) -> float | None:
         if done < SHORTEST_FOR_ESTIMATE:
             return None

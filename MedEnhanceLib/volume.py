@@ -49,6 +49,15 @@ class Volume:
         return replace(self, voxels=voxels, geometry=geometry or self.geometry)
 
 
+def check_is_volume(given: object, what: str) -> None:
+    """Raise `VolumeError` when an array, a path or something else is given for a volume."""
+    if not isinstance(given, Volume):
+        raise VolumeError(
+            f"The {what} is of type {type(given).__name__}, not a Volume; read its file with "
+            "read_volume(path), or put voxels in their place with Volume(voxels, geometry)."
+        )
+
+
 @dataclass(frozen=True)
 class Label:
     """One structure of a segmentation.

@@ -118,7 +118,7 @@ def super_resolve(
     factors = _refined_by(volume.geometry, target)
     warnings += _inventions(unaccounted_voxels(interpolated, fine, factors, sigma))
     meaning = CHECKED_MEANING if isinstance(model, Filter) else PROFILE_MEANING
-    measures += _profile_measures(volume, options, widths, meaning)
+    measures += _profile_measures(volume.geometry, target, widths, meaning)
     if measured is not volume:
         measures.append(Measure("Noise", sigma, left, volume.units, DENOISED_MEANING))
     if traces.uncertainty is not None:
@@ -163,13 +163,14 @@ def _with_denoiser(traces: Traces, denoiser: Model | None, cleaned: Traces) -> T
 
 
 def _profile_measures(
-    volume: Volume, options: SuperResolutionOptions, widths: Widths, meaning: str
+    source: Geometry, target: Geometry, widths: Widths, meaning: str
 ) -> list[Measure]:
-    factors = _factors(volume.geometry, options)
+    """Of the axes that were refined; a small factor may leave an axis as it was."""
+    sizes = zip(source.size, target.size, strict=True)
     return [
         Measure(f"Slice profile along {name}", None, width, "x spacing", meaning)
-        for name, width, factor in zip(AXIS_NAMES, widths[::-1], factors, strict=True)
-        if factor >= LEAST_FACTOR
+        for name, width, (size, finer) in zip(AXIS_NAMES, widths[::-1], sizes, strict=True)
+        if finer != size
     ]
 
 

@@ -17,7 +17,7 @@ from MedEnhanceLib.errors import WorkerError
 from MedEnhanceLib.options import Options, options_from_json
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
-from MedEnhanceLib.volume import Volume
+from MedEnhanceLib.volume import Volume, check_is_volume
 from MedEnhanceLib.worker.folder import (
     discard_files,
     guide_file,
@@ -113,12 +113,16 @@ class Worker:
         Raises:
             WorkerError: when a job is running, or the process cannot be started.
             OptionsError: when the options make no sense.
+            VolumeError: when something else is given for a volume.
         """
         if self.busy:
             raise WorkerError(
                 "The inference process is still working; wait for its result or cancel it first."
             )
         task = Task.named(str(task))
+        check_is_volume(volume, "volume")
+        if guide is not None:
+            check_is_volume(guide, "guide")
         job = Job(
             id=secrets.token_hex(8),
             task=task,

@@ -11,7 +11,13 @@ import pytest
 from MedEnhanceLib import Catalog, Geometry, Volume, enhance
 from MedEnhanceLib.acquisition import thick_slices
 from MedEnhanceLib.bundle import Bundle
-from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, UnsuitableError
+from MedEnhanceLib.errors import (
+    CancelledError,
+    MedEnhanceError,
+    OptionsError,
+    UnsuitableError,
+    VolumeError,
+)
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.tasks.consistency import acquire
@@ -248,6 +254,30 @@ def test_keep_largest_and_fill_holes() -> None:
     assert (fill_holes(np.zeros((4, 4, 4), np.uint8)) == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [("denoise", "filter-median"), ("super-resolution", "filter-bspline"),
+     ("segment", "filter-otsu")],
+)  # fmt: skip
+def test_a_run_ends_at_its_end(catalog: Catalog, head: Volume, task: str, model: str) -> None:
+    fractions: list[float] = []
+    options = {"factor": (1, 1, 2)} if task == "super-resolution" else None
+    enhance(
+        head, task, model, options, catalog=catalog,
+        progress=lambda progress: fractions.append(progress.fraction),
+    )  # fmt: skip
+    assert fractions == sorted(fractions) and fractions[-1] == 1
+
+
+def test_what_is_no_volume_is_named(catalog: Catalog, head: Volume) -> None:
+    with pytest.raises(
+        VolumeError, match=r"The volume is of type ndarray, not a Volume; .* read_volume"
+    ):
+        enhance(head.voxels, "denoise", catalog=catalog)  # type: ignore[arg-type]
+    with pytest.raises(VolumeError, match="The guide is of type ndarray, not a Volume"):
+        enhance(head, "denoise", guide=head.voxels, catalog=catalog)  # type: ignore[arg-type]
+
+
 def test_cancel_and_progress(catalog: Catalog, head: Volume) -> None:
     fractions: list[float] = []
     enhance(
@@ -257,7 +287,7 @@ def test_cancel_and_progress(catalog: Catalog, head: Volume) -> None:
         catalog=catalog,
         progress=lambda progress: fractions.append(progress.fraction),
     )
-    assert fractions == sorted(fractions)
+    assert fractions == sorted(fractions) and fractions[-1] == 1
     for model in ("tiny-denoiser", "filter-non-local-means"):
         asked = iter([False] * 4 + [True])
         with pytest.raises(CancelledError):

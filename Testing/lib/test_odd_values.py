@@ -124,6 +124,15 @@ def test_a_factor_that_rounds_to_as_many_slices_is_nothing_to_refine() -> None:
         target_geometry(Geometry((20, 20, 3)), SuperResolutionOptions(factor=(1, 1, 1.1)))
 
 
+def test_the_profile_of_an_axis_that_was_not_refined_is_not_told() -> None:
+    few = volume(head_like((8, 32, 32)))
+    options = {"factor": (1, 2, 1.06)}
+    result = enhance(few, "super-resolution", "filter-bspline", options, catalog=FILTERS_ALONE)
+    assert result.volume.voxels.shape == (8, 64, 32)
+    told = [m.name for m in result.evidence if m.name.startswith("Slice profile")]
+    assert told == ["Slice profile along y"]
+
+
 def test_a_wish_for_denoising_that_nothing_can_fulfil_is_told() -> None:
     options = SuperResolutionOptions(factor=(1, 1, 2), denoise=True)
     with pytest.raises(OptionsError, match="filter-bspline"):

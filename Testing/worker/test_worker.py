@@ -14,6 +14,7 @@ from MedEnhanceLib.errors import (
     MedEnhanceError,
     OptionsError,
     UnsuitableError,
+    VolumeError,
     WorkerError,
 )
 from MedEnhanceLib.geometry import Geometry
@@ -173,6 +174,8 @@ def test_bad_requests_are_refused_before_anything_starts(volume: Volume, tempora
         worker.submit(volume, "polish")
     with pytest.raises(OptionsError, match="does not belong to segment"):
         worker.submit(volume, "segment", options={"strength": 1})
+    with pytest.raises(VolumeError, match="The guide is of type int, not a Volume"):
+        worker.submit(volume, "denoise", guide=5)  # type: ignore[arg-type]
     assert not worker.alive
     assert list(temporary.iterdir()) == []
 
