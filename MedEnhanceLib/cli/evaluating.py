@@ -96,7 +96,7 @@ def evaluate_denoise(
     _tell_numbers(volumes)
     references = References(read_subjects(volumes, quieting, crop))
     kinds: dict[str, str] = {}
-    with board.telling() as told:
+    with board.running() as told:
         for case in (denoising.noisy_case(s, p, seed) for s in references for p in percents):
             kinds[case.subject] = case.kind
             rows, results = denoising.evaluate_case(
@@ -174,7 +174,7 @@ def evaluate_super_resolution(
 
     _tell_numbers(volumes)
     references = References(read_subjects(volumes, quieting, crop), noisy=noise > 0)
-    with board.telling() as told:
+    with board.running() as told:
         for case in (thick_case(s, acquisition) for s in references):
             rows, results = super_resolution.evaluate_case(
                 case, board.methods_for(case.thick), options, repeats=repeats, told=told
@@ -259,7 +259,7 @@ def evaluate_segment(
     from MedEnhanceLib.io import read_labelmap
 
     _tell_numbers(images)
-    with board.telling() as told:
+    with board.running() as told:
         for subject, path, place in zip(read_subjects(images), reference, masks, strict=True):
             truth = segmentation.only(read_labelmap(path), wanted)
             brain = segmentation.brain_of(subject, read_labelmap(place))

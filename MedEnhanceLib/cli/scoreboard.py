@@ -25,6 +25,7 @@ from MedEnhanceLib.cli.outputs import (
     write_all,
 )
 from MedEnhanceLib.cli.tables import number_text, print_table
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
@@ -73,6 +74,7 @@ class Scoreboard:
         self.task, self.shown = task, shown
         self.rows: list[Row] = []
         self.drawing: bytes | None = None
+        self.failure: MedEnhanceError | None = None
         kinds = {shown.picture: PICTURE, shown.report: JSON_REPORT, shown.markdown: MARKDOWN}
         check_distinct(list(kinds))
         check_outputs({path: kind for path, kind in kinds.items() if path}, inputs)
@@ -126,7 +128,23 @@ class Scoreboard:
         return kept
 
     @contextmanager
-    def telling(self) -> Iterator[Callable[[str], None]]:
+    def running(self) -> Iterator[Callable[[str], None]]:
+        """What is done within ends with the first failure; `finish` tells of it.
+
+        Unless it is that of the first case: then there is nothing to be shown.
+        """
+        try:
+            with self._telling() as told:
+                yield told
+        except CancelledError:
+            raise
+        except MedEnhanceError as error:
+            if not self.rows:
+                raise
+            self.failure = error
+
+    @contextmanager
+    def _telling(self) -> Iterator[Callable[[str], None]]:
         """Shows on the error stream what is being run."""
         console = Console(stderr=True)
         if not console.is_terminal:
@@ -147,6 +165,9 @@ class Scoreboard:
         Args:
             notes: how it was measured, in sentences, below the table.
             settings: for JSON.
+
+        Raises:
+            MedEnhanceError: at the end, what kept the evaluation from going on.
         """
         notes = [*notes, f"Imports, not counted above: {self.import_seconds:.1f} core-s."]
         files: dict[Path, Content] = {}
@@ -163,6 +184,8 @@ class Scoreboard:
         else:
             print_rows(self._title, self.rows)
             print("\n".join(notes))
+        if self.failure is not None:
+            raise type(self.failure)(f"{self.failure} Only what was done before is shown.")
 
     @property
     def _title(self) -> str:

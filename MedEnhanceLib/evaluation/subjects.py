@@ -66,7 +66,10 @@ def read_subjects(
     """
     for number, path in enumerate(paths, 1):
         volume = read_volume(path)
-        check_volume(volume)
+        try:
+            check_volume(volume)
+        except VolumeError as error:
+            raise VolumeError(f"Volume {number} cannot be used: {error}") from error
         # A part of a CT may show no air, by which alone it would be known.
         volume = replace(volume, modality=modality_of(volume))
         yield Subject.of(f"volume {number}", quieted(volume) if quieted else volume, edge)

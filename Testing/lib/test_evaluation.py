@@ -265,6 +265,21 @@ class TestCommand:
         assert rows["noise 3 %", "input"]["psnr_db"] > rows["noise 9 %", "input"]["psnr_db"]
         assert picture.read_bytes().startswith(b"\x89PNG")
 
+    def test_what_was_done_before_a_failure_is_shown(self, tmp_path: Path) -> None:
+        write_image(_phantom(), tmp_path / "good.nii")
+        constant = _phantom().with_voxels(np.full_like(_phantom().voxels, 3))
+        write_image(constant, tmp_path / "bad.nii")
+        report = tmp_path / "r.json"
+        files = [tmp_path / "good.nii", tmp_path / "bad.nii"]
+        done = self._run("denoise", *files, "--model", "filter-median", "--report", report)
+        assert done.exit_code == 1
+        assert "Volume 2 cannot be used: All voxels have" in done.stderr
+        assert "Only what was done before is shown." in done.stderr
+        assert "filter-median" in done.stdout and "volume 2" not in done.stdout
+        assert {row["subject"] for row in json.loads(report.read_text())["rows"]} == {"volume 1"}
+        nothing = self._run("denoise", *files[::-1], "--model", "filter-median", "--report", report)
+        assert nothing.exit_code == 1 and "is shown" not in nothing.stderr
+
     def test_a_noisy_reference_is_marked_in_markdown_and_in_json(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
         voxels = np.linspace(300, 900, 40)[:, None, None] + rng.normal(0, 20, (40, 40, 40))
