@@ -261,7 +261,8 @@ def evaluate_segment(
     _tell_numbers(images)
     with board.running() as told:
         for subject, path, place in zip(read_subjects(images), reference, masks, strict=True):
-            truth = segmentation.only(read_labelmap(path), wanted)
+            reference_labels = segmentation.on_grid(subject, read_labelmap(path))
+            truth = segmentation.only(reference_labels, wanted)
             brain = segmentation.brain_of(subject, read_labelmap(place))
             methods = [told_the_brain(m, brain) for m in board.methods_for(subject.volume)]
             rows, results = segmentation.evaluate_case(subject, truth, methods, options, told)

@@ -26,20 +26,35 @@ Told = Callable[[str], None]
 Values = dict[str, float | None]
 
 
-def check_pair(subject: Subject, reference: LabelMap) -> None:
-    """Raise `VolumeError` unless the reference is on the image's grid."""
-    image = subject.volume
-    if not image.geometry.is_close(reference.geometry):
+def on_grid(subject: Subject, reference: LabelMap) -> LabelMap:
+    """The reference on the image's grid, of which it may have only a part, or more.
+
+    3D Slicer saves a segmentation cut to what it shows, on the voxels of its image.
+
+    Raises:
+        VolumeError: when its voxels are not those of the image.
+    """
+    image, own = subject.volume.geometry, reference.geometry
+    i, j, k = (round(float(n)) for n in image.to_index(own.origin))
+    if not image.cropped((i, j, k), own.size).is_close(own):
         raise VolumeError(
-            f"The reference labels of '{subject.name}' ({reference.geometry.size} voxels) are not "
-            f"on the image's grid ({image.geometry.size} voxels); resample them onto it first."
+            f"The reference labels of '{subject.name}' ({own.size} voxels) are not on the image's "
+            f"grid ({image.size} voxels); resample them onto it first."
         )
+    if own.size == image.size and not any((i, j, k)):
+        return reference
+    voxels = np.zeros(image.shape, reference.voxels.dtype)
+    ends = zip((k, j, i), image.shape, own.shape, strict=True)
+    common = [(max(0, first), min(most, first + n), first) for first, most, n in ends]
+    there = tuple(slice(start, max(start, stop)) for start, stop, _ in common)
+    here = tuple(slice(start - first, max(start, stop) - first) for start, stop, first in common)
+    voxels[there] = reference.voxels[here]
+    return LabelMap(voxels, image, reference.labels)
 
 
 def brain_of(subject: Subject, mask: LabelMap) -> NDArray[np.bool_]:
     """Where the mask has any label; raises `VolumeError` on another grid."""
-    check_pair(subject, mask)
-    inside: NDArray[np.bool_] = mask.voxels > 0
+    inside: NDArray[np.bool_] = on_grid(subject, mask).voxels > 0
     return inside
 
 
@@ -77,7 +92,7 @@ def evaluate_case(
     told: Told = lambda text: None,
 ) -> tuple[list[Row], dict[str, Result]]:
     """Rows for each structure, their mean and the structures taken together; and the results."""
-    check_pair(subject, reference)
+    reference = on_grid(subject, reference)
     rows: list[Row] = []
     results: dict[str, Result] = {}
     for method in methods:

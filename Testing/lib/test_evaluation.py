@@ -192,6 +192,9 @@ class TestSegmentation:
     def _map(self, voxels: np.ndarray, labels: tuple[Label, ...] = ()) -> LabelMap:
         return LabelMap(voxels, _phantom().geometry, labels)
 
+    def _subject(self) -> Subject:
+        return Subject.of("head", _phantom())
+
     def test_perfect_and_half(self) -> None:
         half = np.where(self.reference == 2, 0, self.reference)
         labels = (Label(1, "One"), Label(2, "Two"))
@@ -210,9 +213,30 @@ class TestSegmentation:
         assert next(r for r in rows if r.condition == "label 2").values["dice"] == 1
 
     def test_another_grid_is_refused(self) -> None:
-        subject = Subject.of("head", _phantom((16, 20, 26)))
-        with pytest.raises(VolumeError, match=r"'head' \(\(24, 20, 16\) voxels\)"):
-            segmentation.evaluate_case(subject, self._map(self.reference), [], SegmentOptions())
+        grid = _phantom().geometry
+        between = grid.resized((48, 20, 16)).cropped((1, 0, 0), (46, 20, 16)).resized((23, 20, 16))
+        voxels = np.ones(between.shape, np.uint8)
+        with pytest.raises(VolumeError, match=r"'head' \(\(23, 20, 16\) voxels\)"):
+            reference = LabelMap(voxels, between)
+            segmentation.evaluate_case(self._subject(), reference, [], SegmentOptions())
+
+    def test_a_part_of_the_grid_is_put_in_its_place(self) -> None:
+        """As Slicer saves a segmentation, cut to what it shows."""
+        part = self._map(self.reference).geometry.cropped((3, 3, 2), (6, 6, 12))
+        cut = LabelMap(self.reference[2:14, 3:9, 3:9], part, (Label(1, "One"),))
+        fitted = segmentation.on_grid(self._subject(), cut)
+        np.testing.assert_array_equal(fitted.voxels, self.reference)
+        assert fitted.geometry.is_close(_phantom().geometry) and fitted.labels == cut.labels
+
+    def test_what_lies_beyond_the_grid_is_left_out(self) -> None:
+        larger = _phantom().geometry.cropped((-2, -3, -4), (30, 30, 30))
+        voxels = np.ones(larger.shape, np.uint8)
+        voxels[4:20, 3:23, 2:26] = self.reference
+        fitted = segmentation.on_grid(self._subject(), LabelMap(voxels, larger))
+        np.testing.assert_array_equal(fitted.voxels, self.reference)
+        beside = _phantom().geometry.cropped((40, 0, 0), (5, 5, 5))
+        ones = LabelMap(np.ones((5, 5, 5), np.uint8), beside)
+        assert not segmentation.on_grid(self._subject(), ones).voxels.any()
 
     def test_only_some_labels(self) -> None:
         kept = segmentation.only(self._map(self.reference), (2,))
