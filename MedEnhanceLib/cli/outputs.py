@@ -43,7 +43,7 @@ def check_distinct(paths: list[Path | None]) -> None:
     """Raise `FileError` when two outputs have the same name."""
     given = [path for path in paths if path is not None]
     for number, path in enumerate(given):
-        if path.resolve() in [other.resolve() for other in given[:number]]:
+        if _real(path) in [_real(other) for other in given[:number]]:
             raise FileError(f"'{path}' is named for two outputs; give each its own file.")
 
 
@@ -53,7 +53,7 @@ def write_all(files: Mapping[Path, Content]) -> None:
     try:
         for path, content in files.items():
             stages[path] = _stage(path)
-            _write(content, stages[path] / path.name)
+            _write(content, stages[path] / path.name, path)
         for path, stage in stages.items():
             _move(stage, path)
     finally:
@@ -103,9 +103,9 @@ def _check_place(path: Path) -> None:
 
 def _check_not_input(path: Path, source: Path) -> None:
     same = is_there(source) and path.exists() and path.samefile(source)
-    if same or path.resolve() == source.resolve():
+    if same or _real(path) == _real(source):
         raise FileError(f"'{path}' is the input, which is never written over; name another output.")
-    is_beside = source.is_dir() and source.resolve() in path.resolve().parents
+    is_beside = source.is_dir() and _real(source) in _real(path).parents
     if is_beside and path.is_file() and has_dicom_mark(path):
         raise FileError(
             f"'{path}' is one of the files in the input folder, which are never written over; "
@@ -119,11 +119,16 @@ def _check_not_input(path: Path, source: Path) -> None:
         )
 
 
+def _real(path: Path) -> Path:
+    """The path without links; links in a circle, over which `Path.resolve` fails, stay."""
+    return Path(os.path.realpath(path))
+
+
 def _written_beside(path: Path) -> set[Path]:
     """The files that may hold the voxels of a detached header, by its name."""
     if path.suffix.lower() not in DETACHED:
         return set()
-    return {path.with_name(path.stem + ending).resolve() for ending in DATA_ENDINGS}
+    return {_real(path.with_name(path.stem + ending)) for ending in DATA_ENDINGS}
 
 
 def _named_in(header: Path) -> set[Path]:
@@ -135,7 +140,7 @@ def _named_in(header: Path) -> set[Path]:
             named = DATA_FILE.search(file.read(LONGEST_HEADER))
     except OSError:  # who reads it next says why it cannot be read
         return set()
-    return {(header.parent / os.fsdecode(named[1])).resolve()} if named else set()
+    return {_real(header.parent / os.fsdecode(named[1]))} if named else set()
 
 
 def _stage(path: Path) -> Path:
@@ -148,13 +153,18 @@ def _stage(path: Path) -> Path:
         ) from error
 
 
-def _write(content: Content, path: Path) -> None:
+def _write(content: Content, staged: Path, path: Path) -> None:
     if isinstance(content, (Volume, LabelMap)):
-        write_image(content, path)
+        try:
+            write_image(content, staged)
+        except FileError as error:
+            # Of the folder in between the user knows nothing.
+            told = str(error).replace(os.fspath(staged), os.fspath(path))
+            raise FileError(told) from error
         return
     raw = content if isinstance(content, bytes) else json_text(content).encode()
     try:
-        path.write_bytes(raw)
+        staged.write_bytes(raw)
     except OSError as error:
         raise FileError(
             f"'{path.name}' cannot be written ({error.strerror}); free some space or choose "

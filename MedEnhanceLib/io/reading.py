@@ -29,6 +29,10 @@ from MedEnhanceLib.io.toolkit import (
 )
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
+GZIP = b"\x1f\x8b"
+NIFTI_FLOATS = ("16", "64")
+"""Its numbers for the types of floats."""
+
 
 def read_volume(path: str | os.PathLike[str], series: str | None = None) -> Volume:
     """Read a scalar image in three dimensions, with its voxels' own number type.
@@ -103,6 +107,7 @@ def _check_readable(path: Path) -> None:
 
 
 def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[str, str]]:
+    _check_extension(path, form)
     check_header(path, form)
     itk = simpleitk()
     reader = itk.ImageFileReader()
@@ -123,7 +128,34 @@ def _read_file(path: Path, form: Format) -> tuple[NDArray[Any], Geometry, dict[s
         raise explained(error, path.name) from error
     geometry = geometry_of(image)
     warn_of_second_position(path, form, geometry)
-    return itk.GetArrayFromImage(image), geometry, metadata(image)
+    header = metadata(image)
+    return _as_stored(itk.GetArrayFromImage(image), header), geometry, header
+
+
+def _check_extension(path: Path, form: Format) -> None:
+    """Raise `FileError` for a compressed NIfTI file whose name does not say so, as ITK needs it."""
+    if form.extension != ".nii":
+        return
+    with path.open("rb") as file:
+        if file.read(len(GZIP)) == GZIP:
+            raise FileError(
+                f"'{path.name}' is compressed, as only files called .nii.gz may be; rename it to "
+                f"'{path.name}.gz'."
+            )
+
+
+def _as_stored(voxels: NDArray[Any], header: dict[str, str]) -> NDArray[Any]:
+    """The voxels of a NIfTI file whose slope of 0 says that they are not scaled.
+
+    ITK adds the intercept all the same.
+    """
+    slope, intercept = (float(header.get(name, 1)) for name in ("scl_slope", "scl_inter"))
+    if slope != 0 or intercept == 0 or not np.isfinite(intercept):
+        return voxels
+    stored = voxels.astype(np.float64) - intercept
+    if header["datatype"] not in NIFTI_FLOATS:
+        stored = np.rint(stored)
+    return stored.astype(voxels.dtype)
 
 
 def _check_kind(reader: Any, name: str, form: Format) -> None:

@@ -151,11 +151,11 @@ def _unwritten(error: Exception, path: Path, size: int) -> FileError:
     free = _free_bytes(path.parent)
     if number in DISK_FULL or free < LITTLE_SPACE:
         return FileError(
-            f"'{path}' cannot be written: the disk is full ({free / 1e6:.0f} MB free, up to "
-            f"{megabytes:.0f} MB needed); free some space or choose another folder."
+            f"'{path}' cannot be written: the disk is full ({free / 1e6:.3g} MB free, up to "
+            f"{megabytes:.3g} MB needed); free some space or choose another folder."
         )
     return FileError(
-        f"'{path}' could not be written whole (up to {megabytes:.0f} MB); check the disk's free "
+        f"'{path}' could not be written whole (up to {megabytes:.3g} MB); check the disk's free "
         "space and your quota, or choose another folder."
     )
 

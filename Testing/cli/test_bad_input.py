@@ -293,6 +293,27 @@ def test_when_the_last_of_three_files_fails_none_is_left(
     assert _contents(volume_file.parent) == before
 
 
+def test_a_full_disk_is_told_of_the_file_that_was_named(
+    run: Run, volume_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    out = volume_file.with_name("o.nii")
+    monkeypatch.setattr("MedEnhanceLib.io.writing.os.fsync", full)
+    monkeypatch.setattr("MedEnhanceLib.io.writing._free_bytes", lambda folder: 0)
+    done = run("denoise", volume_file, out, "--model", "filter-median")
+    _refused(done, f"'{out}' cannot be written: the disk is full (0 MB free, up to 0.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_links_in_a_circle(run: Run, volume_file: Path) -> None:
+    circle = volume_file.with_name("circle.nii")
+    circle.symlink_to(circle)
+    out = volume_file.with_name("o.nii")
+    _refused(run("denoise", circle, out, "--model", "filter-median"), "circle.nii' does not exist")
+
+
 def test_the_unexpected_is_one_sentence_with_a_hint(
     run: Run, volume_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

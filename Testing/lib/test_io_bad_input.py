@@ -16,7 +16,7 @@ import SimpleITK as sitk
 
 from MedEnhanceLib.errors import FileError, MedEnhanceError, VolumeError
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.io import ImageWarning, read_volume, write_image
+from MedEnhanceLib.io import ImageWarning, read_labelmap, read_volume, write_image
 from MedEnhanceLib.io.formats import format_to_read
 from MedEnhanceLib.io.headers import check_header
 from MedEnhanceLib.volume import Volume
@@ -176,6 +176,20 @@ def test_one_position_in_micrometres_is_not_two(tmp_path: Path, recwarn) -> None
     assert volume.geometry.spacing == pytest.approx((0.1, 0.1, 0.2))
     assert volume.geometry.origin == pytest.approx((-5, -6, 7))
     assert not [w for w in recwarn if issubclass(w.category, ImageWarning)]
+
+
+def test_a_slope_of_zero_means_that_nothing_is_scaled(tmp_path: Path) -> None:
+    """ITK adds the intercept; the standard says that it is not to be used."""
+    path = patched_nifti(tmp_path / "x.nii", (112, "2f", (0.0, 0.1)))
+    assert (read_volume(path).voxels == 0).all()
+    assert read_labelmap(path).voxels.dtype == np.uint8
+    scaled = patched_nifti(tmp_path / "y.nii", (112, "2f", (2.0, 7.0)))
+    assert (read_volume(scaled).voxels == 7).all()
+
+
+def test_a_compressed_file_that_is_called_as_if_it_were_not(tmp_path: Path) -> None:
+    store(tmp_path / "x.nii.gz", np.zeros(SHAPE, np.int16)).rename(tmp_path / "x.nii")
+    refuse(tmp_path / "x.nii", FileError, r"is compressed, .* rename it to 'x\.nii\.gz'")
 
 
 def test_a_header_of_the_second_version_that_ends_early(tmp_path: Path) -> None:
