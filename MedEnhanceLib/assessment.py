@@ -258,8 +258,8 @@ def _noise_warning(volume: Volume, model: Model, told: float | None) -> str:
     return ""
 
 
-def _level_warning(noise: float, unit: str, range_: tuple[float, float], model: Model) -> str:
-    least, most = range_
+def _level_warning(noise: float, unit: str, trained: tuple[float, float], model: Model) -> str:
+    least, most = trained
     if noise < least * ALREADY_CLEAN:
         return f"The volume is already clean (noise {noise:.3g} {unit}); little to remove."
     if noise > most * 1.1:
