@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from MedEnhanceLib.engine.networks import BrainUNet
 from MedEnhanceLib.engine.networks.tissue_net import levelled
 from training.brain_scans import BrainScan, brain_scans
 from training.recipe import Batch, Config
@@ -19,6 +20,7 @@ from training.synthetic_contrast import Painter, acquired, shading
 from training.tissue_guess import soft_dice
 from training.tissue_heads import Head, field_of_view, warped_places
 from training.tissue_maps import read_table, tissue_maps
+from training.weights import read_weights
 
 FOLD = 2
 """Heads are made on a finer grid and averaged over so many voxels, for partial volumes."""
@@ -27,6 +29,10 @@ LEAST_VIEW = 0.55
 RECOLOURED = 0.3
 """Share of the scans whose brightness is bent, at times so far that dark becomes bright."""
 CURVE_POINTS = 6
+BLOCK = 8
+"""Voxels of 4 mm that the network takes together."""
+FIRST, LAST = "head.0.0.weight", ("scores.weight", "scores.bias")
+"""Weights that see voxels, and those that give scores."""
 VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 Sample = tuple[torch.Tensor, torch.Tensor]
 
@@ -38,7 +44,7 @@ class BrainMask:
         self.batch_size = int(config["batch"])
         self.patch = [int(n) for n in config["patch"]]
         self.fine_mm = config["spacing_mm"] / FOLD
-        masks = Path(config["masks"])
+        self.guess, masks = Path(config["guess"]), Path(config["masks"])
         table = read_table()
         self.paint = Painter(table, self.fine_mm)
         self.painted = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -48,7 +54,14 @@ class BrainMask:
         self._checks: list[Sample] = []
 
     def prepare(self, network: torch.nn.Module) -> None:
-        """Nothing to do before the first step."""
+        """Start from the network that guesses tissues, which sees blocks of voxels as one."""
+        assert isinstance(network, BrainUNet)
+        weights = read_weights(self.guess)
+        weights[FIRST] = weights[FIRST].repeat(1, BLOCK, 1, 1, 1) / BLOCK
+        for name in LAST:
+            brain = weights[name][1:].mean(0, keepdim=True) - weights[name][:1]
+            weights[name] = brain.repeat_interleave(BLOCK, 0)
+        network.body.load_state_dict(weights)
 
     def batch(self, rng: np.random.Generator) -> Batch:
         samples = []

@@ -43,7 +43,7 @@ class BrainTissue:
         self.batch_size = int(config["batch"])
         self.patch = [int(n) for n in config["patch"]]
         self.head_shape = [int(n) for n in config["head"]]
-        self.parts = {name: Path(config[name]) for name in ("guess", "atlas")}
+        self.parts = {name: Path(config[name]) for name in ("guess", "brain", "atlas")}
         table = read_table()
         self.paint = Painter(table)
         self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
@@ -65,6 +65,7 @@ class BrainTissue:
         assert isinstance(network, TissueNet)
         self.network = network
         network.guess.requires_grad_(False)
+        network.brain.requires_grad_(False)
 
     def batch(self, rng: np.random.Generator) -> Batch:
         tries = 0

@@ -18,6 +18,7 @@ import torch
 
 from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.errors import FileError
+from training.brain_scans import WITHOUT_SKULL
 from training.card import LICENCES, card
 from training.curves import read_curve, write_curve
 from training.data import read_splits
@@ -64,7 +65,7 @@ def publish(config: Json, run: Path, models: Path) -> Path:
     metadata = monai_metadata(config["bundle"], facts)
     write_json(folder / "configs/metadata.json", metadata)
     write_json(folder / "configs/inference.json", inference(config))
-    note = config["bundle"].get("training_note", "")
+    note = training_note(config["bundle"], facts["sha256"])
     text = card(metadata, read_curve(run / "curve.csv"), training_command(config), note)
     (folder / "docs/README.md").write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
@@ -119,7 +120,9 @@ def medenhance_facts(
         "patch": bundle["patch"],
         "ranges": bundle["ranges"],
         **{key: bundle[key] for key in OPTIONAL_FACTS if key in bundle},
-        "training_data": training_data(bundle["training"]) + phantom_data(config),
+        "training_data": training_data(bundle["training"])
+        + phantom_data(config)
+        + brain_scan_data(config),
         "results": results,
         "limits": bundle["limits"],
     }
@@ -151,11 +154,25 @@ def phantom_data(config: Json) -> list[Json]:
     return training_data("brain_tissue") if config.get("phantoms") else []
 
 
+def brain_scan_data(config: Json) -> list[Json]:
+    """The scans in which a part of the model learned where the brain ends."""
+    if "brain" not in config:
+        return []
+    sets = training_data("mr_head")
+    return [s for s in sets if not s["subjects"][0].startswith(WITHOUT_SKULL)]
+
+
 def training_command(config: Json) -> str:
     """How the model was trained, for its card."""
     module = "train_adversarial" if "adversarial" in config else "train"
     usual = f"python -m training.{module} --config training/configs/{config['id']}.json"
     return str(config.get("command", f"{usual} --data FOLDER"))
+
+
+def training_note(bundle: Json, sha256: str) -> str:
+    """How the weights of this hash came about, where the configuration tells that of them."""
+    note = bundle.get("training_note", {})
+    return str(note["text"]) if note.get("weights_sha256") == sha256 else ""
 
 
 def measured_results(run: Path) -> list[Json]:
@@ -192,7 +209,8 @@ def data_format(bundle: Json) -> Json:
     """MONAI's description of what goes into the network and what comes out."""
     channels = bundle["input"]["channels"]
     parts = PARTS if bundle["input"].get("thick_slices") else 1
-    labels = {str(label["value"]): label["name"] for label in bundle.get("labels", [])}
+    own = [label for label in bundle.get("labels", []) if "union" not in label]
+    labels = {str(label["value"]): label["name"] for label in own}
     multiple = bundle["input"]["multiple"]
     entry = {
         "type": "image",

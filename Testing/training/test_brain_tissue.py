@@ -23,7 +23,7 @@ from training.tissue_heads import Head, field_of_view, nearest
 from training.tissue_maps import TISSUES, TissueMap, read_map, read_table
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
-SMALL = {"guess": [8, 8], "width": 8, "wider": 8, "blocks": [1, 1]}
+SMALL = {"guess": [8, 8], "brain": [8, 8], "width": 8, "wider": 8, "blocks": [1, 1]}
 FLUID, GREY, WHITE, BONE, SCALP = 24, 3, 2, 515, 511
 
 
@@ -61,7 +61,7 @@ def config(name: str) -> dict[str, Any]:
 
 def fine_recipe(data: Path) -> tuple[BrainTissue, torch.nn.Module]:
     """The recipe of the second part on small heads, with an untrained first part."""
-    parts = {name: data / f"{name}.pt" for name in ("guess", "atlas")}
+    parts = {name: data / f"{name}.pt" for name in ("guess", "brain", "atlas")}
     changes = {"batch": 2, "patch": [24, 24, 24], "head": [48, 48, 48], **parts}
     recipe = BrainTissue(config("mr-brain-tissue-unet.json") | changes, data)
     torch.manual_seed(0)

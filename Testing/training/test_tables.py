@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.task import Task
 from training.card import _results
-from training.evaluate import with_means
+from training.evaluate import Table, table_of, with_means
 from training.tables.comparators import Denoised, by_bm4d, kept, place
-from training.tables.denoising import METRICS, Cell
+from training.tables.ct_denoising import ct_denoising_rows
+from training.tables.denoising import METRICS, Cell, denoising_rows
+from training.tables.guided import guided_rows
+from training.tables.hippocampus import hippocampus_rows
 from training.tables.rows import row, volume_of
+from training.tables.super_resolution import super_resolution_rows
+
+MODELS = Path(__file__).parents[2] / "Resources/Models"
 
 
 def test_what_was_made_once_is_kept(tmp_path: Path) -> None:
@@ -72,3 +83,28 @@ def test_the_card_without_bm4d_is_as_it_was() -> None:
     text = _results([row("a", "3% noise", 30, "median", 29.5) | {"command": "c"}])
     head = text.splitlines()[0]
     assert head == "| subject | condition | metric | this model | comparator | comparator's |"
+
+
+@pytest.mark.parametrize(
+    ("task", "modality", "channels", "expected"),
+    [
+        (Task.DENOISE, "MR", ("image", "noise"), denoising_rows),
+        (Task.DENOISE, "CT", ("image", "noise"), ct_denoising_rows),
+        (Task.DENOISE, "MR", ("image", "noise", "guide"), guided_rows),
+        (Task.SUPER_RESOLUTION, "MR", ("image",), super_resolution_rows),
+    ],
+)
+def test_a_model_of_ones_own_is_measured_as_ours(
+    task: Task, modality: str, channels: tuple[str, ...], expected: Table
+) -> None:
+    shipped = read_bundle(MODELS / "mr-denoise-residual", shipped=True)
+    spec = replace(shipped.input, channels=channels)
+    model = replace(shipped, id="my-own", task=task, modality=modality, input=spec)
+    assert table_of(model) is expected
+
+
+def test_a_segmentation_without_references_says_how_to_measure_it() -> None:
+    shipped = read_bundle(MODELS / "mr-hippocampus-unet", shipped=True)
+    assert table_of(shipped) is hippocampus_rows
+    with pytest.raises(OptionsError, match="medenhance evaluate segment"):
+        table_of(replace(shipped, id="my-liver"))

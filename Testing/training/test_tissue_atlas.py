@@ -16,6 +16,7 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     brain_odds,
     descend,
     first_placing,
+    guessed_brain,
     resampled,
 )
 from training.tissue_atlas import mean_head
@@ -56,11 +57,16 @@ def scan_of(shares: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.interpolate(image[None, None], scale_factor=2.0)[0, 0]
 
 
+def laid_over(scan: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+    """The egg's atlas over a scan, where the guess alone tells where the brain ends."""
+    return egg_atlas().laid_over(scan, guess, brain_odds(scan, guessed_brain(guess)))
+
+
 def test_the_atlas_goes_where_the_head_is() -> None:
     truth = egg((48, 52, 44), (5, -4, 3), 0.9)
     before = agreement(egg((48, 52, 44), (0, 0, 0)), truth)
     with torch.inference_mode():
-        found = egg_atlas().laid_over(scan_of(truth), at_half(truth))
+        found = laid_over(scan_of(truth), at_half(truth))
     assert before < 0.6
     assert agreement(found, truth) > 0.8
 
@@ -70,7 +76,7 @@ def test_what_was_taken_for_tissue_far_away_does_not_lead_astray() -> None:
     guess = at_half(truth).clone()
     guess[:, 1:5, 18:24, 6:16] = torch.tensor([0.2, 0.4, 0.2, 0.2])[:, None, None, None]
     with torch.inference_mode():
-        found = egg_atlas().laid_over(scan_of(truth), guess)
+        found = laid_over(scan_of(truth), guess)
     assert agreement(found, truth) > 0.8
     assert float(found[1:, 2:10, 36:48, 12:32].max()) < 0.1
 
@@ -82,7 +88,7 @@ def test_bone_as_dark_as_fluid_is_no_brain() -> None:
         ((dark - BRIGHTNESS[0]) * truth[0])[None, None], scale_factor=2.0
     )
     with torch.inference_mode():
-        found = egg_atlas().laid_over(scan[0, 0], at_half(truth))
+        found = laid_over(scan[0, 0], at_half(truth))
     # 1.7 when the guess is not heard again.
     assert 0.95 < float((1 - found[0]).sum() / (1 - truth[0]).sum()) < 1.15
 
@@ -94,10 +100,10 @@ def test_the_end_of_a_brain_that_was_cut_out_is_not_guessed(noise: float) -> Non
     guess = at_half(egg((48, 52, 44), (5, -4, 3), 0.85))
     inside = torch.nn.functional.interpolate(1 - truth[None, 0:1], scale_factor=2.0)[0, 0] > 0.5
     cut_out = 0.5 * inside + noise * torch.rand(inside.shape)
-    assert not brain_odds(cut_out, guess).any()
+    assert not brain_odds(cut_out, guessed_brain(guess)).any()
     skull = egg((48, 52, 44), (5, -4, 3), 1.3)[None, 0:1] < 0.5
     around = torch.nn.functional.interpolate(skull.float(), scale_factor=2.0)[0, 0]
-    odds = brain_odds(torch.where(inside, cut_out, 0.3 * around), guess)
+    odds = brain_odds(torch.where(inside, cut_out, 0.3 * around), guessed_brain(guess))
     assert odds.max() > 3 and odds.min() < -3
 
 
@@ -114,7 +120,7 @@ def test_a_guess_moves_the_border_but_not_what_lies_within() -> None:
 def test_a_guess_of_nothing_gives_finite_shares() -> None:
     nothing = torch.zeros(CLASSES, 6, 6, 6)
     nothing[0] = 1
-    found = egg_atlas().laid_over(torch.rand(24, 24, 24), nothing)
+    found = laid_over(torch.rand(24, 24, 24), nothing)
     assert torch.isfinite(found).all()
     assert float((found.sum(0) - 1).abs().max()) < 1e-5
 

@@ -35,7 +35,7 @@ BRIGHTNESS = torch.tensor([0.0, 0.2, 0.5, 0.8])
 def small(seed: int = 0) -> TissueNet:
     """An untrained network with an atlas in which there may be anything anywhere."""
     torch.manual_seed(seed)
-    network = TissueNet([8, 8], 8, 8, [1, 1]).eval()
+    network = TissueNet([8, 8], [8, 8], 8, 8, [1, 1]).eval()
     network.atlas.shares.fill_(0.25)
     return network
 

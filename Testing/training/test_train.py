@@ -17,11 +17,12 @@ from MedEnhanceLib.errors import FileError, OptionsError
 from training.network import build_network
 from training.parallel import Processes, joined_processes
 from training.precision import MixedPrecision
-from training.publish import publish
+from training.publish import publish, training_note
 from training.recipe import Recipe, make_recipe
-from training.train import Training, fresh_network, learning_rate
+from training.train import Training, fresh_network, learning_rate, main
 from training.weights import start_from
 
+CONFIGS = Path(__file__).parents[2] / "training/configs"
 TinyConfig = Callable[[str], dict[str, Any]]
 ALONE = Processes(torch.device("cpu"))
 
@@ -163,3 +164,59 @@ def test_learning_rate_rises_and_falls() -> None:
     assert max(rates) == pytest.approx(1.0)
     assert rates[10:110] == sorted(rates[10:110], reverse=True)
     assert rates[-1] == pytest.approx(0.01)
+
+
+def test_the_last_step_is_validated_and_kept(data: Path, tiny_config: TinyConfig) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 3, "validate_every": 2}
+    Training(config, make_recipe(config, data), data / "run", ALONE).run()
+    rows = (data / "run/curve.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["2", "3"]
+    again = Training(config, make_recipe(config, data), data / "run", ALONE)
+    assert again.step == 3
+
+
+def test_a_note_is_told_of_the_weights_that_it_is_about() -> None:
+    bundle = {"training_note": {"weights_sha256": "a1", "text": "How they came about."}}
+    assert training_note(bundle, "a1") == "How they came about."
+    assert training_note(bundle, "b2") == ""
+    assert training_note({}, "a1") == ""
+
+
+def test_nothing_is_published_of_a_run_without_weights(
+    tmp_path: Path, tiny_config: TinyConfig
+) -> None:
+    with pytest.raises(FileError, match="no weights"):
+        publish(tiny_config("mr-denoise-residual"), tmp_path / "run", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"config": "nowhere.json"}, "There is no configuration 'nowhere.json'"),
+        ({"data": "nowhere"}, "There is no folder 'nowhere'"),
+        ({"config": CONFIGS / "mr-denoise-guided.json"}, "names no recipe"),
+        ({"config": CONFIGS / "mr-denoise-adversarial.json"}, "run training.train_adversarial"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], sentence: str
+) -> None:
+    options = {"config": CONFIGS / "mr-denoise-residual.json", "data": tmp_path} | changes
+    words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+    monkeypatch.setattr("sys.argv", ["train", *words, "--runs", str(tmp_path / "runs")])
+    with pytest.raises(SystemExit, match=sentence):
+        main()
+
+
+def test_weights_are_not_named_to_a_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "mr-denoise-residual"
+    run.mkdir()
+    (run / "checkpoint.pt").write_bytes(b"")
+    config = CONFIGS / "mr-denoise-residual.json"
+    words = ["--config", str(config), "--data", str(tmp_path), "--runs", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["train", *words, "--init", "other.pt"])
+    with pytest.raises(SystemExit, match="goes on from its own checkpoint"):
+        main()

@@ -1,4 +1,7 @@
-"""Brain tissue: Dice on phantoms painted on label maps that were not trained on."""
+"""Brain tissue: Dice on phantoms painted on label maps, and of brains in scans with that of HD-BET.
+
+None of them was trained on.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from MedEnhanceLib import SegmentOptions, Volume, enhance
+from MedEnhanceLib import SegmentOptions, Volume, enhance, read_volume
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.result import Result
+from training.brain_scans import MASKS, files_with_skull
 from training.data import FloatArray
 from training.tables.rows import UNIT, Row, row, volume_of
 from training.tissue_maps import TISSUES, TissueTable, read_table, tissue_maps
@@ -40,6 +45,7 @@ def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
     these, noise and skulls are no tissue that they could tell. Each of their classes is taken for
     the tissue that fits best, which favours them.
     """
+    yield from scan_rows(data, model)
     table = read_table()
     cases = list(enumerate((c, n) for c in CONTRASTS for n in NOISE))
     hardest_first = sorted(cases, key=lambda case: -case[1][1])
@@ -61,6 +67,20 @@ def brain_tissue_rows(data: Path, model: str) -> Iterator[Row]:
             for what, (scan, theirs) in shown.items():
                 condition = f"{contrast}, {what}, noise {noise:.0%}"
                 yield from tissue_rows(scan, truth, model, source.name, condition, theirs)
+
+
+def scan_rows(data: Path, model: str) -> Iterator[Row]:
+    """Dice of the brain as a whole in scans, with HD-BET's mask; nothing where that is not made."""
+    for name, path in files_with_skull(data, "validation"):
+        mask = MASKS / path.name
+        if not mask.exists():
+            print(f"{name} is left out; python -m training.brain_scans makes its mask.")
+            continue
+        contrast = next((c for c in ("FLAIR", "T2") if c in name), "T1")
+        labels = enhance(read_volume(path), "segment", model).output.voxels
+        theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))
+        dice = overlap(labels > 0, theirs > 0)
+        yield row(name, f"{contrast} scans, brain as HD-BET's", dice, "none", 0.0, "Dice")
 
 
 def scan_of(clean: FloatArray, noise: float, rng: np.random.Generator) -> Volume:

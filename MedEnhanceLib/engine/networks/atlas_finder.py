@@ -13,6 +13,8 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     ATLAS_SHAPE,
     CLASSES,
     TissueAtlas,
+    brain_odds,
+    guessed_brain,
     resampled,
 )
 from MedEnhanceLib.engine.networks.tissue_guess import TissueGuessUNet, far_padding
@@ -56,7 +58,7 @@ class AtlasFinder(nn.Module):
         size = image.shape
         half = functional.pad(image.clamp_min(0), far_padding(size, MULTIPLE))
         guess = guessed_shares(self.guess, half)
-        placing = self.atlas.placing(half, guess)
+        placing = self.atlas.placing(half, guess, brain_odds(half, guessed_brain(guess)))
         coarse = functional.avg_pool3d(self.atlas.shares, 2)[0]
         tissues = resampled(coarse, 2 * ATLAS_MM, placing, guess.shape[1:], 2 * ATLAS_MM)
         trust = (agreement(tissues, guess) - LEAST_AGREEMENT) / (FULL_AGREEMENT - LEAST_AGREEMENT)

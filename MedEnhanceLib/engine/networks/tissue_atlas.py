@@ -96,30 +96,33 @@ class TissueAtlas(nn.Module):
         shares[:, 0] = 1
         self.register_buffer("shares", shares)
 
-    def laid_over(self, half: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+    def laid_over(
+        self, half: torch.Tensor, guess: torch.Tensor, odds: torch.Tensor
+    ) -> torch.Tensor:
         """The atlas in the place of one head.
 
         Args:
             half: the scan with voxels of 2 mm (2d, 2h, 2w), at least zero.
             guess: rough shares of the classes on a grid of 8 mm (4, d/2, h/2, w/2).
+            odds: :func:`brain_odds` (d, h, w).
 
         Returns:
             Shares of the classes (4, d, h, w) with voxels of 4 mm.
         """
         grid = [n // 2 for n in half.shape]
-        shares = resampled(self.shares[0], ATLAS_MM, self.placing(half, guess), grid, ATLAS_MM)
-        return agreed(shares, brain_odds(half, guess))
+        placing = self.placing(half, guess, odds)
+        return agreed(resampled(self.shares[0], ATLAS_MM, placing, grid, ATLAS_MM), odds)
 
-    def placing(self, half: torch.Tensor, guess: torch.Tensor) -> Placing:
+    def placing(self, half: torch.Tensor, guess: torch.Tensor, odds: torch.Tensor) -> Placing:
         """How the atlas has to be laid over one head; arguments as of `laid_over`."""
         # The descent needs slopes, also where the network around it is only asked.
         with torch.inference_mode(False), torch.enable_grad():
-            half, guess, shares = half.clone(), guess.clone(), self.shares[0].float().clone()
+            half, guess, odds = half.clone(), guess.clone(), odds.clone()
+            shares = self.shares[0].float().clone()
             coarse = functional.avg_pool3d(shares[None], 2)[0]
             placing = descend(box_mean(coarse, 3), guess, first_placing(guess), 30, 0.04)
             placing = descend(coarse, guess, placing, 20, 0.02)
             grid = [n // 2 for n in half.shape]
-            odds = brain_odds(half, guess)
             for _ in range(LOOKS):
                 with torch.no_grad():
                     prior = agreed(resampled(shares, ATLAS_MM, placing, grid, ATLAS_MM), odds)
@@ -128,13 +131,18 @@ class TissueAtlas(nn.Module):
             return placing
 
 
-def brain_odds(half: torch.Tensor, guess: torch.Tensor) -> torch.Tensor:
+def guessed_brain(guess: torch.Tensor) -> torch.Tensor:
+    """Chance of brain at 4 mm (d, h, w) in guessed shares at 8 mm (4, d/2, h/2, w/2)."""
+    return functional.interpolate(1 - guess[None, :1], scale_factor=2.0, mode="trilinear")[0, 0]
+
+
+def brain_odds(half: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
     """Logarithm of the odds of brain at 4 mm (d, h, w), without the atlas; 0 of cut out brains.
 
     Args:
-        half, guess: as of `TissueAtlas.laid_over`.
+        half: the scan with voxels of 2 mm (2d, 2h, 2w), at least zero.
+        chance: of brain, (d, h, w).
     """
-    chance = functional.interpolate(1 - guess[None, :1], scale_factor=2.0, mode="trilinear")[0, 0]
     brain = (chance > 0.5).float()
     content = content_of(half, chance < LEAST_CHANCE)
     near = functional.max_pool3d(brain[None], NEAR, stride=1, padding=NEAR // 2)[0]

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from MedEnhanceLib.engine.networks.brain_unet import BrainUNet
 from MedEnhanceLib.engine.networks.folding import (
     FOLD,
     ResidualBlock,
@@ -67,6 +68,7 @@ class TissueNet(nn.Module):
 
     Args:
         guess: widths of the levels of the network that guesses, at 8 mm.
+        brain: of the one that tells where the brain ends, at 4 mm.
         width: of the network that labels voxels, at half resolution.
         wider: its width at a quarter.
         blocks: its residual blocks at half and at a quarter of the resolution.
@@ -78,12 +80,14 @@ class TissueNet(nn.Module):
     def __init__(
         self,
         guess: Sequence[int],
+        brain: Sequence[int],
         width: int,
         wider: int,
         blocks: Sequence[int],
     ) -> None:
         super().__init__()
         self.guess = TissueGuessUNet(CLASSES, guess)
+        self.brain = BrainUNet(brain)
         self.atlas = TissueAtlas()
         self.fine = TissueFineNet(width, wider, blocks)
 
@@ -121,8 +125,15 @@ class TissueNet(nn.Module):
         """Roughly, where in a scan (D, H, W) which tissue is; sizes are multiples of 8."""
         half = functional.avg_pool3d(image[None], COARSE // 2)[0]
         guess = guessed_shares(self.guess, half)
-        atlas = self.atlas.laid_over(half, guess)
-        return Places(atlas, seen_shares(half, atlas, rounds=20), brain_odds(half, guess))
+        odds = brain_odds(half, self.brain_chance(half))
+        atlas = self.atlas.laid_over(half, guess, odds)
+        return Places(atlas, seen_shares(half, atlas, rounds=20), odds)
+
+    def brain_chance(self, half: torch.Tensor) -> torch.Tensor:
+        """Chance of brain at 4 mm (d, h, w) in a scan with voxels of 2 mm (2d, 2h, 2w)."""
+        coarse = functional.avg_pool3d(half[None], COARSE // 2)
+        chance: torch.Tensor = self.brain(levelled(coarse)[None])[0, 0].sigmoid()
+        return chance
 
     def features(self, image: torch.Tensor, places: Places) -> torch.Tensor:
         """What the second network sees: (1, FEATURES, D/2, H/2, W/2)."""
