@@ -6,6 +6,7 @@ painter thinks of: bone and fluid that are both dark, crowns that were cut off, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ LEAST_VIEW = 0.55
 RECOLOURED = 0.3
 """Share of the scans whose brightness is bent, at times so far that dark becomes bright."""
 CURVE_POINTS = 6
+VIEW_STEP = 8
+"""Sizes of views are multiples of it, as the network's levels are."""
 BLOCK = 8
 """Voxels of 4 mm that the network takes together."""
 FIRST, LAST = "head.0.0.weight", ("scores.weight", "scores.bias")
@@ -43,6 +46,7 @@ class BrainMask:
     def __init__(self, config: Config, data: Path) -> None:
         self.batch_size = int(config["batch"])
         self.patch = [int(n) for n in config["patch"]]
+        self.views = list(zip(config["least_view"], config["largest_view"], strict=True))
         self.fine_mm = config["spacing_mm"] / FOLD
         self.guess, masks = Path(config["guess"]), Path(config["masks"])
         table = read_table()
@@ -64,24 +68,31 @@ class BrainMask:
         network.body.load_state_dict(weights)
 
     def batch(self, rng: np.random.Generator) -> Batch:
+        # What normalises over all that it sees must not get used to one share of air around.
+        view = [
+            VIEW_STEP * int(rng.integers(a // VIEW_STEP, b // VIEW_STEP + 1)) for a, b in self.views
+        ]
         samples = []
         for number in range(self.batch_size):
             if number % 2:
-                samples.append(self._scanned(self.scanned[rng.integers(len(self.scanned))], rng))
+                scan = self.scanned[rng.integers(len(self.scanned))]
+                samples.append(self._scanned(scan, view, rng))
             else:
                 head = self.painted[rng.integers(len(self.painted))]
-                samples.append(self._painted(head, rng))
+                samples.append(self._painted(head, view, rng))
         images, brains = (torch.stack(part) for part in zip(*samples, strict=True))
         return Batch(images, brains, torch.ones(()))
 
-    def _painted(self, head: Head, rng: np.random.Generator, style: str | None = None) -> Sample:
+    def _painted(
+        self, head: Head, view: Sequence[int], rng: np.random.Generator, style: str | None = None
+    ) -> Sample:
         """What the network sees (1, k, j, i), and the share of brain (1, k, j, i)."""
-        rows = head.warped([n * FOLD for n in self.patch], self.fine_mm, rng)
+        rows = head.warped([n * FOLD for n in view], self.fine_mm, rng)
         image, tissues = self.paint(rows, rng, style)
         return self._seen(image, (tissues > 0).float(), rng)
 
-    def _scanned(self, scan: BrainScan, rng: np.random.Generator) -> Sample:
-        shape = [n * FOLD for n in self.patch]
+    def _scanned(self, scan: BrainScan, view: Sequence[int], rng: np.random.Generator) -> Sample:
+        shape = [n * FOLD for n in view]
         places = warped_places(middle_of(scan.brain), shape, self.fine_mm, rng)
         image, brain = sampled(torch.stack([scan.image, scan.brain]), places / SCANNED_MM)
         if rng.random() < RECOLOURED:
@@ -107,7 +118,7 @@ class BrainMask:
         if not self._checks:
             rng = np.random.default_rng(7)
             self._checks = [
-                self._painted(head, rng, style)
+                self._painted(head, self.patch, rng, style)
                 for style in VALIDATION_STYLES
                 for head in self.held_back
             ]
