@@ -191,6 +191,7 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-brain-tissue-unet/configs/inference.json
   Resources/Models/mr-brain-tissue-unet/configs/metadata.json
   Resources/Models/mr-brain-tissue-unet/docs/README.md
+  Resources/Models/mr-brain-tissue-unet/docs/brain-curve.csv
   Resources/Models/mr-brain-tissue-unet/docs/curve.csv
   Resources/Models/mr-brain-tissue-unet/docs/curve.png
   Resources/Models/mr-brain-tissue-unet/models/model.pt
