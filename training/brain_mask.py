@@ -19,8 +19,8 @@ from training.brain_scans import BrainScan, brain_scans
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter, acquired, shading
 from training.tissue_guess import soft_dice
-from training.tissue_heads import Head, field_of_view, warped_places
-from training.tissue_maps import read_table, tissue_maps
+from training.tissue_heads import Head, field_of_view, heads_of, warped_places
+from training.tissue_maps import read_table
 from training.weights import read_weights
 
 FOLD = 2
@@ -51,9 +51,9 @@ class BrainMask:
         self.guess, masks = Path(config["guess"]), Path(config["masks"])
         table = read_table()
         self.paint = Painter(table, self.fine_mm)
-        self.painted = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
+        self.painted = heads_of(data, "training", table)
         self.scanned = brain_scans(data, "training", masks)
-        self.held_back = [Head(m, table.tissues) for m in tissue_maps(data, "validation", table)]
+        self.held_back = heads_of(data, "validation", table)
         self.scans_held_back = brain_scans(data, "validation", masks)
         self._checks: list[Sample] = []
 

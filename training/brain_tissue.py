@@ -20,8 +20,8 @@ from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
 from training.tissue_guess import soft_dice
-from training.tissue_heads import Head, field_of_view
-from training.tissue_maps import TISSUES, read_table, tissue_maps
+from training.tissue_heads import Head, field_of_view, heads_of
+from training.tissue_maps import TISSUES, read_table
 from training.weights import start_from
 
 PATCHES = 16
@@ -46,8 +46,8 @@ class BrainTissue:
         self.parts = {name: Path(config[name]) for name in ("guess", "brain", "atlas")}
         table = read_table()
         self.paint = Painter(table)
-        self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
-        self.validation = [Head(m, table.tissues) for m in tissue_maps(data, "validation", table)]
+        self.training = heads_of(data, "training", table)
+        self.validation = heads_of(data, "validation", table)
         self.criterion = DiceCELoss(
             include_background=False, to_onehot_y=True, softmax=True, batch=True
         )

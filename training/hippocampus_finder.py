@@ -23,9 +23,8 @@ from training.tissue_atlas import (
     keep,
     placing_over,
     shares_of,
-    training_heads,
 )
-from training.tissue_heads import Head
+from training.tissue_heads import Head, heads_of
 from training.tissue_maps import TissueTable, read_table
 from training.weights import start_from
 
@@ -44,7 +43,7 @@ def main() -> None:
     for part in ("guess", "atlas"):
         start_from(getattr(network, part), runs / f"tissue-{part}" / "best.pt")
     table = read_table()
-    heads = training_heads(data, table)
+    heads = heads_of(data, "training", table)
     network.regions.copy_(mean_regions(heads, table, network.atlas.shares[0]))
     keep(network, runs / config["id"])
 

@@ -23,8 +23,8 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     first_placing,
     resampled,
 )
-from training.tissue_heads import Head, nearest
-from training.tissue_maps import TissueTable, read_table, tissue_maps
+from training.tissue_heads import Head, heads_of, nearest
+from training.tissue_maps import TissueTable, read_table
 
 ROUNDS = 3
 STEPS, RATE = 60, 0.03
@@ -36,7 +36,9 @@ def main() -> None:
     data, runs = folders(__doc__)
     table = read_table()
     atlas = TissueAtlas()
-    atlas.shares.copy_(mean_head([shares_of(head, table) for head in training_heads(data, table)]))
+    atlas.shares.copy_(
+        mean_head([shares_of(head, table) for head in heads_of(data, "training", table)])
+    )
     keep(atlas, runs / "tissue-atlas")
 
 
@@ -47,11 +49,6 @@ def folders(description: str | None) -> tuple[Path, Path]:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     args = parser.parse_args()
     return args.data, args.runs
-
-
-def training_heads(data: Path, table: TissueTable) -> list[Head]:
-    """The label maps that may be trained on."""
-    return [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
 
 
 def keep(network: torch.nn.Module, run: Path) -> None:

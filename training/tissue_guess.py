@@ -14,8 +14,8 @@ from torch.nn import functional
 from MedEnhanceLib.engine.networks.tissue_net import levelled
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
-from training.tissue_heads import Head, field_of_view
-from training.tissue_maps import TISSUES, read_table, tissue_maps
+from training.tissue_heads import Head, field_of_view, heads_of
+from training.tissue_maps import TISSUES, read_table
 
 FOLD = 2
 """Heads are painted on a finer grid and averaged over so many voxels, for partial volumes."""
@@ -32,8 +32,8 @@ class TissueGuess:
         self.painted_mm = config["spacing_mm"] / FOLD
         table = read_table()
         self.paint = Painter(table, self.painted_mm)
-        self.training = [Head(m, table.tissues) for m in tissue_maps(data, "training", table)]
-        self.validation = [Head(m, table.tissues) for m in tissue_maps(data, "validation", table)]
+        self.training = heads_of(data, "training", table)
+        self.validation = heads_of(data, "validation", table)
         self._checks: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def prepare(self, network: torch.nn.Module) -> None:

@@ -6,13 +6,15 @@ Axes are (k, j, i), as numpy reads a scan in RAS orientation: up, forward, right
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from training.tissue_maps import TissueMap
+from training.data import Part
+from training.tissue_maps import TissueMap, TissueTable, tissue_maps
 
 ROTATION, SHEAR, ZOOM = 0.15, 0.05, 0.15
 """Spread of the random affine map: radians, and shares of length."""
@@ -64,6 +66,11 @@ def warped_places(
             places[row] += matrix[row, column] * axis.reshape(along)
         places[row] += middle[row] + float(rng.normal(0, SHIFT_MM))
     return places
+
+
+def heads_of(data: Path, part: Part, table: TissueTable) -> list[Head]:
+    """The label maps of one part of the split, to be warped."""
+    return [Head(m, table.tissues) for m in tissue_maps(data, part, table)]
 
 
 def random_matrix(rng: np.random.Generator) -> NDArray[np.float64]:

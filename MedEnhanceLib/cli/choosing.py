@@ -89,7 +89,8 @@ SeriesName = Annotated[
     str | None,
     typer.Option(
         metavar="NUMBER|UID",
-        help="Which series of a DICOM folder: its number, or the end of its UID.",
+        help="Which series of a DICOM folder: its number, or the last four or more letters of "
+        "its UID.",
         rich_help_panel=FILES,
     ),
 ]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from MedEnhanceLib import Catalog, Geometry, Label, LabelMap, Volume, write_image
+from MedEnhanceLib import Catalog, Geometry, Label, LabelMap, Volume
 from MedEnhanceLib.acquisition import thick_slices
-from MedEnhanceLib.cli.main import app
 from MedEnhanceLib.errors import OptionsError, VolumeError
 from MedEnhanceLib.evaluation import denoising, segmentation, super_resolution
 from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
@@ -30,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (16, 20, 24)
 
 
-def _phantom(shape: tuple[int, int, int] = SHAPE) -> Volume:
+def made_up(shape: tuple[int, int, int] = SHAPE) -> Volume:
     grid = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
     radius = np.sqrt(sum(g**2 for g in grid))
     voxels = 500.0 * (radius < 0.8) + 400.0 * (radius < 0.4) + 20 * np.sin(9 * grid[0])
@@ -66,7 +63,7 @@ class TestDenoising:
         assert first.noisy.voxels.std() == pytest.approx(50, rel=0.02)
 
     def test_a_perfect_method_is_perfect_and_an_idle_one_is_the_input(self) -> None:
-        case = denoising.noisy_case(Subject.of("phantom", _phantom()), 9, seed=0)
+        case = denoising.noisy_case(Subject.of("phantom", made_up()), 9, seed=0)
         methods = [_fixed("perfect", case.clean.voxels), _fixed("idle", case.noisy.voxels)]
         rows, _ = denoising.evaluate_case(case, methods, DenoiseOptions())
         values = {row.method: row.values for row in rows}
@@ -82,7 +79,7 @@ class TestDenoising:
         assert values["input"]["psnr_db"] == pytest.approx(expected)
 
     def test_filters_are_told_the_true_noise_and_models_are_not(self) -> None:
-        case = denoising.noisy_case(Subject.of("phantom", _phantom()), 5, seed=0)
+        case = denoising.noisy_case(Subject.of("phantom", made_up()), 5, seed=0)
         told: dict[str, float | None] = {}
 
         class Trained(Method):
@@ -101,7 +98,7 @@ class TestDenoising:
         assert told["mps"] == case.sigma
 
     def test_repeats_take_turns_and_the_least_cost_counts(self) -> None:
-        case = denoising.noisy_case(Subject.of("phantom", _phantom()), 5, seed=0)
+        case = denoising.noisy_case(Subject.of("phantom", made_up()), 5, seed=0)
         turns: list[str] = []
 
         def named(name: str) -> Method:
@@ -117,7 +114,7 @@ class TestDenoising:
 
 def test_sharpness_is_on_the_scale_of_the_reference() -> None:
     """A bright speck away from the edges changes the image's own peak, but no edge."""
-    phantom = _phantom((20, 20, 20))
+    phantom = made_up((20, 20, 20))
     specks = phantom.voxels.copy()
     specks[:2, :2, :2] = 5000
     scorer = Scorer(phantom, robust_peak(phantom.voxels))
@@ -140,16 +137,16 @@ class TestQuieting:
         assert quiet.geometry.spacing == (2, 2, 2)
 
     def test_short_axes_are_left_alone(self) -> None:
-        volume = _phantom((8, 20, 24))
+        volume = made_up((8, 20, 24))
         assert averaged(volume).geometry.size == (12, 10, 8)
         with pytest.raises(VolumeError, match="too small"):
-            averaged(_phantom((8, 10, 12)))
+            averaged(made_up((8, 10, 12)))
 
 
 class TestSuperResolution:
     @pytest.mark.parametrize(("axis", "array_axis"), [("x", 2), ("y", 1), ("z", 0)])
     def test_the_thick_slices_are_those_stated(self, axis: str, array_axis: int) -> None:
-        phantom = _phantom((17, 21, 25))
+        phantom = made_up((17, 21, 25))
         case = thick_case(Subject.of("phantom", phantom), Acquisition(2, axis, "box"))
         expected = thick_slices(case.thin.voxels, array_axis, 2, "box")
         np.testing.assert_array_equal(case.thick.voxels, expected)
@@ -159,7 +156,7 @@ class TestSuperResolution:
         )
 
     def test_bspline_is_better_than_nearest_and_noise_is_stated(self, catalog: Catalog) -> None:
-        case = thick_case(Subject.of("phantom", _phantom()), Acquisition(2, "z", "gaussian"))
+        case = thick_case(Subject.of("phantom", made_up()), Acquisition(2, "z", "gaussian"))
         rows, results = super_resolution.evaluate_case(
             case, methods_of(catalog, Task.SUPER_RESOLUTION, ["filter-bspline"]),
             SuperResolutionOptions(),
@@ -182,7 +179,7 @@ class TestSuperResolution:
 
     def test_too_few_slices(self) -> None:
         with pytest.raises(VolumeError, match="too few"):
-            thick_case(Subject.of("flat", _phantom((3, 20, 20))), Acquisition(2))
+            thick_case(Subject.of("flat", made_up((3, 20, 20))), Acquisition(2))
 
 
 class TestSegmentation:
@@ -190,10 +187,10 @@ class TestSegmentation:
     reference[2:8, 3:9, 3:9], reference[9:14, 3:9, 3:9] = 1, 2
 
     def _map(self, voxels: np.ndarray, labels: tuple[Label, ...] = ()) -> LabelMap:
-        return LabelMap(voxels, _phantom().geometry, labels)
+        return LabelMap(voxels, made_up().geometry, labels)
 
     def _subject(self) -> Subject:
-        return Subject.of("head", _phantom())
+        return Subject.of("head", made_up())
 
     def test_perfect_and_half(self) -> None:
         half = np.where(self.reference == 2, 0, self.reference)
@@ -213,7 +210,7 @@ class TestSegmentation:
         assert next(r for r in rows if r.condition == "label 2").values["dice"] == 1
 
     def test_another_grid_is_refused(self) -> None:
-        grid = _phantom().geometry
+        grid = made_up().geometry
         between = grid.resized((48, 20, 16)).cropped((1, 0, 0), (46, 20, 16)).resized((23, 20, 16))
         voxels = np.ones(between.shape, np.uint8)
         with pytest.raises(VolumeError, match=r"'head' \(\(23, 20, 16\) voxels\)"):
@@ -226,15 +223,15 @@ class TestSegmentation:
         cut = LabelMap(self.reference[2:14, 3:9, 3:9], part, (Label(1, "One"),))
         fitted = segmentation.on_grid(self._subject(), cut)
         np.testing.assert_array_equal(fitted.voxels, self.reference)
-        assert fitted.geometry.is_close(_phantom().geometry) and fitted.labels == cut.labels
+        assert fitted.geometry.is_close(made_up().geometry) and fitted.labels == cut.labels
 
     def test_what_lies_beyond_the_grid_is_left_out(self) -> None:
-        larger = _phantom().geometry.cropped((-2, -3, -4), (30, 30, 30))
+        larger = made_up().geometry.cropped((-2, -3, -4), (30, 30, 30))
         voxels = np.ones(larger.shape, np.uint8)
         voxels[4:20, 3:23, 2:26] = self.reference
         fitted = segmentation.on_grid(self._subject(), LabelMap(voxels, larger))
         np.testing.assert_array_equal(fitted.voxels, self.reference)
-        beside = _phantom().geometry.cropped((40, 0, 0), (5, 5, 5))
+        beside = made_up().geometry.cropped((40, 0, 0), (5, 5, 5))
         ones = LabelMap(np.ones((5, 5, 5), np.uint8), beside)
         assert not segmentation.on_grid(self._subject(), ones).voxels.any()
 
@@ -249,7 +246,7 @@ def test_methods_of_a_task(catalog: Catalog) -> None:
     assert {m.id for m in everything} >= {"mr-hippocampus-unet", "filter-otsu"}
     with pytest.raises(OptionsError, match="filter-otsu"):
         methods_of(catalog, Task.DENOISE, ["filter-otsu"])
-    large = _phantom((30, 130, 140))
+    large = made_up((30, 130, 140))
     assert "mr-hippocampus-unet" not in [m.id for m in suited(everything, large)]
 
 
@@ -272,150 +269,6 @@ def test_cost_counts_memory_where_the_system_tells() -> None:
     assert run.returncode == 0, run.stderr
 
 
-class TestCommand:
-    def _run(self, *arguments: object) -> object:
-        return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
-
-    def test_denoise_as_json_with_picture(self, tmp_path: Path) -> None:
-        write_image(_phantom(), tmp_path / "p.nii")
-        picture = tmp_path / "p.png"
-        done = self._run("denoise", tmp_path / "p.nii", "--noise", "3,9", "--json", "--model",
-                         "filter-median", "--picture", picture)  # fmt: skip
-        assert done.exit_code == 0, done.stderr
-        found = json.loads(done.stdout)
-        assert found["settings"]["noise_percent"] == [3, 9]
-        rows = {(r["condition"], r["method"]): r["values"] for r in found["rows"]}
-        assert len(rows) == 4
-        assert rows["noise 3 %", "input"]["psnr_db"] > rows["noise 9 %", "input"]["psnr_db"]
-        assert picture.read_bytes().startswith(b"\x89PNG")
-
-    def test_what_was_done_before_a_failure_is_shown(self, tmp_path: Path) -> None:
-        write_image(_phantom(), tmp_path / "good.nii")
-        constant = _phantom().with_voxels(np.full_like(_phantom().voxels, 3))
-        write_image(constant, tmp_path / "bad.nii")
-        report = tmp_path / "r.json"
-        files = [tmp_path / "good.nii", tmp_path / "bad.nii"]
-        done = self._run("denoise", *files, "--model", "filter-median", "--report", report)
-        assert done.exit_code == 1
-        assert "Volume 2 cannot be used: All voxels have" in done.stderr
-        assert "Only what was done before is shown." in done.stderr
-        assert "filter-median" in done.stdout and "volume 2" not in done.stdout
-        assert {row["subject"] for row in json.loads(report.read_text())["rows"]} == {"volume 1"}
-        nothing = self._run("denoise", *files[::-1], "--model", "filter-median", "--report", report)
-        assert nothing.exit_code == 1 and "is shown" not in nothing.stderr
-
-    def test_a_noisy_reference_is_marked_in_markdown_and_in_json(self, tmp_path: Path) -> None:
-        rng = np.random.default_rng(0)
-        voxels = np.linspace(300, 900, 40)[:, None, None] + rng.normal(0, 20, (40, 40, 40))
-        write_image(Volume(voxels.astype(np.float32), Geometry((40, 40, 40))), tmp_path / "p.nii")
-        done = self._run("denoise", tmp_path / "p.nii", "--noise", "1,9", "--crop", 32, "--model",
-                         "filter-median", "--markdown", tmp_path / "t.md", "--report",
-                         tmp_path / "r.json")  # fmt: skip
-        assert done.exit_code == 0, done.stderr
-        table = (tmp_path / "t.md").read_text()
-        assert "| volume 1 | noise 1 % * | filter-median |" in table
-        assert "| volume 1 | noise 9 % | filter-median |" in table
-        assert "- Noise added: Rician, seed 0." in table and "- * the noise added is" in table
-        report = json.loads((tmp_path / "r.json").read_text())
-        assert report["settings"]["reference_noise_percent"]["volume 1"] == pytest.approx(
-            2.2, rel=0.2
-        )
-        row = report["rows"][1]
-        assert row["note"] == denoising.NOISY_REFERENCE
-        each = 1e6 * row["values"]["core_seconds"] / 32**3
-        assert row["values"]["core_us_per_voxel"] == pytest.approx(each)
-
-    def test_super_resolution_as_table(self, tmp_path: Path) -> None:
-        write_image(_phantom(), tmp_path / "p.nii")
-        done = self._run("super-resolution", tmp_path / "p.nii", "--profile", "box", "--noise", 1,
-                         "--model", "filter-bspline", "--picture", tmp_path / "p.png")  # fmt: skip
-        assert done.exit_code == 0, done.stderr
-        assert "2x along z, box, noise 1 %" in done.stdout and "PSNR" in done.stdout
-        assert (tmp_path / "p.png").stat().st_size > 1000
-
-    def test_segment_with_report(self, tmp_path: Path) -> None:
-        phantom = _phantom()
-        write_image(phantom, tmp_path / "p.nii")
-        labels = (phantom.voxels > 200).astype(np.uint8)
-        write_image(LabelMap(labels, phantom.geometry), tmp_path / "l.nii")
-        done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "l.nii",
-                         "--model", "filter-otsu", "--report", tmp_path / "r.json",
-                         "--picture", tmp_path / "p.png")  # fmt: skip
-        assert done.exit_code == 0, done.stderr
-        rows = json.loads((tmp_path / "r.json").read_text())["rows"]
-        assert {row["condition"] for row in rows} == {"label 1", "mean", "whole"}
-        assert (tmp_path / "p.png").is_file()
-
-    def test_a_report_is_json(self, tmp_path: Path) -> None:
-        write_image(_phantom(), tmp_path / "p.nii")
-        done = self._run("denoise", tmp_path / "p.nii", "--report", tmp_path / "r.html")
-        assert done.exit_code == 1 and "*.json" in done.stderr
-
-    def test_an_image_is_no_reference_for_labels(self, tmp_path: Path) -> None:
-        voxels = np.arange(16 * 16 * 16, dtype=np.int16).reshape(16, 16, 16)
-        write_image(Volume(voxels, Geometry((16, 16, 16))), tmp_path / "p.nii")
-        done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "p.nii",
-                         "--model", "filter-otsu")  # fmt: skip
-        assert done.exit_code == 1 and "4,095 different values" in done.stderr
-
-    @pytest.mark.parametrize(
-        ("labels", "said"), [((), "0 only"), (("--labels", "3,4"), "it has 2")]
-    )
-    def test_a_reference_without_the_labels(self, tmp_path: Path, labels: tuple, said: str) -> None:
-        phantom = _phantom()
-        write_image(phantom, tmp_path / "p.nii")
-        drawn = np.where(phantom.voxels > 200, 2 if labels else 0, 0).astype(np.uint8)
-        write_image(LabelMap(drawn, phantom.geometry), tmp_path / "l.nii")
-        done = self._run("segment", tmp_path / "p.nii", "--reference", tmp_path / "l.nii",
-                         "--model", "filter-otsu", *labels)  # fmt: skip
-        assert done.exit_code == 1 and said in done.stderr
-
-    def test_noise_of_magnitudes_is_not_added_to_signed_values(self, tmp_path: Path) -> None:
-        phantom = _phantom()
-        signed = phantom.with_voxels((phantom.voxels - 150).astype(np.float32))
-        write_image(signed, tmp_path / "p.nii")
-        for words in (("denoise",), ("super-resolution", "--noise", 1)):
-            done = self._run(*words, tmp_path / "p.nii", "--model", "filter-median"
-                             if words[0] == "denoise" else "filter-bspline")  # fmt: skip
-            assert done.exit_code == 1 and "below zero" in done.stderr
-        done = self._run("super-resolution", tmp_path / "p.nii", "--model", "filter-bspline")
-        assert done.exit_code == 0, done.stderr
-
-    def test_volumes_whose_files_are_called_alike(self, tmp_path: Path) -> None:
-        paths = [tmp_path / name / "t1.nii" for name in ("a", "b")]
-        for path in paths:
-            path.parent.mkdir()
-            write_image(_phantom(), path)
-        done = self._run("denoise", *paths, "--noise", 5, "--model", "filter-median", "--json")
-        assert done.exit_code == 0, done.stderr
-        found = json.loads(done.stdout)
-        assert {row["subject"] for row in found["rows"]} == {"volume 1", "volume 2"}
-        assert set(found["settings"]["reference_noise_percent"]) == {"volume 1", "volume 2"}
-
-    @pytest.mark.parametrize(
-        ("words", "code", "said"),
-        [
-            (("denoise", "p.nii", "--noise", "3,0"), 1, "'3,0' must be positive"),
-            (("super-resolution", "p.nii", "--noise", -3), 1, "-3"),
-            (("super-resolution", "p.nii", "--noise", "nan"), 1, "nan"),
-            (("denoise", "p.nii", "--seed", -1), 2, "--seed"),
-        ],
-    )
-    def test_impossible_noise(self, words: tuple, code: int, said: str) -> None:
-        done = self._run(*words)
-        assert done.exit_code == code and said in done.stderr
-        assert "unexpectedly" not in done.stderr
-
-    def test_a_reference_for_each_image(self, tmp_path: Path) -> None:
-        done = self._run("segment", "a.nii", "b.nii", "--reference", "c.nii")
-        assert done.exit_code == 1 and "2 images but 1 reference" in done.stderr
-
-    def test_the_picture_may_not_replace_an_input(self, tmp_path: Path) -> None:
-        write_image(_phantom(), tmp_path / "p.nii")
-        done = self._run("denoise", tmp_path / "p.nii", "--picture", tmp_path / "p.nii")
-        assert done.exit_code == 1 and "*.png" in done.stderr
-
-
 def test_the_peak_is_that_of_the_clean_volume() -> None:
-    phantom = _phantom()
+    phantom = made_up()
     assert denoising.noisy_case(Subject.of("p", phantom), 5, 0).peak == robust_peak(phantom.voxels)

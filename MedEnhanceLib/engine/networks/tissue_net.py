@@ -1,9 +1,9 @@
 """Brain tissue in any contrast: where it lies, how bright it is there, then voxel by voxel.
 
 A network that only sees a part of a head cannot know whether bright is fluid, fat or white matter.
-Here a small network guesses where the tissues of the whole head are, an atlas is laid over that
-guess, and the scan's own contrast is measured where the atlas says. A second network, which sees
-the scan in terms of that contrast, labels the voxels.
+Here a small network guesses where the tissues of the whole head are, another one tells where the
+brain ends, an atlas is laid over both, and the scan's own contrast is measured where the atlas
+says. A last network, which sees the scan in terms of that contrast, labels the voxels.
 """
 
 from __future__ import annotations
