@@ -89,7 +89,7 @@ SeriesName = Annotated[
     str | None,
     typer.Option(
         metavar="NUMBER|UID",
-        help="Which series of a DICOM folder: its number, or the last four or more letters of "
+        help="Which series of a DICOM folder: its number, or the last four or more characters of "
         "its UID.",
         rich_help_panel=FILES,
     ),
