@@ -193,7 +193,7 @@ def fresh_network(config: Config, recipe: Recipe, resumes: bool) -> torch.nn.Mod
     if not resumes:
         recipe.prepare(network)
         if "init" in config:
-            for sentence in start_from(network, Path(config["init"])):
+            for sentence in start_from(network, Path(config["init"]), bool(config.get("widen"))):
                 print(sentence, flush=True)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 

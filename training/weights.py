@@ -8,17 +8,18 @@ import torch
 from safetensors.torch import load_file
 
 from MedEnhanceLib.errors import FileError
+from training.widening import Weights, widened
 
-Weights = dict[str, torch.Tensor]
 AVERAGED = "module."
 
 
-def start_from(network: torch.nn.Module, path: Path) -> list[str]:
+def start_from(network: torch.nn.Module, path: Path, widen: bool = False) -> list[str]:
     """Give ``network`` the weights of ``path`` that have its names and shapes.
 
     Args:
         path: ``best.pt`` or ``checkpoint.pt`` of a run (of the latter the averaged weights), or
             the ``models/model.pt`` of a bundle.
+        widen: whether those of fewer channels are taken too; see `training.widening`.
 
     Returns:
         A sentence for every weight that was not matched, on either side.
@@ -29,6 +30,8 @@ def start_from(network: torch.nn.Module, path: Path) -> list[str]:
     offered = read_weights(path)
     own = network.state_dict()
     matching = {n: w for n, w in offered.items() if n in own and own[n].shape == w.shape}
+    if widen:
+        matching |= widened(network, offered)
     if not matching:
         raise FileError(
             f"'{path.name}' has no weight of this network's names and shapes; start from a model "
