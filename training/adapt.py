@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from MedEnhanceLib.assessment import suitability
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog, user_folder
 from MedEnhanceLib.errors import OptionsError
@@ -141,6 +142,10 @@ def read_scan(paths: Sequence[Path], model: Bundle) -> Scan:
             f"'{paths[0].name}' and '{paths[1].name}' do not lie on the same grid; repeats must "
             "be made with the same settings and without moving."
         )
+    for volume, path in zip(volumes, paths, strict=True):
+        verdict = suitability(volume, model)
+        if verdict.verdict == "refused":
+            raise OptionsError(f"'{path.name}' teaches '{model.id}' nothing: {verdict.reasons[0]}")
     scaling = scaling_named(model.input.normalisation, volumes[0].voxels)
     levels = [checked_noise(volume, path) for volume, path in zip(volumes, paths, strict=True)]
     sigma = float(np.sqrt(np.mean(np.square(levels)))) / scaling.scale

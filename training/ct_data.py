@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from MedEnhanceLib.filters.denoising import non_local_means
-from training.data import FloatArray, Part, average_neighbours, read_splits
+from training.data import FloatArray, Part, average_neighbours, read_splits, scan_file
 
 LOWEST_HU = -1024.0
 """Some scanners write far lower values outside of what they measured."""
@@ -50,7 +50,7 @@ class CtReference:
 def ct_scans(data: Path, part: Part) -> list[CtScan]:
     """All CT scans of one part of the split."""
     subjects = read_splits()["ct_body"][part]
-    return [read_ct(data / file) for subject in subjects for file in subject["files"]]
+    return [read_ct(scan_file(data, file)) for subject in subjects for file in subject["files"]]
 
 
 def read_ct(path: Path) -> CtScan:

@@ -28,6 +28,7 @@ from training.physics.ct_noise import (
 )
 from training.physics.phantom import random_phantom
 from training.recipe import Batch, Config
+from training.whole_files import written_whole
 
 CACHE = Path("runs/cache")
 HU_SCALE = 1000.0
@@ -133,7 +134,8 @@ def noise_library(reference: CtReference, count: int, seed: int) -> FloatArray:
     rng = np.random.default_rng([seed, zlib.crc32(reference.name.encode())])
     noises = physical_noise(reference, [random_acquisition(rng) for _ in range(count)], rng)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.stack(noises).astype(np.float16))
+    with written_whole(path) as partial:
+        np.save(partial, np.stack(noises).astype(np.float16))
     return np.asarray(np.load(path, mmap_mode="r"))
 
 

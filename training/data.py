@@ -16,6 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from MedEnhanceLib.errors import FileError
+
 FloatArray = NDArray[np.float32]
 Part = Literal["training", "validation"]
 Spacing = tuple[float, float, float]
@@ -60,7 +62,17 @@ def _spacing(path: Path) -> Spacing:
 def mr_files(data: Path, part: Part) -> dict[str, Path]:
     """Where the scans of a part are, by file name without its ending."""
     files = [file for subject in read_splits()["mr_head"][part] for file in subject["files"]]
-    return {Path(file).name.removesuffix(".nii.gz"): data / file for file in files}
+    return {Path(file).name.removesuffix(".nii.gz"): scan_file(data, file) for file in files}
+
+
+def scan_file(data: Path, name: str) -> Path:
+    """Where a scan that ``splits.json`` names is; raises `FileError` when it is not there."""
+    path = data / name
+    if not path.is_file():
+        raise FileError(
+            f"There is no '{name}' in '{data}'; --data names the folder with the scans."
+        )
+    return path
 
 
 def is_thick_sliced(scan: FloatArray) -> bool:

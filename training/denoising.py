@@ -17,6 +17,7 @@ from training.physics.bias_field import bias_field
 from training.physics.kspace import acquire_zero_filled
 from training.physics.varying_noise import LARGEST_G, add_varying_rician_noise
 from training.recipe import Batch, Config
+from training.weights import read_weights
 
 VALIDATION_LEVELS = (0.01, 0.03, 0.09)
 VALIDATION_PATCH = (24, 80, 80)
@@ -60,7 +61,7 @@ class Denoising:
     def prepare(self, network: torch.nn.Module) -> None:
         """Give a two-stage network its trained first stage."""
         if isinstance(network, RefinedDenoiser):
-            weights = torch.load(self.first_stage, map_location="cpu", weights_only=True)
+            weights = read_weights(Path(self.first_stage))
             network.first.load_state_dict(weights)
 
     def batch(self, rng: np.random.Generator) -> Batch:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.model import Model
@@ -27,6 +28,7 @@ from training.tables.guided import guided_rows
 from training.tables.hippocampus import hippocampus_rows
 from training.tables.rows import Row
 from training.tables.super_resolution import super_resolution_rows
+from training.whole_files import written_whole
 
 Table = Callable[[Path, str], Iterator[Row]]
 SEGMENTATIONS: dict[str, Table] = {
@@ -36,14 +38,15 @@ SEGMENTATIONS: dict[str, Table] = {
 """Each has labels of its own, and references for them."""
 
 
+@failing_in_a_sentence()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="id of a model in Resources/Models")
+    parser.add_argument("--model", required=True, help="id of a published model")
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     args = parser.parse_args()
-    with failing_in_a_sentence():
-        measure = table_of(Catalog.default().find(args.model))
+    model = Catalog.default().find(args.model)
+    measure = table_of(model)
     rows = []
     for row in with_means(list(measure(args.data, args.model))):
         row["command"] = f"python -m training.evaluate --model {args.model} --data FOLDER"
@@ -54,7 +57,14 @@ def main() -> None:
         )
     folder = args.runs / args.model
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    keep_results(folder, rows, model.sha256 if isinstance(model, Bundle) else "")
+
+
+def keep_results(run: Path, rows: list[Row], weights_sha256: str) -> None:
+    """Leave a table for `training.publish`, with the hash of the weights that it is of."""
+    results = {"weights_sha256": weights_sha256, "rows": rows}
+    with written_whole(run / "results.json") as partial:
+        partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def table_of(model: Model) -> Table:

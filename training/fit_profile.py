@@ -20,6 +20,7 @@ from MedEnhanceLib.acquisition import Profile, add_rician_noise, apply_along, sl
 from MedEnhanceLib.noise import central_block, estimate_noise
 from MedEnhanceLib.slice_profile import BOX_WIDTH, CANDIDATES, likeliest_width, unlikeness
 from training.data import FloatArray, Part, average_neighbours, is_thick_sliced, mr_scans
+from training.failing import failing_in_a_sentence
 from training.patches import softened
 
 EDGE = 100
@@ -43,6 +44,7 @@ class Case:
     width: float
 
 
+@failing_in_a_sentence()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")

@@ -9,7 +9,6 @@ what they gain on the head left out is printed.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,17 @@ from torch.nn import functional
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import GuidedDenoiser
 from MedEnhanceLib.engine.networks.guided import MOST
+from MedEnhanceLib.errors import OptionsError
 from training.data import FOREGROUND, FloatArray
+from training.failing import failing_in_a_sentence
 from training.guides import misplaced, nearly_placed, pairs
 from training.network import build_network
 from training.patches import random_contrast
 from training.phantoms import Phantoms, painted
-from training.recipe import Config
+from training.recipe import Config, read_configuration
+from training.run_folder import write_weights
 from training.tables.rows import central_block
+from training.weights import read_weights
 
 LEVELS = (0.05, 0.09)
 GUIDE_NOISE = 0.005
@@ -72,6 +75,7 @@ class Voxels:
     lacking: torch.Tensor
 
 
+@failing_in_a_sentence()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="one of training/configs")
@@ -79,7 +83,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    config: Config = json.loads(args.config.read_text(encoding="utf-8"))
+    config = read_configuration(args.config)
     network = prepared(config)
     found = cached_cases(args.runs / "cache/guided.pt", lambda: list(cases(network, args.data)))
     rng = np.random.default_rng(config["seed"])
@@ -92,15 +96,18 @@ def main() -> None:
     fit(network, drawn, config)
     folder = args.runs / config["id"]
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), folder / "best.pt")
+    write_weights(network.state_dict(), folder / "best.pt")
 
 
 def prepared(config: Config) -> GuidedDenoiser:
     """The network with its trained denoiser without a guide."""
     torch.manual_seed(config["seed"])
     network = build_network(config["network_def"])
-    assert isinstance(network, GuidedDenoiser)
-    weights = torch.load(config["first_stage"], map_location="cpu", weights_only=True)
+    if not isinstance(network, GuidedDenoiser):
+        raise OptionsError(
+            f"'{config['id']}' takes no guide, so there are no gates to fit; run training.train."
+        )
+    weights = read_weights(Path(config["first_stage"]))
     network.plain.load_state_dict(weights)
     return network.eval()
 

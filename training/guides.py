@@ -15,7 +15,14 @@ from MedEnhanceLib import Volume, read_volume
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.registration import rigidly_placed
 from MedEnhanceLib.resample import resample_averaged
-from training.data import FloatArray, Part, Reference, quiet_references, read_splits
+from training.data import (
+    FloatArray,
+    Part,
+    Reference,
+    quiet_references,
+    read_splits,
+    scan_file,
+)
 
 CONTRAST = re.compile(r"_(T1|T2|FLAIR)W?\.nii")
 FURTHEST_VOXELS = 3.5
@@ -46,7 +53,7 @@ def pairs(data: Path, part: Part, by: str) -> Iterator[Pair]:
     """Every contrast of the subjects of one part of the split that can be guided by ``by``."""
     for subject in read_splits()["mr_head"][part]:
         found = {
-            match[1]: read_volume(data / file)
+            match[1]: read_volume(scan_file(data, file))
             for file in subject["files"]
             if (match := CONTRAST.search(file))
         }

@@ -14,6 +14,7 @@ import torch
 
 from MedEnhanceLib.engine.networks import AtlasFinder
 from MedEnhanceLib.engine.networks.tissue_atlas import ATLAS_MM, places_of, resampled
+from training.failing import failing_in_a_sentence
 from training.network import build_network
 from training.recipe import Config
 from training.tissue_atlas import (
@@ -35,6 +36,7 @@ SIGMA_MM = 6.0
 """Spread of the middle of a hippocampus around its place in the atlas."""
 
 
+@failing_in_a_sentence()
 def main() -> None:
     data, runs = folders(__doc__)
     config: Config = json.loads(CONFIG.read_text(encoding="utf-8"))

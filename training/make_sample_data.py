@@ -12,6 +12,9 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
+from training.data import scan_file
+from training.failing import failing_in_a_sentence
+
 HEAD = "t1/studyforrest_t1_067iso.nii.gz"
 SLAB_START, SLAB_SIZE = (15, 38, 216), (244, 324, 24)
 HIPPOCAMPUS = "hippocampus_014"
@@ -49,6 +52,7 @@ https://creativecommons.org/licenses/by/3.0/. Changed: cropped.
 """
 
 
+@failing_in_a_sentence()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
@@ -61,7 +65,7 @@ def main() -> None:
 
 
 def write_head(data: Path, out: Path) -> None:
-    slab = sitk.RegionOfInterest(sitk.ReadImage(str(data / HEAD)), SLAB_SIZE, SLAB_START)
+    slab = sitk.RegionOfInterest(sitk.ReadImage(str(scan_file(data, HEAD))), SLAB_SIZE, SLAB_START)
     sitk.WriteImage(sitk.Cast(slab, sitk.sitkInt16), str(out / "mr_head_t1.nii.gz"), True)
     thick = sitk.BinShrink(sitk.Cast(slab, sitk.sitkFloat32), (1, 1, 2))
     sitk.WriteImage(thick, str(out / "mr_head_t1_thick.nii.gz"), True)
@@ -69,15 +73,17 @@ def write_head(data: Path, out: Path) -> None:
 
 
 def write_thigh(data: Path, out: Path) -> None:
-    block = sitk.RegionOfInterest(sitk.ReadImage(str(data / THIGH)), THIGH_SIZE, THIGH_START)
+    block = sitk.RegionOfInterest(
+        sitk.ReadImage(str(scan_file(data, THIGH))), THIGH_SIZE, THIGH_START
+    )
     sitk.WriteImage(sitk.Cast(block, sitk.sitkInt16), str(out / "ct_thigh.nii.gz"), True)
     (out / "ct_thigh.LICENSE.txt").write_text(THIGH_LICENCE, encoding="utf-8")
 
 
 def write_hippocampus(data: Path, out: Path) -> None:
     file = f"{HIPPOCAMPUS}.nii.gz"
-    image = sitk.ReadImage(str(data / "hippocampus/images" / file))
-    labels = sitk.ReadImage(str(data / "hippocampus/labels" / file))
+    image = sitk.ReadImage(str(scan_file(data, f"hippocampus/images/{file}")))
+    labels = sitk.ReadImage(str(scan_file(data, f"hippocampus/labels/{file}")))
     sitk.WriteImage(sitk.Cast(image, sitk.sitkInt16), str(out / "hippocampus_t1.nii.gz"), True)
     labels = sitk.Cast(labels, sitk.sitkUInt8)
     sitk.WriteImage(labels, str(out / "hippocampus_t1_labels.nii.gz"), True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.data import FloatArray, Part, read_splits
+from training.data import FloatArray, Part, read_splits, scan_file
 from training.patches import random_patch, random_turn
 
 AIR_SHARE = 0.15
@@ -25,7 +25,7 @@ class Phantoms:
     """Label maps of one part of the split, cut to the head."""
 
     def __init__(self, data: Path, part: Part) -> None:
-        self.maps = [read_labels(data / file) for file in label_files(part)]
+        self.maps = [read_labels(scan_file(data, file)) for file in label_files(part)]
 
     def patch(self, size: Sequence[int], rng: np.random.Generator) -> FloatArray:
         """A random patch in a random contrast with values of about 0 to 1."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+import MedEnhanceLib
 from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.errors import FileError
 from training.brain_scans import WITHOUT_SKULL
@@ -24,6 +25,7 @@ from training.curves import read_curve, write_curve
 from training.data import read_splits
 from training.failing import failing_in_a_sentence
 from training.network import build_network
+from training.recipe import read_configuration
 
 TRAINING = Path(__file__).parent
 SCHEMA = (
@@ -35,19 +37,22 @@ COPYRIGHT = "Copyright (c) MedEnhance contributors"
 Json = dict[str, Any]
 
 
+@failing_in_a_sentence()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="one of training/configs")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
     parser.add_argument("--models", type=Path, default=Path("Resources/Models"))
     args = parser.parse_args()
-    with failing_in_a_sentence():
-        config = json.loads(args.config.read_text(encoding="utf-8"))
-        print(publish(config, args.runs / config["id"], args.models))
+    config = read_configuration(args.config)
+    print(publish(config, args.runs / config["id"], args.models))
 
 
-def publish(config: Json, run: Path, models: Path) -> Path:
+def publish(config: Json, run: Path, models: Path, results: list[Json] | None = None) -> Path:
     """Write the bundle of a run into ``models`` and return its folder.
+
+    Args:
+        results: rows of its table; by default what ``training.evaluate`` left in the run.
 
     Raises:
         FileError: when the run has no weights.
@@ -59,13 +64,15 @@ def publish(config: Json, run: Path, models: Path) -> Path:
         (folder / part).mkdir(parents=True, exist_ok=True)
     weights = folder / "models/model.pt"
     network = write_weights(config, run, weights)
-    facts = medenhance_facts(config, network, weights, measured_results(run))
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    results = measured_results(run, sha256) if results is None else results
+    facts = medenhance_facts(config, network, sha256, results)
     if "finder" in config["bundle"]:
         add_finder(facts, config["bundle"]["finder"], run.parent, folder)
-    metadata = monai_metadata(config["bundle"], facts)
+    metadata = monai_metadata(config, facts)
     write_json(folder / "configs/metadata.json", metadata)
     write_json(folder / "configs/inference.json", inference(config))
-    note = training_note(config["bundle"], facts["sha256"])
+    note = training_note(config["bundle"], sha256)
     text = card(metadata, read_curve(run / "curve.csv"), training_command(config), note)
     (folder / "docs/README.md").write_text(text, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
@@ -105,7 +112,7 @@ def add_finder(facts: Json, name: str, runs: Path, folder: Path) -> None:
 
 
 def medenhance_facts(
-    config: Json, network: torch.nn.Module, weights: Path, results: list[Json]
+    config: Json, network: torch.nn.Module, sha256: str, results: list[Json]
 ) -> Json:
     """What stands under the key ``medenhance``, beyond MONAI's own schema."""
     bundle = config["bundle"]
@@ -114,7 +121,7 @@ def medenhance_facts(
         "id": config["id"],
         **{key: bundle[key] for key in copied},
         "weights": "models/model.pt",
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": sha256,
         "input": bundle["input"],
         "halo": getattr(network, "halo", None),
         "patch": bundle["patch"],
@@ -150,8 +157,20 @@ def training_data(part: str | list[Json]) -> list[Json]:
 
 
 def phantom_data(config: Json) -> list[Json]:
-    """The label maps, for a model that learned from phantoms painted on them too."""
-    return training_data("brain_tissue") if config.get("phantoms") else []
+    """The label maps, for a model that learned from phantoms painted on them too.
+
+    Also where the model that it was started from did.
+    """
+    if config.get("phantoms"):
+        return training_data("brain_tissue")
+    before = TRAINING / "configs" / f"{started_from(config)}.json"
+    return phantom_data(read_configuration(before)) if before.is_file() else []
+
+
+def started_from(config: Json) -> str:
+    """The id of the bundle whose weights the training went on from; "" when there is none."""
+    path = Path(config.get("init", ""))
+    return path.parts[-3] if path.match("*/models/model.pt") else ""
 
 
 def brain_scan_data(config: Json) -> list[Json]:
@@ -175,15 +194,22 @@ def training_note(bundle: Json, sha256: str) -> str:
     return str(note["text"]) if note.get("weights_sha256") == sha256 else ""
 
 
-def measured_results(run: Path) -> list[Json]:
-    """What ``training.evaluate`` measured for this run; empty when it was not run."""
+def measured_results(run: Path, sha256: str) -> list[Json]:
+    """What ``training.evaluate`` measured of the weights of this hash; empty where it did not."""
     path = run / "results.json"
-    results: list[Json] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return results
+    if not path.exists():
+        return []
+    results: Json = json.loads(path.read_text(encoding="utf-8"))
+    if results["weights_sha256"] != sha256:
+        print(f"'{path}' is of other weights and is left out; run training.evaluate again.")
+        return []
+    rows: list[Json] = results["rows"]
+    return rows
 
 
-def monai_metadata(bundle: Json, facts: Json) -> Json:
+def monai_metadata(config: Json, facts: Json) -> Json:
     """The keys that MONAI's bundle schema asks for, and ours."""
+    bundle = config["bundle"]
     return {
         "schema": SCHEMA,
         "version": bundle["version"],
@@ -191,7 +217,7 @@ def monai_metadata(bundle: Json, facts: Json) -> Json:
         "monai_version": version("monai"),
         "pytorch_version": version("torch").split("+")[0],
         "numpy_version": version("numpy"),
-        "required_packages_version": {"pytorch-ignite": "0.5.2", "nibabel": "5.3.2"},
+        "required_packages_version": required_packages(config),
         "name": bundle["title"],
         "task": bundle["task"],
         "description": bundle["description"],
@@ -203,6 +229,14 @@ def monai_metadata(bundle: Json, facts: Json) -> Json:
         "network_data_format": data_format(bundle),
         "medenhance": facts,
     }
+
+
+def required_packages(config: Json) -> Json:
+    """What the workflow needs besides MONAI; this package where it names a part of it."""
+    needed = {"pytorch-ignite": "0.5.2", "nibabel": "5.3.2"}
+    if "MedEnhanceLib" in json.dumps(inference(config)):
+        needed["medenhance"] = MedEnhanceLib.__version__
+    return needed
 
 
 def data_format(bundle: Json) -> Json:

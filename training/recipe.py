@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.errors import FileError, OptionsError
 
 Config = dict[str, Any]
 
@@ -54,6 +55,19 @@ class MakesImage(Protocol):
 
     def image(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The output as an image of the target's shape."""
+
+
+def read_configuration(path: Path) -> Config:
+    """A configuration; raises `FileError` when there is none."""
+    if not path.is_file():
+        raise FileError(f"There is no configuration '{path}'; choose one in training/configs.")
+    try:
+        config: Config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FileError(
+            f"'{path}' is no JSON ({error}); choose one in training/configs."
+        ) from error
+    return config
 
 
 def make_recipe(config: Config, data: Path) -> Recipe:

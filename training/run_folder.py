@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from MedEnhanceLib.errors import FileError
+from training.whole_files import written_whole
+
 State = dict[str, Any]
 
 
@@ -36,10 +39,24 @@ class RunFolder:
         return state
 
     def write_checkpoint(self, state: State) -> None:
-        write_atomically(state, self.path / "checkpoint.pt")
+        write_weights(state, self.path / "checkpoint.pt")
 
     def write_best(self, weights: State) -> None:
-        write_atomically(weights, self.path / "best.pt")
+        write_weights(weights, self.path / "best.pt")
+
+    def forget_after(self, step: int) -> None:
+        """Take out of the curve what a run that was stopped had told of steps it makes again."""
+        path = self.path / "curve.csv"
+        if not path.exists():
+            return
+        with path.open(newline="", encoding="utf-8") as file:
+            heading, *rows = csv.reader(file)
+        kept = [row for row in rows if int(row[0]) <= step]
+        with (
+            written_whole(path) as partial,
+            partial.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows([heading, *kept])
 
     def report(
         self, step: int, seconds: float, losses: dict[str, float], measures: dict[str, float]
@@ -65,8 +82,17 @@ class RunFolder:
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:
-    """Add a row to a CSV file, with a heading when the file is new."""
+    """Add a row to a CSV file, with a heading when the file is new.
+
+    Raises:
+        FileError: when the file has other columns.
+    """
     new = not path.exists()
+    if not new and path.read_text(encoding="utf-8").splitlines()[0] != ",".join(row):
+        raise FileError(
+            f"'{path}' has other columns than this run ({', '.join(row)}); begin another run with "
+            "--runs."
+        )
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row)
         if new:
@@ -74,8 +100,7 @@ def append_row(path: Path, row: dict[str, float]) -> None:
         writer.writerow(row)
 
 
-def write_atomically(state: State, path: Path) -> None:
-    """Save beside the file, then rename, so that a stopped run leaves no half file."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+def write_weights(state: State, path: Path) -> None:
+    """Weights, and whatever else torch can save; whole or not at all."""
+    with written_whole(path) as partial:
+        torch.save(state, partial)

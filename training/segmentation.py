@@ -17,7 +17,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from MedEnhanceLib.intensity import zscore_scaling
-from training.data import FloatArray, Part, read_splits
+from training.data import FloatArray, Part, read_splits, scan_file
 from training.recipe import Batch, Config
 
 LABELS = {1: "anterior", 2: "posterior"}
@@ -91,8 +91,8 @@ def read_case(data: Path, name: str) -> Case:
 
 def hippocampus_files(data: Path, name: str) -> tuple[FloatArray, NDArray[np.uint8]]:
     """Image and labels (k, j, i) of one crop, turned to RAS."""
-    image = _read_ras(data / "hippocampus/images" / f"{name}.nii.gz").astype(np.float32)
-    labels = _read_ras(data / "hippocampus/labels" / f"{name}.nii.gz").astype(np.uint8)
+    image = _read_ras(scan_file(data, f"hippocampus/images/{name}.nii.gz")).astype(np.float32)
+    labels = _read_ras(scan_file(data, f"hippocampus/labels/{name}.nii.gz")).astype(np.uint8)
     return image, labels
 
 

@@ -23,6 +23,8 @@ from MedEnhanceLib.engine.networks.tissue_atlas import (
     first_placing,
     resampled,
 )
+from training.failing import failing_in_a_sentence
+from training.run_folder import write_weights
 from training.tissue_heads import Head, heads_of, nearest
 from training.tissue_maps import TissueTable, read_table
 
@@ -32,6 +34,7 @@ FROM_LEFT = 3
 """Axis of shares (class, k, j, i) that runs from left to right."""
 
 
+@failing_in_a_sentence()
 def main() -> None:
     data, runs = folders(__doc__)
     table = read_table()
@@ -54,7 +57,7 @@ def folders(description: str | None) -> tuple[Path, Path]:
 def keep(network: torch.nn.Module, run: Path) -> None:
     """Write weights as a training run does its best ones."""
     run.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), run / "best.pt")
+    write_weights(network.state_dict(), run / "best.pt")
     print(f"Wrote {run / 'best.pt'}.")
 
 

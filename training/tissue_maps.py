@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from training.data import Part, read_splits
+from training.data import Part, read_splits, scan_file
 
 TABLE = Path(__file__).with_name("tissue_labels.json")
 TISSUES = {1: "csf", 2: "gm", 3: "wm"}
@@ -57,7 +57,7 @@ def read_table() -> TissueTable:
 def tissue_maps(data: Path, part: Part, table: TissueTable) -> list[TissueMap]:
     """All label maps of one part of the split."""
     return [
-        TissueMap(subject["subject"], read_map(data / file, table))
+        TissueMap(subject["subject"], read_map(scan_file(data, file), table))
         for subject in read_splits()["brain_tissue"][part]
         for file in subject["files"]
     ]

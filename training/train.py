@@ -1,16 +1,16 @@
 """Train one model with supervision: ``python -m training.train --config FILE --data FOLDER``.
 
-One run folder. The run can be stopped at any moment and started again with the same command: it
-goes on from its last checkpoint. The weights that are validated and published are an exponential
-moving average of those that are trained, so that they are usable at any time. In several
-processes, each with batches of its own: ``torchrun --nproc-per-node 4 -m training.train ...``.
+One run folder. The run can be stopped at any moment and started again with the same command, less
+``--init``: it goes on from its last checkpoint. The weights that are validated and published are an
+exponential moving average of those that are trained, so that they are usable at any time. In
+several processes, each with batches of its own:
+``torchrun --nproc-per-node 4 -m training.train ...``.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
 import math
 import time
 from pathlib import Path
@@ -25,7 +25,14 @@ from training.failing import failing_in_a_sentence
 from training.network import build_network
 from training.parallel import Processes, joined_processes
 from training.precision import PRECISIONS, MixedPrecision, Precision
-from training.recipe import Batch, Config, Recipe, UsesNetwork, make_recipe
+from training.recipe import (
+    Batch,
+    Config,
+    Recipe,
+    UsesNetwork,
+    make_recipe,
+    read_configuration,
+)
 from training.run_folder import RunFolder
 from training.weights import start_from
 
@@ -66,13 +73,9 @@ def read_config(args: argparse.Namespace) -> Config:
         MedEnhanceError: when it or the scans are not there, or weights are named to start from
             though the run goes on from its own.
     """
-    if not args.config.is_file():
-        raise FileError(
-            f"There is no configuration '{args.config}'; choose one in training/configs."
-        )
+    config = read_configuration(args.config)
     if not args.data.is_dir():
         raise FileError(f"There is no folder '{args.data}'; name the one that holds the scans.")
-    config: Config = json.loads(args.config.read_text(encoding="utf-8"))
     run = args.runs / config["id"]
     if args.init is not None and RunFolder(run).has_checkpoint:
         raise OptionsError(
@@ -116,8 +119,8 @@ class Training:
         """Train to the last step, or until validation has not improved for ``patience`` turns."""
         started, losses = time.monotonic() - self.seconds, list[Measures]()
         steps = self.config["steps"]
-        if self.step >= steps and self.processes.is_first:
-            print(f"This run has made all its {steps} steps; --steps gives it more.", flush=True)
+        if self.processes.is_first:
+            self._say_why_over()
         while self.step < steps and self.stale < self.config["patience"]:
             losses.append(self._learn())
             if self.step % SAY_EVERY == 0 and self.processes.is_first:
@@ -131,8 +134,21 @@ class Training:
                 losses.clear()
         self.folder.close()
 
+    def _say_why_over(self) -> None:
+        """Where there is nothing to be done any more."""
+        if self.step >= self.config["steps"]:
+            print(
+                f"This run has made all its {self.step} steps; --steps gives it more.", flush=True
+            )
+        elif self.stale >= self.config["patience"]:
+            print(
+                f"This run ended at step {self.step}, as validation had not improved "
+                f"{self.stale} times in a row; with more patience in its configuration it goes on.",
+                flush=True,
+            )
+
     def _learn(self) -> Measures:
-        """One optimisation step; the batch depends only on the seed, the step and the process."""
+        """One optimisation step; chance depends only on the seed, the step and the process."""
         set_learning_rate(self.optimiser, learning_rate(self.step, self.config))
         batch = self.recipe.batch(self.processes.rng(self.config["seed"], self.step))
         batch = moved(batch, self.device)
@@ -183,6 +199,8 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.precision.resume(state.get("scaler", {}))
         self.step, self.best = state["step"], state["best"]
+        if self.processes.is_first:
+            self.folder.forget_after(self.step)
         self.seconds, self.stale = state["seconds"], state["stale"]
 
 

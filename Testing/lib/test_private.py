@@ -62,6 +62,14 @@ def test_only_what_is_forgotten_is_swept(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(path.exists() for path in kept)
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="users are told apart by POSIX's numbers")
+def test_what_another_user_forgot_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten = tmp_path / left_behind(PREFIX, tmp_path)
+    monkeypatch.setattr(os, "getuid", lambda: NOBODY)
+    sweep(PREFIX, tmp_path)
+    assert forgotten.exists()
+
+
 def test_one_that_vanishes_does_not_keep_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 import training.data
 import training.tissue_maps
 from MedEnhanceLib.engine.networks import TissueGuessUNet
+from MedEnhanceLib.errors import FileError
 from training.brain_mask import BrainMask, Sample, middle_of, recoloured, sampled
 from training.brain_scans import BrainScan, brain_scans, files_with_skull
 from training.network import build_network
@@ -49,6 +50,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         subjects.append({"subject": part, "files": [f"{part}.nii.gz", f"cstar_{part}.nii.gz"]})
         sitk.WriteImage(sitk.GetImageFromArray(made_up_head()), str(tmp_path / f"{part}_map.nii"))
         write(200 * ball(20) + 100 * ball(RADIUS_MM), tmp_path / f"{part}.nii.gz")
+        (tmp_path / f"cstar_{part}.nii.gz").touch()
         (tmp_path / "masks").mkdir(exist_ok=True)
         write(ball(RADIUS_MM), tmp_path / "masks" / f"{part}.nii.gz")
     maps = {p: [{"subject": p, "files": [f"{p}_map.nii"]}] for p in parts}
@@ -81,7 +83,7 @@ def test_scans_and_their_masks_are_turned_and_lie_on_each_other(data: Path) -> N
 
 
 def test_a_missing_mask_names_the_way_out(data: Path) -> None:
-    with pytest.raises(SystemExit, match=r"training\.nii\.gz' is missing; run"):
+    with pytest.raises(FileError, match=r"training\.nii\.gz' is missing; run"):
         brain_scans(data, "training", data / "none")
 
 

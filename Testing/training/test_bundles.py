@@ -71,6 +71,12 @@ def test_weights_are_the_ones_described(bundle: Path) -> None:
     assert torch.isfinite(output).all()
 
 
+def test_what_the_workflow_needs_is_stated(bundle: Path) -> None:
+    needed = read(bundle / "configs/metadata.json")["required_packages_version"]
+    names_us = "MedEnhanceLib" in (bundle / "configs/inference.json").read_text("utf-8")
+    assert ("medenhance" in needed) == names_us
+
+
 def test_finders_are_the_ones_described(bundle: Path) -> None:
     facts = read(bundle / "configs/metadata.json")["medenhance"].get("finder")
     if facts is None:
@@ -94,10 +100,17 @@ def test_network_is_plain_data(bundle: Path) -> None:
     assert "@" not in definition
 
 
+def with_ancestors(config: dict) -> list[dict]:
+    """The configuration, and those of the bundles whose weights it goes on from."""
+    before = [p.stem for p in CONFIGS if f"/{p.stem}/models/" in config.get("init", "")]
+    found = [read(ROOT / "training/configs" / f"{name}.json") for name in before]
+    return [config, *(ancestor for c in found for ancestor in with_ancestors(c))]
+
+
 def test_training_data_is_what_the_split_says(bundle: Path) -> None:
     config = read(ROOT / "training/configs" / f"{bundle.name}.json")
     parts = [config["bundle"]["training"]]
-    if config.get("phantoms"):
+    if any(c.get("phantoms") for c in with_ancestors(config)):
         parts.append("brain_tissue")
     if "finder" in config["bundle"]:
         finder = read(ROOT / "training/configs/finders" / f"{config['bundle']['finder']}.json")

@@ -10,13 +10,17 @@ import pytest
 
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.tiles import Box
 from training.card import _results
-from training.evaluate import Table, table_of, with_means
+from training.evaluate import Table, keep_results, table_of, with_means
+from training.publish import measured_results
+from training.tables import guided
 from training.tables.comparators import Denoised, by_bm4d, kept, place
 from training.tables.ct_denoising import ct_denoising_rows
 from training.tables.denoising import METRICS, Cell, denoising_rows
-from training.tables.guided import guided_rows
+from training.tables.guided import Case, guided_rows
 from training.tables.hippocampus import hippocampus_rows
 from training.tables.rows import row, volume_of
 from training.tables.super_resolution import super_resolution_rows
@@ -55,6 +59,31 @@ def test_bm4d_is_not_run_by_the_table(tmp_path: Path) -> None:
     noisy = volume_of(np.ones((8, 8, 8), np.float32))
     assert by_bm4d(noisy, 3.0, tmp_path) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_is_published_with_the_weights_that_it_is_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row("a", "3% noise", 30.0, "median", 28.0)]
+    keep_results(tmp_path, rows, "a1")
+    assert measured_results(tmp_path, "a1") == rows
+    assert measured_results(tmp_path, "b2") == []
+    assert "is of other weights" in capsys.readouterr().out
+
+
+def test_phantoms_and_scans_are_not_averaged_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = volume_of(np.full((8, 8, 8), 500, np.float32))
+    whole = Box((0, 0, 0), (8, 8, 8))
+    cases = [
+        Case(name, image, whole, image, kind) for name, kind in (("s", ""), ("p", " (phantom)"))
+    ]
+    monkeypatch.setattr(guided, "_scans", lambda data: cases[:1])
+    monkeypatch.setattr(guided, "_phantoms", lambda data: cases[1:])
+    monkeypatch.setattr(guided, "enhance", lambda volume, *_, **__: Result(Task.DENOISE, volume))
+    monkeypatch.setattr(guided, "registered", lambda guide, volume: guide)
+    rows = with_means(list(guided_rows(Path(), "mr-denoise-guided")))
+    assert len({r["condition"] for r in rows}) == 16
+    assert {r["subject"] for r in rows} == {"s", "p", "mean of 1"}
 
 
 def _cell(subject: str, bm4d: bool) -> Cell:

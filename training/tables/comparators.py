@@ -24,6 +24,7 @@ from MedEnhanceLib.filters import denoising as filters
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.task import Task
 from training.data import FloatArray
+from training.whole_files import written_whole
 
 CACHE = Path("runs/bench/cache")
 BM4D = "peer-bm4d"
@@ -85,5 +86,6 @@ def kept(path: Path, make: Callable[[], Denoised]) -> Denoised:
             return Denoised(file["voxels"], float(file["core_us"]))
     made = make()
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, voxels=made.voxels, core_us=made.core_us)
+    with written_whole(path) as partial:
+        np.savez(partial, voxels=made.voxels, core_us=made.core_us)
     return made

@@ -14,7 +14,7 @@ from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.registration import rigidly_placed
 from MedEnhanceLib.tiles import Box
-from training.data import FloatArray, average_neighbours, read_splits
+from training.data import FloatArray, average_neighbours, read_splits, scan_file
 from training.denoising import LEAST_NOISE_OVER_REFERENCE
 from training.guides import CONTRAST
 from training.phantoms import Phantoms, painted
@@ -82,7 +82,7 @@ def guided_rows(data: Path, model: str) -> Iterator[Row]:
 
 def _scans(data: Path) -> Iterator[Case]:
     for subject in read_splits()["mr_head"]["validation"]:
-        found = {m[1]: data / f for f in subject["files"] if (m := CONTRAST.search(f))}
+        found = {m[1]: scan_file(data, f) for f in subject["files"] if (m := CONTRAST.search(f))}
         for contrast in [name for name in found if name != "T1" and "T1" in found]:
             quiet = _quieted(read_volume(found[contrast]))
             name = f"{subject['subject']} {contrast} by T1"
@@ -132,7 +132,6 @@ def _rows(case: Case, model: str) -> Iterator[Row]:
         for condition, guide in case.guides(scan).items():
             options = {"register_guide": False}
             ours = enhance(volume, "denoise", model, options, guide=guide).volume.voxels
-            made = row(
-                case.name, f"{level:.0%} noise, {condition}", psnr(ours, clean), PLAIN, plain
-            )
+            name = f"{level:.0%} noise, {condition}{case.kind}"
+            made = row(case.name, name, psnr(ours, clean), PLAIN, plain)
             yield made | {"second_comparator": ATTENTION, "second_value": round(attention, 3)}

@@ -1,0 +1,43 @@
+"""What a user did wrong is told in a sentence by every command of the training room."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+CONFIGS = Path(__file__).parents[2] / "training/configs"
+NO_SCANS = ["--data", "nowhere"]
+GUIDED = [*NO_SCANS, "--config", str(CONFIGS / "mr-denoise-guided.json")]
+CT = [*NO_SCANS, "--config", str(CONFIGS / "ct-denoise-residual.json")]
+MISSING = "There is no '.*' in 'nowhere'"
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "sentence"),
+    [
+        ("tissue_atlas", NO_SCANS, MISSING),
+        ("hippocampus_finder", NO_SCANS, "There are no weights"),
+        ("brain_scans", NO_SCANS, MISSING),
+        ("fit_profile", NO_SCANS, MISSING),
+        ("make_sample_data", NO_SCANS, MISSING),
+        ("tables.fill_bm4d", NO_SCANS, MISSING),
+        ("guided", GUIDED, "There are no weights"),
+        ("guided", CT, "takes no guide"),
+        ("evaluate", [*NO_SCANS, "--model", "ct-denoise-residual"], MISSING),
+        ("evaluate", [*NO_SCANS, "--model", "mr-denoise-guided"], MISSING),
+        ("evaluate", [*NO_SCANS, "--model", "mr-hippocampus-unet"], MISSING),
+        ("publish", ["--config", "nowhere.json"], "There is no configuration 'nowhere.json'"),
+        ("publish", ["--config", "scrawl.json"], "is no JSON"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, words: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("scrawl.json").write_text("{", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", [module, *words])
+    with pytest.raises(SystemExit, match=sentence) as ended:
+        import_module(f"training.{module}").main()
+    assert "\n" not in str(ended.value)

@@ -1,0 +1,77 @@
+"""What a run leaves on disk: whole files, and a curve that tells each step once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from MedEnhanceLib.errors import FileError
+from training.parallel import Processes
+from training.recipe import make_recipe
+from training.run_folder import append_row
+from training.train import Training
+from training.whole_files import written_whole
+
+TinyConfig = Callable[[str], dict[str, Any]]
+ALONE = Processes(torch.device("cpu"))
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "mask.nii.gz"
+    with pytest.raises(KeyboardInterrupt), written_whole(target) as partial:
+        assert partial.name.endswith("mask.nii.gz")
+        partial.write_text("half of it")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    with written_whole(target) as partial:
+        partial.write_text("all of it")
+    assert [path.name for path in tmp_path.iterdir()] == ["mask.nii.gz"]
+    assert target.read_text() == "all of it"
+
+
+def test_steps_that_are_made_again_stand_once_in_the_curve(
+    data: Path, tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 3}
+    recipe = make_recipe(config, data)
+    first = Training(config, recipe, data / "run", ALONE)
+    keep, kept = first.folder.write_checkpoint, []
+
+    def stopped_before_the_second(state: dict[str, Any]) -> None:
+        if kept:
+            raise KeyboardInterrupt
+        kept.append(state["step"])
+        keep(state)
+
+    monkeypatch.setattr(first.folder, "write_checkpoint", stopped_before_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    Training(config, recipe, data / "run", ALONE).run()
+    rows = (data / "run/curve.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3"]
+
+
+def test_other_columns_are_not_put_under_the_heading(tmp_path: Path) -> None:
+    append_row(tmp_path / "curve.csv", {"step": 1, "loss": 2.0})
+    with pytest.raises(FileError, match=r"other columns than this run \(step, dice\)"):
+        append_row(tmp_path / "curve.csv", {"step": 2, "dice": 0.5})
+    assert (tmp_path / "curve.csv").read_text().split() == ["step,loss", "1,2.0"]
+
+
+def test_a_run_that_ended_early_says_so(
+    data: Path,
+    tiny_config: TinyConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 20, "patience": 2}
+    recipe = make_recipe(config, data)
+    monkeypatch.setattr(recipe, "validate", lambda network: {"score": 1.0})
+    Training(config, recipe, data / "run", ALONE).run()
+    assert "ended at step" not in capsys.readouterr().out
+    Training(config | {"steps": 200}, recipe, data / "run", ALONE).run()
+    assert "ended at step 3, as validation had not improved 2 times" in capsys.readouterr().out
