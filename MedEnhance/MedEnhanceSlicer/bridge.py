@@ -42,9 +42,11 @@ def guideFromNode(node, inputNode):
 
     The parent transforms of both nodes, which say how they were registered, are taken into account.
 
-    :raises VolumeError: when it is not an image that can be worked on.
+    :raises VolumeError: when it is not an image that can be worked on, or either is under a
+        non-linear transform.
     """
     volume = volumeFromNode(node)
+    checkLinear(inputNode)
     toInput = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
         node.GetParentTransformNode(), inputNode.GetParentTransformNode(), toInput
@@ -73,11 +75,17 @@ def checkVolumeNode(node):
             f"'{name}' has {components} values per voxel (colour or vector); convert it to a "
             "scalar volume with the module Vector to Scalar Volume."
         )
+    checkLinear(node)
+
+
+def checkLinear(node):
+    """Raise VolumeError when a node's place cannot be told by a matrix."""
     parent = node.GetParentTransformNode()
     if parent is not None and not parent.IsTransformToWorldLinear():
         raise VolumeError(
-            f"'{name}' is under the non-linear transform '{parent.GetName()}'; harden the "
-            "transform first (Data module, right-click in the Transform column, Harden transform)."
+            f"'{node.GetName()}' is under the non-linear transform '{parent.GetName()}'; harden "
+            "the transform first (Data module, right-click in the Transform column, Harden "
+            "transform)."
         )
 
 

@@ -14,7 +14,7 @@ import vtk
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.errors import VolumeError
 
-from .bridge import RAS_TO_LPS, geometryFromNode, volumeFromNode
+from .bridge import RAS_TO_LPS, checkLinear, geometryFromNode, volumeFromNode
 
 LEAST_IN_PLANE = 16
 EDGE_TOLERANCE = 1e-3
@@ -48,15 +48,24 @@ def geometryInRegion(node, region=None):
     return geometry if region is None else geometry.cropped(*boxOfRegion(region, node))
 
 
-def boxOfRegion(region, node, shown=None):
+def boxOfRegion(region, node):
     """The smallest box of voxels that holds a region, as far as the volume reaches.
 
-    :param shown: node whose parent transform places the volume; by default itself.
     :return: first voxel and number of voxels, each (i, j, k); voxel 0 is the first that is stored.
     :raises VolumeError: when the region lies beside the volume or is too small.
     """
-    geometry = geometryFromNode(node)
-    corners = geometry.to_index(cornersInVolume(region, shown or node))
+    corners = cornersInVolume(region, node)
+    return boxAround(corners, region, geometryFromNode(node), node.GetName())
+
+
+def boxAround(corners, region, geometry, name):
+    """As `boxOfRegion`, of a region whose corners are known.
+
+    :param corners: as by `cornersInVolume`.
+    :param geometry: the volume's grid.
+    :param name: what the user calls the volume.
+    """
+    corners = geometry.to_index(corners)
     # Voxel n reaches from n - 0.5 to n + 0.5; an edge that only touches it does not take it in.
     first = np.floor(corners.min(axis=0) + 0.5 + EDGE_TOLERANCE).astype(int)
     last = np.ceil(corners.max(axis=0) - 0.5 - EDGE_TOLERANCE).astype(int)
@@ -64,8 +73,8 @@ def boxOfRegion(region, node, shown=None):
     size = last - first + 1
     if (size < 1).any():
         raise VolumeError(
-            f"The region '{region.GetName()}' lies beside '{node.GetName()}'; move it onto the "
-            "volume, or choose no region."
+            f"The region '{region.GetName()}' lies beside '{name}'; move it onto the volume, or "
+            "choose no region."
         )
     checkSize(region, size, geometry)
     return tuple(first.tolist()), tuple(size.tolist())
@@ -74,6 +83,7 @@ def boxOfRegion(region, node, shown=None):
 def cornersInVolume(region, node):
     """The region's corners, (8, 3), in LPS millimetres of the volume's own untransformed grid."""
     checkRegion(region)
+    checkLinear(node)
     objectToNode = slicer.util.arrayFromVTKMatrix(region.GetObjectToNodeMatrix())
     between = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(

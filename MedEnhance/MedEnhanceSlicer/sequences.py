@@ -1,7 +1,8 @@
 """Volumes over time (4D): every frame of a sequence is worked on, and a new sequence comes out.
 
-All frames take the model that suits the first one. Frames are read where the sequence keeps them,
-so the browser may be played meanwhile. The result is added to the scene when it is complete.
+All frames take the model that suits the first one, and the region as it is at the beginning. Frames
+are read where the sequence keeps them, so the browser may be played meanwhile. The result is added
+to the scene when it is complete.
 """
 
 import json
@@ -35,27 +36,30 @@ from .outputs import (
     placeInStudy,
     removeNode,
 )
-from .region import boxOfRegion, cutOut
+from .region import boxAround, cornersInVolume, cutOut
 from .segments import fillSegmentationNode
 
 BROWSER, SEQUENCE = "vtkMRMLSequenceBrowserNode", "vtkMRMLSequenceNode"
 
 
 class FrameJob(Job):
-    """One run on one frame, which lives in its sequence rather than in the scene."""
+    """One run on one frame, which lives in its sequence rather than in the scene.
 
-    def __init__(self, sequence, index, task, model, options, region=None, guide=None):
+    :param corners: where the region is, as by `cornersInVolume`.
+    """
+
+    def __init__(self, sequence, index, task, model, options, region, corners, guide):
         super().__init__(sequence, task, model, options, "", guideNode=guide, region=region)
         self.index = index
+        self.corners = corners
         self.frame = None
 
     def read(self):
-        volume = frameVolume(self.inputNode, self.index, self.region)
+        whole = frameVolume(self.inputNode, self.index)
+        volume = inRegion(whole, self.inputNode, self.region, self.corners)
         if self.guideNode is None:
             return volume, None
-        # Frames are where the scene shows them.
-        place = proxyOf(self.inputNode) or self.inputNode.GetNthDataNode(self.index)
-        return volume, guideFromNode(self.guideNode, place)
+        return volume, guideFromNode(self.guideNode, placeOf(self.inputNode, self.index))
 
     def store(self, result):
         """Keep the result's frame for the new sequence; the scene stays as it is."""
@@ -93,7 +97,11 @@ class SequenceChain(Chain):
         self.task = task
         # Frames have no place for it.
         self.options = replace(options, uncertainty=False)
-        first = frameVolume(self.sequence, 0, region)
+        whole = frameVolume(self.sequence, 0)
+        # A region that is dragged meanwhile would give frames of several sizes.
+        place = placeOf(self.sequence, 0)
+        self.corners = None if region is None else cornersInVolume(region, place)
+        first = inRegion(whole, self.sequence, region, self.corners)
         self.model = logic.choose(first, task, modelId, guide is not None).require()
         dependencies.checkFor(self.model)
         self.name = name or outputName(self.sequence, task, self.model.is_trained)
@@ -101,7 +109,7 @@ class SequenceChain(Chain):
         super().__init__(logic.runner, count, self.sequence.GetName(), onEvent)
 
     def story(self):
-        made = slicer.vtkMRMLSequenceNode()
+        made = emptySequence(self.sequence)
         notes = []
         for index in range(self.parts):
             self.where = _("Frame {number} of {count}").format(number=index + 1, count=self.parts)
@@ -118,17 +126,28 @@ class SequenceChain(Chain):
 
     def _job(self, index):
         return FrameJob(
-            self.sequence, index, self.task, self.model, self.options, self.region, self.guide
+            self.sequence,
+            index,
+            self.task,
+            self.model,
+            self.options,
+            self.region,
+            self.corners,
+            self.guide,
         )
 
     def _publish(self, made, notes):
-        """Put the finished sequence into the scene, and into the browser of the input."""
+        """Put the finished sequence into the scene, and into the browser of the input.
+
+        :raises VolumeError: when it does not have the frames of the input.
+        """
+        if indexValues(made) != indexValues(self.sequence):
+            raise VolumeError(
+                f"The frames of '{self.sequence.GetName()}' were changed during the run; run it "
+                "again."
+            )
         scene = self.sequence.GetScene()
         made.SetName(scene.GenerateUniqueName(self.name))
-        made.SetIndexName(self.sequence.GetIndexName())
-        made.SetIndexUnit(self.sequence.GetIndexUnit())
-        made.SetIndexType(self.sequence.GetIndexType())
-        made.SetNumericIndexValueTolerance(self.sequence.GetNumericIndexValueTolerance())
         scene.AddNode(made)
         placeInStudy(made, self.sequence)
         # Files of volume sequences keep no attributes of frames, those of the scene do.
@@ -162,6 +181,22 @@ def sequenceAndBrowser(source):
     return sequence, browser
 
 
+def emptySequence(source):
+    """A sequence outside the scene that takes the same index values as another one."""
+    made = slicer.vtkMRMLSequenceNode()
+    made.SetIndexName(source.GetIndexName())
+    made.SetIndexUnit(source.GetIndexUnit())
+    made.SetIndexType(source.GetIndexType())
+    made.SetNumericIndexValueTolerance(source.GetNumericIndexValueTolerance())
+    return made
+
+
+def indexValues(sequence):
+    """The index values of all frames, sorted as texts."""
+    count = sequence.GetNumberOfDataNodes()
+    return sorted(sequence.GetNthIndexValue(index) for index in range(count))
+
+
 def browserOf(sequence):
     """The first browser that plays a sequence, or None."""
     scene = sequence.GetScene()
@@ -178,10 +213,14 @@ def proxyOf(sequence):
     return browser.GetProxyNode(sequence) if browser is not None else None
 
 
-def frameVolume(sequence, index, region=None):
+def placeOf(sequence, index):
+    """The node whose parent transform places a frame: frames are where the scene shows them."""
+    return proxyOf(sequence) or sequence.GetNthDataNode(index)
+
+
+def frameVolume(sequence, index):
     """The voxels of a frame as the library's Volume; modality and units as the scene shows it.
 
-    :param region: ROI node of the part that is wanted; the frame lies where the scene shows it.
     :raises VolumeError: when the frame is no scalar image.
     """
     frame = sequence.GetNthDataNode(index)
@@ -192,8 +231,14 @@ def frameVolume(sequence, index, region=None):
     isKnown = proxy is not None and proxy.IsA("vtkMRMLScalarVolumeNode")
     modality, units = modalityOfNode(proxy) if isKnown else ("", "")
     voxels = slicer.util.arrayFromVolume(frame)
-    volume = Volume(voxels, geometryFromNode(frame), modality=modality, units=units)
-    return volume if region is None else cutOut(volume, boxOfRegion(region, frame, proxy))
+    return Volume(voxels, geometryFromNode(frame), modality=modality, units=units)
+
+
+def inRegion(frame, sequence, region, corners):
+    """The part of a frame's Volume that a region holds; all of it without one."""
+    if region is None:
+        return frame
+    return cutOut(frame, boxAround(corners, region, frame.geometry, sequence.GetName()))
 
 
 def volumeFrame(volume, source):

@@ -58,6 +58,24 @@ def add_volume(
     return slicer.util.addVolumeFromArray(voxels, grid, name)
 
 
+def bent_transform() -> Any:
+    """A transform that no matrix tells."""
+    import slicer
+    import vtk
+
+    warp = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
+    spline = vtk.vtkThinPlateSplineTransform()
+    source, target = vtk.vtkPoints(), vtk.vtkPoints()
+    for point in ((0, 0, 0), (90, 0, 0), (0, 90, 0), (0, 0, 90), (90, 90, 90)):
+        source.InsertNextPoint(point)
+        target.InsertNextPoint(point[0], point[1] + point[0] ** 2 / 400, point[2])
+    spline.SetSourceLandmarks(source)
+    spline.SetTargetLandmarks(target)
+    spline.SetBasisToR()
+    warp.SetAndObserveTransformToParent(spline)
+    return warp
+
+
 def world_point(node: Any, index: tuple[float, float, float]) -> NDArray[np.float64]:
     """RAS millimetres of a voxel index, through the node's parent transforms."""
     import slicer

@@ -12,7 +12,14 @@ import vtk
 from MedEnhanceSlicer import region as regions
 
 from MedEnhanceLib.errors import VolumeError
-from Testing.slicer.grids import GRIDS, add_volume, matrix, rotation, world_point
+from Testing.slicer.grids import (
+    GRIDS,
+    add_volume,
+    bent_transform,
+    matrix,
+    rotation,
+    world_point,
+)
 
 SHAPE_KJI = (20, 40, 36)
 EYE = np.eye(3)
@@ -141,20 +148,6 @@ def test_an_extent_that_does_not_start_at_zero_is_honoured(scene: Any) -> None:
     node.SetAndObserveImageData(image)
     start = tuple(s - e for s, e in zip(box[0], (2, 3, 4), strict=True))
     assert regions.boxOfRegion(region, node) == (start, box[1])
-
-
-def bent_transform() -> Any:
-    warp = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
-    spline = vtk.vtkThinPlateSplineTransform()
-    source, target = vtk.vtkPoints(), vtk.vtkPoints()
-    for point in ((0, 0, 0), (90, 0, 0), (0, 90, 0), (0, 0, 90), (90, 90, 90)):
-        source.InsertNextPoint(point)
-        target.InsertNextPoint(point[0], point[1] + point[0] ** 2 / 400, point[2])
-    spline.SetSourceLandmarks(source)
-    spline.SetTargetLandmarks(target)
-    spline.SetBasisToR()
-    warp.SetAndObserveTransformToParent(spline)
-    return warp
 
 
 def test_regions_that_cannot_be_used_are_refused_in_words(scene: Any) -> None:

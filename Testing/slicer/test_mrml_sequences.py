@@ -15,7 +15,7 @@ from MedEnhanceSlicer.resultNode import ResultNode
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, VolumeError
 from Testing.slicer.chains import MEDIAN, noise, pump, volume_names
-from Testing.slicer.grids import GRIDS, matrix
+from Testing.slicer.grids import GRIDS, bent_transform, matrix
 from Testing.slicer_scene import set_modality
 
 TIMES = ("0", "12.5", "40")
@@ -64,6 +64,18 @@ def add_browser(sequence: Any) -> Any:
     return browser
 
 
+def add_region(shown: Any) -> Any:
+    """A region over the middle of the frames, half as wide, but for their few slices."""
+    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    fitRegion(region, shown)
+    region.SetSize(18 * 0.9, 18 * 1.1, 4 * 2.3)
+    return region
+
+
+def index_values(sequence: Any) -> list[str]:
+    return [sequence.GetNthIndexValue(n) for n in range(sequence.GetNumberOfDataNodes())]
+
+
 def voxels_of(sequence: Any, index: int) -> Any:
     return slicer.util.arrayFromVolume(sequence.GetNthDataNode(index))
 
@@ -79,7 +91,7 @@ def test_every_frame_is_worked_on_in_place(scene: Any, logic: Any) -> None:
         onEvent=lambda chain: heard.append(chain.progress.fraction if chain.progress else 0.0),
     )
     assert made.GetName() == "Perfusion denoised (filtered)"
-    assert [made.GetNthIndexValue(index) for index in range(3)] == list(TIMES)
+    assert index_values(made) == list(TIMES)
     assert (made.GetIndexName(), made.GetIndexUnit()) == ("time", "s")
     assert made.GetNodeReference("MedEnhance.Input") is sequence
     geometry = bridge.geometryFromNode(sequence.GetNthDataNode(0))
@@ -94,6 +106,31 @@ def test_every_frame_is_worked_on_in_place(scene: Any, logic: Any) -> None:
     assert frames[0]["provenance"]["model"] == MEDIAN
     assert heard == sorted(heard) and heard[-1] == 1.0
     assert volume_names() == []
+
+
+@pytest.mark.parametrize("values", [("rest", "stress", "late"), ("0.0", "0.0004", "0.0008")])
+def test_no_frame_is_lost_whatever_their_index(
+    scene: Any, logic: Any, values: tuple[str, ...]
+) -> None:
+    sequence = add_sequence([])
+    if values[0].isalpha():
+        sequence.SetIndexType(slicer.vtkMRMLSequenceNode.TextIndex)
+    sequence.SetNumericIndexValueTolerance(1e-6)
+    for seed, value in enumerate(values):
+        sequence.SetDataNodeAtValue(frame(seed), value)
+    made = logic.processSequence(sequence, "denoise", model=MEDIAN)
+    assert index_values(made) == list(values)
+    assert not np.array_equal(voxels_of(made, 0), voxels_of(made, 1))
+
+
+def test_frames_that_come_or_go_during_the_run_are_told(scene: Any, logic: Any) -> None:
+    sequence = add_sequence()
+    chain = logic.processSequence(sequence, "denoise", model=MEDIAN, wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    sequence.SetDataNodeAtValue(frame(7), "-1")
+    with pytest.raises(VolumeError, match="frames of 'Perfusion' were changed during the run"):
+        chain.wait()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 1
 
 
 def test_the_result_is_played_with_the_input(scene: Any, logic: Any, sequences_logic: Any) -> None:
@@ -133,9 +170,7 @@ def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -
         slicer.util.vtkMatrixFromArray(matrix(np.eye(3), origin=(50.0, 0.0, 0.0)))
     )
     shown.SetAndObserveTransformNodeID(parent.GetID())
-    region = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
-    fitRegion(region, shown)
-    region.SetSize(18 * 0.9, 18 * 1.1, 4 * 2.3)
+    region = add_region(shown)
     start, size = boxOfRegion(region, shown)
     made = logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
     expected = bridge.geometryFromNode(sequence.GetNthDataNode(2)).cropped(start, size)
@@ -147,6 +182,29 @@ def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -
     region.SetAndObserveTransformNodeID(None)
     with pytest.raises(VolumeError, match="lies beside"):
         logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
+
+
+def test_a_region_that_is_dragged_during_the_run_counts_as_it_was(scene: Any, logic: Any) -> None:
+    sequence = add_sequence()
+    region = add_region(sequence.GetNthDataNode(0))
+    chain = logic.processSequence(sequence, "denoise", model=MEDIAN, region=region, wait=False)
+    pump(logic, lambda: chain.partsDone == 1)
+    region.SetSize(900, 900, 900)
+    made = chain.wait()
+    first, *others = [bridge.geometryFromNode(made.GetNthDataNode(n)) for n in range(3)]
+    assert first.size == (18, 18, 4) and all(first.is_close(other) for other in others)
+
+
+def test_region_and_guide_are_refused_where_frames_are_shown_bent(
+    scene: Any, logic: Any, sequences_logic: Any
+) -> None:
+    sequence = add_sequence()
+    shown = add_browser(sequence).GetProxyNode(sequence)
+    region, guide = add_region(shown), slicer.util.addVolumeFromArray(noise(seed=9), name="T1")
+    shown.SetAndObserveTransformNodeID(bent_transform().GetID())
+    for others in ({"region": region}, {"guideVolume": guide}):
+        with pytest.raises(VolumeError, match="'Perfusion' is under the non-linear transform"):
+            logic.processSequence(sequence, "denoise", model=MEDIAN, **others)
 
 
 def test_frames_are_given_the_guide_where_they_are_shown(
