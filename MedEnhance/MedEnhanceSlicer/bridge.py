@@ -138,12 +138,14 @@ def ijkToRasMatrix(geometry):
 
 
 def fillVolumeNode(node, image):
-    """Give a volume node the voxels and the grid of a Volume or LabelMap."""
+    """Give a volume node voxels of its own, and the grid, of a Volume or LabelMap."""
     if image.voxels.ndim != 3:
         raise VolumeError(
             f"A volume node takes one value per voxel, but the result has shape "
             f"{image.voxels.shape}."
         )
+    # What the node holds may be shared with another one, which must stay as it is.
+    node.SetAndObserveImageData(None)
     slicer.util.updateVolumeFromArray(node, nodeVoxels(image.voxels))
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijkToRasMatrix(image.geometry)))
 

@@ -13,9 +13,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError, WorkerError
 
-from .bridge import guideFromNode
+from .bridge import geometryFromNode, guideFromNode
 from .outputs import describeRegion, storeResult
 from .region import boxOfRegion, volumeInRegion
 
@@ -59,6 +59,7 @@ class Job:
         self.guideNode = guideNode
         self.region = region
         self.box = None
+        self.grid = None
         self.state = RUNNING
         self.node = None
         self.result = None
@@ -106,12 +107,22 @@ class Job:
         if self.region is not None:
             self.box = boxOfRegion(self.region, self.inputNode)
         volume = volumeInRegion(self.inputNode, self.region)
+        self.grid = geometryFromNode(self.inputNode)
         if self.guideNode is None:
             return volume, None
         return volume, guideFromNode(self.guideNode, self.inputNode)
 
     def store(self, result):
-        """Put the result into the scene; its node."""
+        """Put the result into the scene; its node.
+
+        :raises VolumeError: when the input is no longer where it was, but for parent transforms,
+            under which the result is put as well.
+        """
+        if not geometryFromNode(self.inputNode).is_close(self.grid):
+            raise VolumeError(
+                f"'{self.inputNode.GetName()}' was hardened, moved or resampled during the run, so "
+                "the result has no place; run it again."
+            )
         target = self.outputNode
         if target is not None and not slicer.mrmlScene.IsNodePresent(target):
             target = None

@@ -162,6 +162,27 @@ def test_input_deleted_during_a_run(panel: PanelDriver, worker: FakeWorker) -> N
     assert not panel.ui.applyButton.enabled
 
 
+def test_input_moved_during_a_run_takes_the_result_along_or_is_told(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    head = slicer.util.getNode("Head")
+    moved = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Moved")
+    shift = np.eye(4)
+    shift[:3, 3] = (30, 40, 50)
+    moved.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(shift))
+    job = panel.apply()
+    head.SetAndObserveTransformNodeID(moved.GetID())
+    worker.succeed()
+    panel.wait_for_end()
+    assert job.node.GetParentTransformNode() is moved
+    job = panel.apply()
+    head.HardenTransform()
+    worker.succeed()
+    panel.wait_for_end()
+    assert job.state == "failed" and "'Head' was hardened, moved or resampled" in panel.status
+    assert volumes() == ["Head", "Head denoised (AI-processed)"]
+
+
 def test_output_deleted_during_a_run_is_made_anew(panel: PanelDriver, worker: FakeWorker) -> None:
     target = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Target")
     panel.choose("outputVolumeSelector", "Target")

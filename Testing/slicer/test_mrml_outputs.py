@@ -216,6 +216,16 @@ def test_a_chosen_output_is_filled(scene: Any) -> None:
     assert slicer.util.arrayFromVolume(target).shape == SHAPE_KJI
 
 
+def test_voxels_that_an_output_shares_with_the_input_stay(scene: Any) -> None:
+    node, target = add_volume(), add_volume("Target")
+    target.SetAndObserveImageData(node.GetImageData())
+    before = bridge.volumeFromNode(node)
+    after = before.with_voxels(before.voxels + 1)
+    outputs.storeResult(Result(Task.DENOISE, after), node, "Head denoised", target)
+    assert np.array_equal(slicer.util.arrayFromVolume(target), after.voxels)
+    assert np.array_equal(slicer.util.arrayFromVolume(node), after.voxels - 1)
+
+
 def test_a_chosen_output_no_longer_names_the_images_it_came_from(scene: Any) -> None:
     target = add_volume("Scan")
     target.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
