@@ -23,8 +23,9 @@ MAP_ATTRIBUTE = "MedEnhance.Map"
 USE_ATTRIBUTE, USE = "MedEnhance.Use", "Research use only"
 STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
-LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE)
-"""What the user changes or measures of a result afterwards; a new result does not have it."""
+STEPS_ATTRIBUTE = "MedEnhance.Steps"
+LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE, STEPS_ATTRIBUTE)
+"""What is changed, measured or told of a result afterwards; a new result does not have it."""
 DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 """The images that a volume was loaded from; a result that fills its node did not come from them."""
 

@@ -19,6 +19,7 @@ from MedEnhanceLib.task import Task
 from .chain import Chain, checkThere
 from .outputs import (
     INPUT_REFERENCE_ROLE,
+    STEPS_ATTRIBUTE,
     UNCERTAINTY_REFERENCE_ROLE,
     doneName,
     mapOf,
@@ -26,8 +27,7 @@ from .outputs import (
     removeNode,
 )
 from .parameters import AUTOMATIC_MODEL
-
-STEPS_ATTRIBUTE = "MedEnhance.Steps"
+from .resultNode import WARNINGS_ATTRIBUTE, ResultNode
 
 
 @dataclass(frozen=True)
@@ -197,10 +197,16 @@ def stepText(number, steps):
 
 
 def tellSteps(node, earlier):
-    """Write on a step's node how the nodes before it were made."""
+    """Write on a step's node how the nodes before it were made, and what was warned of then."""
     if earlier:
         steps = [json.loads(n.GetAttribute("MedEnhance.Provenance") or "{}") for n in earlier]
         node.SetAttribute(STEPS_ATTRIBUTE, json.dumps(steps))
+        setWarnings(node, [*ResultNode(earlier[-1]).warnings, *ResultNode(node).warnings])
+
+
+def setWarnings(node, warnings):
+    """Write warnings on a result's node, each once."""
+    node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(list(dict.fromkeys(warnings))))
 
 
 def removeIntermediate(made, inputNode):
@@ -211,6 +217,9 @@ def removeIntermediate(made, inputNode):
         if slicer.mrmlScene.IsNodePresent(node) and len(made) > 1:
             source = volumes[-1] if node not in volumes else inputNode
             node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, source.GetID())
+    if len(volumes) > 1:
+        note = _("It was measured on the last step alone, whose input was not kept.")
+        setWarnings(volumes[-1], [*ResultNode(volumes[-1]).warnings, note])
 
 
 def removeNodes(nodes):

@@ -13,6 +13,7 @@ from .bridge import geometryFromNode, volumeFromNode
 from .outputs import (
     INPUT_REFERENCE_ROLE,
     REFERENCE_ATTRIBUTE,
+    STEPS_ATTRIBUTE,
     STRENGTH_ATTRIBUTE,
     UNCERTAINTY_REFERENCE_ROLE,
     mapOf,
@@ -24,7 +25,6 @@ PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"
 EVIDENCE_ATTRIBUTE = "MedEnhance.Evidence"
 WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
 REGION_ATTRIBUTE = "MedEnhance.Region"
-STEPS_ATTRIBUTE = "MedEnhance.Steps"
 NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 NOISE = "noise"
 SAME_PLACE_MM = 0.01
@@ -106,10 +106,16 @@ class ResultNode:
 
     @property
     def story(self):
-        """The provenance, with the models that were at work before this one, for people."""
+        """The provenance, with that of earlier steps, and their models for people."""
+        steps = self.earlierSteps
+        models = [str(step.get("model", "")) for step in steps]
+        return {**self.provenance, "steps": steps, "earlier_steps": ", ".join(models)}
+
+    @property
+    def earlierSteps(self):
+        """The provenance of each run that led to this one's input, the first one first."""
         steps = fromJson(self.node.GetAttribute(STEPS_ATTRIBUTE), [])
-        models = [str(step.get("model", "")) for step in steps if isinstance(step, dict)]
-        return {**self.provenance, "earlier_steps": ", ".join(models)}
+        return [step for step in steps if isinstance(step, dict)]
 
     @property
     def strength(self):

@@ -18,6 +18,7 @@ NAMED_CLASSES = (
     "vtkMRMLMarkupsNode",
     "vtkMRMLTransformNode",
     "vtkMRMLSequenceNode",
+    "vtkMRMLSequenceBrowserNode",
 )
 """Nodes whose names come from files and users, and may be those of patients."""
 LETTER = r"[^\W_]"
@@ -98,9 +99,11 @@ def withoutFolders(text):
 
 
 def nodeNames():
-    """Names of the scene's images and of what belongs to them."""
-    nodes = (node for kind in NAMED_CLASSES for node in slicer.util.getNodesByClass(kind))
-    return {node.GetName() for node in nodes if node.GetName()}
+    """Names of the scene's images, frames of sequences among them, and of what belongs to them."""
+    nodes = [node for kind in NAMED_CLASSES for node in slicer.util.getNodesByClass(kind)]
+    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
+        nodes += [sequence.GetNthDataNode(n) for n in range(sequence.GetNumberOfDataNodes())]
+    return {node.GetName() for node in nodes if node is not None and node.GetName()}
 
 
 def applicationName():

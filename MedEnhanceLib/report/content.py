@@ -51,10 +51,16 @@ class Report:
 
 
 def use_of(provenance: Mapping[str, Any]) -> str:
-    """What a result may be used for, and what it was made by."""
-    if provenance.get("unchanged"):
+    """What a result may be used for, and what it was made by.
+
+    Args:
+        provenance: of the run; "steps" may hold that of runs before it on the same image.
+    """
+    runs = [*provenance.get("steps", ()), provenance]
+    changing = [run for run in runs if not run.get("unchanged")]
+    if not changing:
         return UNCHANGED
-    return BY_NETWORK if provenance.get("weights_sha256") else BY_FILTER
+    return BY_NETWORK if any(run.get("weights_sha256") for run in changing) else BY_FILTER
 
 
 def report_of(

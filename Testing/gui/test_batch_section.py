@@ -6,6 +6,7 @@ import json
 
 import pytest
 import slicer
+from MedEnhanceSlicer import runLog
 from PySide6 import QtWidgets
 
 from MedEnhanceLib.task import Task
@@ -154,6 +155,24 @@ def test_apply_cancels_a_recipe(panel: PanelDriver, worker: FakeWorker) -> None:
     worker.succeed()
     panel.wait_for_end()
     assert panel.status.startswith("Done")
+
+
+def test_the_report_holds_no_names_of_frames(panel: PanelDriver) -> None:
+    sequence = add_sequence(0)
+    frame = slicer.vtkMRMLVectorVolumeNode()
+    frame.SetName("Doe^Jane 1975")
+    sequence.SetDataNodeAtValue(frame, "0")
+    panel.choose("sequenceSelector", "Perfusion")
+    panel.click("runSequenceButton")
+    assert "'Doe^Jane 1975' is a colour" in panel.status
+    panel.ui.logCollapsibleButton.collapsed = False
+    panel.click("copyReportButton")
+    copied = QtWidgets.QApplication.clipboard().text()
+    assert "is a colour" in copied and "Doe" not in copied
+    browser = slicer.vtkMRMLSequenceBrowserNode()
+    browser.SetName("Roe^Jane")
+    slicer.mrmlScene.AddNode(browser)
+    assert "Roe^Jane" in runLog.nodeNames()
 
 
 def test_a_sequence_runs_frame_by_frame(panel: PanelDriver, worker: FakeWorker) -> None:

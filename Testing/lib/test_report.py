@@ -129,6 +129,24 @@ def test_only_networks_are_called_ai() -> None:
     assert by_filter.use.startswith("Processed by a classical filter. Research use only")
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "use"),
+    [
+        (PROVENANCE, {"model": "filter-bspline"}, "AI-processed."),
+        (PROVENANCE, {"unchanged": True}, "AI-processed."),
+        ({"model": "filter-median"}, {"unchanged": True}, "Processed by a classical filter."),
+        ({**PROVENANCE, "unchanged": True}, {"model": "filter-median"}, "Processed by a classical"),
+        ({**PROVENANCE, "unchanged": True}, {"unchanged": True}, "Nothing was changed."),
+    ],
+)
+def test_a_recipe_is_called_what_its_steps_are(
+    first: dict[str, Any], last: dict[str, Any], use: str
+) -> None:
+    made = report_of(Task.DENOISE, None, head(), (), {**last, "steps": [first]})
+    assert made.use.startswith(use)
+    assert all("0123456789ab" not in value for _name, value in made.facts)
+
+
 def test_pdf_has_pages() -> None:
     data = report_bytes(report(), ".PDF")
     assert data.startswith(b"%PDF") and data.count(b"/Type /Page\n") == 1

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import slicer
 from MedEnhanceSlicer import recipe
+from MedEnhanceSlicer.reportFile import reportOf
+from MedEnhanceSlicer.resultNode import ResultNode
 
 from MedEnhanceLib.errors import CancelledError, OptionsError, UnsuitableError, VolumeError
 from Testing.slicer.chains import (
@@ -73,6 +75,30 @@ def test_intermediate_results_are_kept_on_request(scene: Any, logic: Any) -> Non
     between = slicer.util.getNode("Head denoised (filtered)")
     assert output.GetNodeReference("MedEnhance.Input") is between
     assert between.GetAttribute("MedEnhance.Steps") is None
+
+
+def test_a_result_tells_what_was_warned_of_on_the_way(scene: Any, logic: Any) -> None:
+    strong = {**DENOISE, "options": {"strength": 1.0}}
+    chain = logic.runRecipe(add_noise(), [strong, SHARPEN], wait=False)
+    told = ResultNode(chain.wait()).warnings
+    assert any("removed signal shows structure" in warning for warning in told)
+    assert told == [*dict.fromkeys(chain.warnings), told[-1]]
+    assert told[-1].startswith("It was measured on the last step alone")
+
+
+def test_a_report_knows_of_networks_in_earlier_steps(scene: Any, logic: Any) -> None:
+    output = logic.runRecipe(add_noise(), [DENOISE, SHARPEN])
+    assert reportOf(ResultNode(output)).use.startswith("Processed by a classical filter")
+    output.SetAttribute("MedEnhance.Steps", json.dumps([{"weights_sha256": "0123"}]))
+    assert reportOf(ResultNode(output)).use.startswith("AI-processed")
+
+
+def test_a_node_that_is_filled_again_has_no_earlier_steps(scene: Any, logic: Any) -> None:
+    node = add_noise()
+    output = logic.runRecipe(node, [DENOISE, DENOISE])
+    assert output.GetAttribute("MedEnhance.Steps") is not None
+    logic.process(node, "denoise", model=MEDIAN, outputNode=output)
+    assert output.GetAttribute("MedEnhance.Steps") is None
 
 
 def test_steps_that_denoise_are_given_the_guide(scene: Any, logic: Any) -> None:
