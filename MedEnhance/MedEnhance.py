@@ -6,6 +6,7 @@ From Slicer's Python console:
     logic = MedEnhance.MedEnhanceLogic()
     node = logic.process(getNode("Head"), "denoise")
     job = logic.process(getNode("Head"), "segment", wait=False, onEvent=print)
+    labels = job.wait()
     part = logic.process(getNode("Head"), "denoise", region=getNode("R"))
     queue = logic.queue([getNode("Head"), getNode("Neck")], "denoise")
 

@@ -5,13 +5,14 @@ scene and can be resumed: statuses as JSON, volumes and results as node referenc
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import slicer
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import MedEnhanceError, OptionsError, VolumeError
 
-from .bridge import checkVolumeNode
 from .chain import Chain
 from .jobs import CANCELLED, DONE, FAILED, RUNNING
 from .recipe import runSteps, stepsOf
@@ -63,13 +64,13 @@ class QueueState:
     def begin(self, volumes, steps, keep=False, region=None):
         """Replace the queue by a new one, in which all cases wait.
 
+        Whether a volume can be worked on is told when its turn comes.
+
         :raises MedEnhanceError: when there are no volumes, or the steps make no sense.
         """
-        steps = stepsOf(steps)
+        steps, volumes = stepsOf(steps), nodesOf(volumes)
         if not volumes:
             raise OptionsError("No volume is chosen for the queue; tick at least one.")
-        for volume in volumes:
-            checkVolumeNode(volume)
         for index in range(len(self.cases)):
             self._refer(CASE_ROLE, index, None)
             self._refer(RESULT_ROLE, index, None)
@@ -140,6 +141,18 @@ class QueueState:
 
     def _refer(self, role, index, node):
         self._node.SetNodeReferenceID(f"{role}{index}", node.GetID() if node is not None else None)
+
+
+def nodesOf(volumes):
+    """The nodes of a queue as a list; of a single node, too.
+
+    :raises OptionsError: when something else is among them.
+    """
+    nodes = list(volumes) if isinstance(volumes, Iterable) else [volumes]
+    for node in nodes:
+        if not isinstance(node, slicer.vtkMRMLNode):
+            raise OptionsError(f"A queue takes volume nodes, not {node!r}; give a list of them.")
+    return nodes
 
 
 class QueueChain(Chain):

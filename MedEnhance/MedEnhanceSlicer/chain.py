@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError
 from MedEnhanceLib.result import Progress
 
-from .jobs import CANCELLED, DONE, FAILED, RUNNING, inASentence
+from .jobs import CANCELLED, DONE, FAILED, RUNNING, inASentence, inOneLine
 
 SECONDS_BEFORE_ESTIMATE = 2.0
 
@@ -57,6 +57,9 @@ class Chain:
         self._began = None
         self._scene = None
         self._sceneTag = None
+
+    def __repr__(self):
+        return inOneLine(self)
 
     def story(self):
         """Generator: yields jobs that are not started, gets their nodes, returns the result."""

@@ -70,6 +70,9 @@ class Job:
         self.cancelReason = None
         self.runner = None
 
+    def __repr__(self):
+        return inOneLine(self)
+
     @property
     def finished(self):
         return self.state != RUNNING
@@ -280,6 +283,14 @@ class JobRunner:
             job.onEvent(job)
         except Exception:
             logging.exception("MedEnhance: the listener of a run failed")
+
+
+def inOneLine(run):
+    """How far a job, or a chain of them, is; for those who print it."""
+    told = (
+        f", {run.progress.fraction:.0%}, {run.progress.phase}" if run.progress is not None else ""
+    )
+    return f"<{type(run).__name__} '{run.inputName}': {run.state}{told}>"
 
 
 def inASentence(error):

@@ -105,6 +105,7 @@ class MoreThanOne:
         .. code-block:: python
 
             volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            volumes = [node for node in volumes if not node.IsA("vtkMRMLLabelMapVolumeNode")]
             queue = MedEnhance.MedEnhanceLogic().queue(volumes, "denoise", model="filter-median")
             for index, case in enumerate(queue.cases):
                 print(case.name, case.status, case.message, queue.result(index))
@@ -112,7 +113,7 @@ class MoreThanOne:
         The queue is kept in the scene's parameter node: `resumeQueue` goes on with what is not
         done, also after the scene was saved and loaded. It takes no guide, which is of one patient.
 
-        :param volumes: list of vtkMRMLScalarVolumeNode.
+        :param volumes: list of vtkMRMLScalarVolumeNode, or a single one.
         :param task, model, options: as for `process`; or
         :param steps: a recipe, as for `runRecipe`.
         :return: `QueueState`; without `wait`, the `Chain` that works on it.
@@ -126,7 +127,7 @@ class MoreThanOne:
             data = toJson() if toJson is not None else dict(options or {})
             steps = [Step.of({"task": str(task), "model": model, "options": data})]
         self.runner.checkFree()
-        self._queueState().begin(list(volumes), steps, keepIntermediate, region)
+        self._queueState().begin(volumes, steps, keepIntermediate, region)
         return self.resumeQueue(wait, onEvent)
 
     def resumeQueue(self, wait=True, onEvent=None):

@@ -208,12 +208,23 @@ def checkOutputNode(outputNode, inputNode, task, guideNode=None):
             f"'{outputNode.GetName()}' has segments that MedEnhance did not make, which are never "
             "overwritten; choose another output or leave it to be created."
         )
+    if showsFrames(outputNode):
+        raise VolumeError(
+            f"'{outputNode.GetName()}' shows the frames of a sequence, the next of which would "
+            "replace the result; choose another output or leave it to be created."
+        )
     result = resultOf(outputNode)
     if result is not None:
         raise VolumeError(
             f"'{outputNode.GetName()}' is the input of '{result.GetName()}', which is compared "
             "with it; choose another output or leave it to be created."
         )
+
+
+def showsFrames(node):
+    """Whether a node is where a browser shows a sequence."""
+    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
+    return any(browser.IsProxyNodeID(node.GetID()) for browser in browsers)
 
 
 def resultOf(inputNode):

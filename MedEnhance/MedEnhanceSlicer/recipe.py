@@ -16,6 +16,7 @@ from MedEnhanceLib.errors import MedEnhanceError, OptionsError
 from MedEnhanceLib.options import options_from_json
 from MedEnhanceLib.task import Task
 
+from .bridge import checkVolumeNode
 from .chain import Chain, checkThere
 from .outputs import (
     INPUT_REFERENCE_ROLE,
@@ -114,6 +115,7 @@ class RecipeChain(Chain):
         onEvent=None,
         guide=None,
     ):
+        checkVolumeNode(inputNode)
         self.logic = logic
         self.inputNode = inputNode
         self.steps = stepsOf(steps)

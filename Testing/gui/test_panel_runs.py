@@ -47,12 +47,13 @@ def test_apply_becomes_cancel_with_progress_and_back(
     panel: PanelDriver, worker: FakeWorker
 ) -> None:
     ui = panel.ui
-    panel.apply()
+    job = panel.apply()
     assert ui.applyButton.text == "Cancel"
     assert ui.progressBar.visible and ui.progressBar.maximum == 0
     assert not ui.settingsCollapsibleButton.enabled
     worker.report(0.42, "network", 65)
     panel.wait_until(lambda: ui.progressBar.value == 420)
+    assert str(job) == "<Job 'Head': running, 42%, network>"
     assert panel.status == "Network, about 1 min 5 s left"
     worker.succeed(("The noise was estimated high.",))
     panel.wait_for_end()

@@ -279,6 +279,20 @@ def test_the_input_of_another_result_is_refused_as_output(scene: Any) -> None:
     assert denoised(add_volume("Other"), node) is node
 
 
+def test_a_node_that_shows_a_sequence_is_refused_as_output(scene: Any) -> None:
+    logic = slicer.vtkSlicerSequencesLogic()
+    logic.SetMRMLScene(scene)
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "Perfusion")
+    sequence.SetDataNodeAtValue(add_volume("Frame"), "0")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    shown = browser.GetProxyNode(sequence)
+    with pytest.raises(VolumeError, match=f"'{shown.GetName()}' shows the frames of a sequence"):
+        denoised(add_volume(), shown)
+    scene.RemoveNode(browser)
+    assert denoised(add_volume(), shown) is shown
+
+
 def unusable_nodes(scene: Any) -> dict[str, Any]:
     voxels = np.zeros((2, 3, 4), np.uint8)
     add = slicer.util.addVolumeFromArray

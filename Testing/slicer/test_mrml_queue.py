@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import slicer
 
-from MedEnhanceLib.errors import CancelledError, OptionsError, VolumeError
+from MedEnhanceLib.errors import CancelledError, OptionsError
 from Testing.slicer.chains import MEDIAN, add_noise, kill_process, noise, pump, volume_names
 
 SLOW = "filter-non-local-means"
@@ -47,6 +47,25 @@ def test_a_failure_does_not_stop_the_rest_and_is_told(scene: Any, logic: Any) ->
     assert queue.result(1) is None
     assert queue.result(2).GetNodeReference("MedEnhance.Input") is volumes[2]
     assert len(volume_names()) == 5
+
+
+def test_what_is_no_image_fails_by_itself(scene: Any, logic: Any) -> None:
+    labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
+    queue = logic.queue([labels, empty, add_noise()], "denoise", model=MEDIAN)
+    assert [case.status for case in queue.cases] == ["failed", "failed", "done"]
+    assert queue.cases[0].message.startswith("'Labels' is a label map")
+    assert queue.cases[1].message.startswith("'Empty' holds no voxels")
+
+
+def test_a_queue_of_one(scene: Any, logic: Any) -> None:
+    heard: list[str] = []
+    queue = logic.queue(
+        add_noise(), "denoise", model=MEDIAN, onEvent=lambda c: heard.append(str(c))
+    )
+    assert [case.status for case in queue.cases] == ["done"]
+    assert "<QueueChain 'the queue': running, 0%, Case 1 of 1>" in heard
+    assert heard[-1] == "<QueueChain 'the queue': done, 100%, Case 1 of 1>"
 
 
 def test_a_queue_of_recipes(scene: Any, logic: Any) -> None:
@@ -161,14 +180,14 @@ def test_a_saved_queue_goes_on_in_the_loaded_scene(scene: Any, logic: Any, tmp_p
 
 
 def test_a_queue_that_cannot_begin_says_why(scene: Any, logic: Any) -> None:
-    labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
     node = add_noise()
     with pytest.raises(OptionsError, match="either a task or steps"):
         logic.queue([node])
     with pytest.raises(OptionsError, match="tick at least one"):
         logic.queue([], "denoise")
-    with pytest.raises(VolumeError, match="'Labels' is a label map"):
-        logic.queue([node, labels], "denoise")
+    for volumes in (None, "Head", [node, None]):
+        with pytest.raises(OptionsError, match="A queue takes volume nodes, not"):
+            logic.queue(volumes, "denoise")
     with pytest.raises(OptionsError, match="Nothing is left"):
         logic.resumeQueue()
     assert statuses(logic) == [] and not logic.runner.busy

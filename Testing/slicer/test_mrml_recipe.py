@@ -119,6 +119,12 @@ def test_a_guide_that_is_removed_ends_the_run(scene: Any, logic: Any) -> None:
     assert volume_names() == ["Head"]
 
 
+def test_without_a_volume_it_does_not_begin(scene: Any, logic: Any) -> None:
+    with pytest.raises(VolumeError, match="No input volume is chosen"):
+        logic.runRecipe(None, [DENOISE])
+    assert not logic.runner.busy
+
+
 def test_a_failing_step_is_named_and_leaves_nothing(scene: Any, logic: Any) -> None:
     node = add_noise()
     with pytest.raises(UnsuitableError, match=r"^Step 2 of 2 \(segment\): .* is for denoise"):
