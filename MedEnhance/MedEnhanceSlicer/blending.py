@@ -9,8 +9,6 @@ import json
 import numpy as np
 import slicer
 
-from MedEnhanceLib.provenance import voxel_hash
-
 from .differenceMap import removedNode
 from .outputs import STRENGTH_ATTRIBUTE
 from .resultNode import PROVENANCE_ATTRIBUTE
@@ -21,9 +19,10 @@ LEAST_STRENGTH = 0.01
 
 
 def blendable(result):
-    """Whether the strength of this result can be changed, apart from a change of its input."""
+    """Whether the strength of this result can be changed."""
     return (
-        str(result.task) == "denoise"
+        result.isDenoised
+        and result.isOfOneStep
         and result.inputVoxels is not None
         and result.strength >= LEAST_STRENGTH
         and slicer.util.arrayFromVolume(result.node).dtype.kind == "f"
@@ -61,11 +60,6 @@ class Blend:
         """Whether nobody else has changed the result's voxels since."""
         isThere = slicer.mrmlScene.IsNodePresent(self._result.node)
         return bool(isThere) and self._lastChange() == self._changed
-
-    def inputIsAsItWas(self):
-        """Whether the input's voxels are still those that the model saw."""
-        expected = self._result.provenance.get("input_sha256")
-        return not expected or voxel_hash(self._result.inputVolume) == expected
 
     def apply(self, strength):
         """Blend input and full output into the result's own voxels; its maps follow.

@@ -26,9 +26,8 @@ MOST_SAMPLES = 1_000_000
 
 
 def hasRemovedSignal(result):
-    """Whether the signal that was removed can be told: the input is there, on the same grid."""
-    isDenoised = str(result.task) == "denoise"
-    return isDenoised and result.inputVoxels is not None
+    """Whether the signal that was removed can be told: the input is there, as it was."""
+    return result.isDenoised and result.inputVoxels is not None
 
 
 def removedNode(result):

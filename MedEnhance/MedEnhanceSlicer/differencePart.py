@@ -149,7 +149,8 @@ class DifferencePart:
         """Takes a second or two on a large volume, under a wait cursor."""
         self._mapNode, self._spots = None, []
         make = {REMOVED: showRemovedSignal, UNCERTAINTY: showUncertainty}.get(self._fade)
-        if make is None:
+        # What was offered may be gone by now.
+        if make is None or self._fade not in [key for _text, key in self._fades()]:
             return
         with slicer.util.WaitCursor():
             self._mapNode = make(self._result)
@@ -159,7 +160,7 @@ class DifferencePart:
     @property
     def _strength(self):
         """By what the map scales."""
-        return self._result.strength if str(self._result.task) == "denoise" else 1.0
+        return self._result.strength if self._result.isDenoised else 1.0
 
     def _showShare(self, share):
         """Show this much of what is on the right of the slider."""

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from .evidenceTable import fillTable, measuresOf, storeTable
 from .referenceComparison import ReferenceComparison, referenceClasses
+from .resultNotes import strengthNote
 
 
 class EvidencePart:
@@ -54,9 +55,9 @@ class EvidencePart:
         """Show the measures as they are now."""
         result, ui = self._result, self.ui
         fillTable(ui.evidenceTable, measuresOf(result))
-        isBlended = str(result.task) == "denoise" and result.strength != 1
-        ui.evidenceNoteLabel.visible = isBlended
-        ui.evidenceNoteLabel.text = strengthNote(result)
+        note = strengthNote(result)
+        ui.evidenceNoteLabel.visible = bool(note)
+        ui.evidenceNoteLabel.text = note
         self._showButtons()
 
     def onReferenceChosen(self, node=None):
@@ -99,12 +100,3 @@ class EvidencePart:
         label = self.ui.referenceNoteLabel
         label.text = text
         label.visible = bool(text)
-
-
-def strengthNote(result):
-    """One sentence when the strength that is shown is not that of the measures, else ""."""
-    if str(result.task) != "denoise" or result.strength == 1:
-        return ""
-    return _("Measured at full strength; shown at strength {strength:g}.").format(
-        strength=result.strength
-    )

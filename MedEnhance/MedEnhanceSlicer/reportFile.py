@@ -13,6 +13,7 @@ from MedEnhanceLib.volume import Label, LabelMap
 
 from .bridge import volumeFromNode
 from .evidenceTable import measuresOf
+from .resultNotes import inputNote, strengthNote
 from .segmentTable import segmentsOf
 
 DEFAULT_NAME = "medenhance_report.html"
@@ -27,7 +28,7 @@ def askForFile(parent=None):
     return chosen if isinstance(chosen, str) else chosen[0]
 
 
-def saveReport(result, fileName, note=""):
+def saveReport(result, fileName):
     """Write the report; a name without an ending becomes *.html.
 
     :raises FileError: when the file cannot be written.
@@ -37,7 +38,7 @@ def saveReport(result, fileName, note=""):
     if path.suffix.lower() not in ENDINGS:
         path = path.with_name(path.name + ENDINGS[0])
     try:
-        content = report_bytes(reportOf(result, note), path.suffix)
+        content = report_bytes(reportOf(result), path.suffix)
     except ModuleNotFoundError as error:
         raise DependencyError(
             f"Reports need the Python package '{error.name}', which is not installed; type "
@@ -52,13 +53,14 @@ def saveReport(result, fileName, note=""):
     return path
 
 
-def reportOf(result, note=""):
+def reportOf(result):
     """The report of a result's node."""
     if result.isSegmentation:
         before, after = wholeInput(result), labelMapOf(result)
     else:
         before, after = result.inputVolume, volumeFromNode(result.node)
     unsure = result.uncertaintyNode
+    notes = (strengthNote(result), inputNote(result))
     return report_of(
         result.task,
         before,
@@ -67,7 +69,7 @@ def reportOf(result, note=""):
         result.story,
         result.warnings,
         None if unsure is None else volumeFromNode(unsure),
-        note,
+        " ".join(note for note in notes if note),
     )
 
 

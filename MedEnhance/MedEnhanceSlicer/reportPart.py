@@ -9,7 +9,6 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.report.facts import facts_of
 
-from .evidencePart import strengthNote
 from .reportFile import askForFile, saveReport
 
 
@@ -50,7 +49,7 @@ class ReportPart:
             return
         try:
             with slicer.util.WaitCursor():
-                path = saveReport(self._result, fileName, strengthNote(self._result))
+                path = saveReport(self._result, fileName)
         except MedEnhanceError as error:
             self._say(str(error))
         except Exception as error:

@@ -6,6 +6,7 @@ import slicer
 import vtk
 
 from MedEnhanceLib.errors import MedEnhanceError
+from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 
@@ -44,6 +45,10 @@ class ResultNode:
         return Task(self.node.GetAttribute(TASK_ATTRIBUTE))
 
     @property
+    def isDenoised(self):
+        return self.task is Task.DENOISE
+
+    @property
     def isSegmentation(self):
         return self.task is Task.SEGMENT
 
@@ -56,18 +61,18 @@ class ResultNode:
 
     @property
     def inputVolume(self):
-        """What the model was given: the input, or the region of it; None when that is gone.
+        """What the model, or the first of several, was given: the input, or the region of it.
 
-        A library Volume that shares memory with the node, read-only.
+        A library Volume that shares memory with the node, read-only; None when the input is gone or
+        its voxels are others now.
         """
-        if self.inputNode is None:
-            return None
-        try:
-            volume = volumeFromNode(self.inputNode)
-            text = self.node.GetAttribute(REGION_ATTRIBUTE)
-            return volume if not text else croppedTo(volume, json.loads(text))
-        except (MedEnhanceError, ValueError, TypeError, KeyError):
-            return None
+        runs = (self.provenance, *self.earlierSteps[:1])
+        return self._presentInput() if self._inputIsOf(runs) else None
+
+    @property
+    def isOfOneStep(self):
+        """Whether the input is what this very model was given, not the first of several."""
+        return self._inputIsOf((self.provenance,))
 
     @property
     def inputVoxels(self):
@@ -135,6 +140,37 @@ class ResultNode:
             if measure.name.lower() == NOISE:
                 return measure.before
         return None
+
+    def _presentInput(self):
+        """The input, or the region of it, as it is now; None when it is gone."""
+        if self.inputNode is None:
+            return None
+        try:
+            volume = volumeFromNode(self.inputNode)
+            text = self.node.GetAttribute(REGION_ATTRIBUTE)
+            return volume if not text else croppedTo(volume, json.loads(text))
+        except (MedEnhanceError, ValueError, TypeError, KeyError):
+            return None
+
+    def _inputIsOf(self, runs):
+        """Whether the input is what one of these runs was given, as far as they tell."""
+        volume = self._presentInput()
+        told = [run.get("input_sha256") for run in runs]
+        if volume is None or not all(told):
+            return volume is not None
+        part = self.node.GetAttribute(REGION_ATTRIBUTE)
+        return hashOf(volume, (self.inputNode.GetImageData().GetMTime(), part)) in told
+
+
+_hashes = {}
+
+
+def hashOf(volume, state):
+    """Hash of a volume's voxels; kept while its state is the same, since it is asked for often."""
+    if state not in _hashes:
+        _hashes.clear()
+        _hashes[state] = voxel_hash(volume)
+    return _hashes[state]
 
 
 def measuresFromText(text):

@@ -2,7 +2,6 @@
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
 from .differenceMap import REMOVED_REFERENCE_ROLE, hasRemovedSignal, removedNode, showRemovedSignal
 from .differencePart import DifferencePart
@@ -10,6 +9,7 @@ from .evidencePart import EvidencePart
 from .outputs import removeMapsWithoutResult
 from .reportPart import ReportPart
 from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, isResult, resultNodes
+from .resultNotes import inputNote
 from .segmentsPart import SegmentsPart
 from .strengthPart import StrengthPart
 
@@ -145,14 +145,9 @@ class ResultsSection:
 
     def _showNote(self):
         """What is missing, in words."""
-        result, label = self._result, self.ui.resultNoteLabel
-        isWithoutInput = result is not None and result.inputNode is None
-        label.visible = isWithoutInput
-        label.text = (
-            _("The input volume is no longer in the scene, so there is nothing to compare with.")
-            if isWithoutInput
-            else ""
-        )
+        note = "" if self._result is None else inputNote(self._result)
+        self.ui.resultNoteLabel.visible = bool(note)
+        self.ui.resultNoteLabel.text = note
 
     def _filterNodes(self):
         """Only nodes that MedEnhance made are offered."""

@@ -1,7 +1,6 @@
 """The slider that changes the strength of a denoised result at once."""
 
 import qt
-from slicer.i18n import tr as _
 
 from .blending import Blend, blendable
 
@@ -21,7 +20,6 @@ class StrengthPart:
         self._told = told
         self._blend = None
         self._faded = []
-        self._isChecked = False
         self._timer = qt.QTimer()
         self._timer.singleShot = True
         self._timer.setInterval(PAUSE_MS)
@@ -38,7 +36,6 @@ class StrengthPart:
         if self._shows(result):
             return
         self.stop()
-        self._isChecked = False
         self._keepFaded()
         self._blend = None if result is None else self._blendOf(result)
         self.ui.blendWidget.visible = self._blend is not None
@@ -57,7 +54,7 @@ class StrengthPart:
 
     def onReset(self, checked=None):
         self.stop()
-        if self._blend.result.inputVoxels is not None:
+        if self._isUsable():
             self._blend.reset()
             self._showState()
             self._told()
@@ -77,30 +74,24 @@ class StrengthPart:
         return Blend(result) if blendable(result) else None
 
     def _shows(self, result):
-        """Whether this is the result that the slider is for, with its input still there."""
-        if self._blend is None or result is None or result.inputNode is None:
-            return False
-        return self._blend.result.node is result.node
+        """Whether this is the result that the slider is for, as it was left."""
+        return result is not None and self._isUsable() and self._blend.result.node is result.node
+
+    def _isUsable(self):
+        """Whether nobody else has changed the result or its input since the slider began."""
+        blend = self._blend
+        return blend is not None and blend.isCurrent() and blend.result.inputVoxels is not None
 
     def _apply(self):
-        blend = self._blend
-        if blend is None or blend.result.inputVoxels is None:
-            return
-        if not self._isChecked and not blend.inputIsAsItWas():
-            self.ui.blendLabel.text = _("Input changed")
-            self.ui.blendSlider.enabled = False
-            return
-        self._isChecked = True
-        blend.apply(round(self.ui.blendSlider.value, 2))
-        self._showState()
-        self._told()
+        if self._isUsable():
+            self._blend.apply(round(self.ui.blendSlider.value, 2))
+            self._showState()
+            self._told()
 
     def _showState(self):
         ui, blend = self.ui, self._blend
         wasBlocked = ui.blendSlider.blockSignals(True)
         ui.blendSlider.value = blend.result.strength
         ui.blendSlider.blockSignals(wasBlocked)
-        ui.blendSlider.enabled = True
-        ui.blendLabel.text = _("Strength:")
         ui.keepButton.enabled = blend.isChanged
         ui.resetButton.enabled = blend.isChanged

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
+from MedEnhanceSlicer.bridge import volumeFromNode
 
+from MedEnhanceLib.provenance import voxel_hash
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
 from Testing.gui.results import blend, composite, head, show
@@ -275,12 +278,30 @@ def test_a_node_filled_again_starts_anew(panel: PanelDriver, worker: FakeWorker)
     assert np.allclose(slicer.util.arrayFromVolume(removed), before * 0.25, atol=1e-3)
 
 
-def test_a_changed_input_stops_the_strength(panel: PanelDriver, worker: FakeWorker) -> None:
+def test_a_changed_input_stops_the_strength(panel: PanelDriver) -> None:
     node = denoised(head())
     node.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "another"}')
     show(panel, node)
+    assert not panel.ui.blendWidget.visible
+    assert "no longer as the model saw it" in panel.ui.resultNoteLabel.text
+    assert panel.ui.resultNoteLabel.visible
+
+
+def test_an_input_that_changes_between_two_moves_stops_the_strength(panel: PanelDriver) -> None:
+    node = denoised(head())
+    told = {"input_sha256": voxel_hash(volumeFromNode(head()))}
+    node.SetAttribute("MedEnhance.Provenance", json.dumps(told))
+    show(panel, node)
+    blend(panel, 0.4)
     voxels = slicer.util.arrayFromVolume(node).copy()
-    panel.set_number("blendSlider", 0.4)
-    panel.wait_until(lambda: panel.ui.blendLabel.text == "Input changed")
-    assert not panel.ui.blendSlider.enabled
+    slicer.util.arrayFromVolume(head())[...] += 1000
+    slicer.util.arrayFromVolumeModified(head())
+    panel.widget.panel._results._strength._apply()
     assert np.array_equal(slicer.util.arrayFromVolume(node), voxels)
+
+
+def test_the_removed_signal_of_an_input_that_was_moved_is_not_shown(panel: PanelDriver) -> None:
+    node = show(panel, denoised(head()))
+    head().SetOrigin(10, 0, 0)
+    unwrap(panel.ui.fadeComboBox).setCurrentIndex(1)
+    assert node.GetNodeReference("MedEnhance.Removed") is None

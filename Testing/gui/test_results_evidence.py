@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
+from MedEnhanceSlicer.resultNode import ResultNode
 
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
@@ -207,6 +208,15 @@ def test_a_report_that_cannot_be_written_says_so(
     assert "choose another folder" in panel.ui.reportNoteLabel.text
     monkeypatch.setattr(reportPart, "askForFile", lambda parent: "")
     panel.click("saveReportButton")
+
+
+def test_a_report_says_that_the_input_is_another_one(panel: PanelDriver, tmp_path: Path) -> None:
+    from MedEnhanceSlicer.reportFile import saveReport
+
+    node = denoised(head(), strength=0.5)
+    node.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "another"}')
+    content = saveReport(ResultNode(node), tmp_path / "report.html").read_text("utf-8")
+    assert "no longer as the model saw it" in content and "data:image/png" not in content
 
 
 def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: Path) -> None:

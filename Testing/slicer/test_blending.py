@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import vtk
 from MedEnhanceSlicer import blending, differenceMap, outputs
 from MedEnhanceSlicer.bridge import volumeFromNode
 from MedEnhanceSlicer.resultNode import ResultNode
+from MedEnhanceSlicer.resultNotes import inputNote
 
+from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.volume import Volume
 from Testing.slicer.grids import add_volume, world_point
 from Testing.slicer.results import denoised, super_resolved
@@ -154,13 +157,33 @@ def test_what_cannot_be_blended(scene: Any) -> None:
 
 
 def test_a_changed_input_is_noticed(scene: Any) -> None:
-    from MedEnhanceLib.provenance import voxel_hash
+    node = add_volume()
+    result = ResultNode(of_this_input(denoised(node), node))
+    assert blending.blendable(result) and inputNote(result) == ""
+    voxels(node)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(node)
+    assert not blending.blendable(result) and result.inputVolume is None
+    assert "no longer as the model saw it" in inputNote(result)
+    voxels(node)[0, 0, 0] -= 1
+    slicer.util.arrayFromVolumeModified(node)
+    assert blending.blendable(result)
 
+
+def test_several_steps_are_compared_with_the_first_ones_input_but_not_blended(scene: Any) -> None:
     node = add_volume()
     output = denoised(node)
-    text = f'{{"input_sha256": "{voxel_hash(volumeFromNode(node))}"}}'
-    output.SetAttribute("MedEnhance.Provenance", text)
-    blend = blending.Blend(ResultNode(output))
-    assert blend.inputIsAsItWas()
-    voxels(node)[0, 0, 0] += 1
-    assert not blend.inputIsAsItWas()
+    output.SetAttribute("MedEnhance.Steps", f"[{provenance_of(node)}]")
+    output.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "that between the steps"}')
+    result = ResultNode(output)
+    assert differenceMap.hasRemovedSignal(result) and inputNote(result) == ""
+    assert not blending.blendable(result)
+
+
+def of_this_input(output: Any, node: Any) -> Any:
+    """A result that knows the voxels it was made of, as those of real runs do."""
+    output.SetAttribute("MedEnhance.Provenance", provenance_of(node))
+    return output
+
+
+def provenance_of(node: Any) -> str:
+    return json.dumps({"input_sha256": voxel_hash(volumeFromNode(node))})

@@ -1,0 +1,24 @@
+"""What must be said along with a result's numbers and pictures."""
+
+from slicer.i18n import tr as _
+
+
+def inputNote(result):
+    """One sentence when the result cannot be compared with its input, else ""."""
+    if result.inputNode is None:
+        return _("The input volume is no longer in the scene, so there is nothing to compare with.")
+    if result.inputVolume is None or (result.isDenoised and result.inputVoxels is None):
+        return _(
+            "The input volume is no longer as the model saw it, or no longer where the result is; "
+            "run again to compare."
+        )
+    return ""
+
+
+def strengthNote(result):
+    """One sentence when the strength that is shown is not that of the measures, else ""."""
+    if not result.isDenoised or result.strength == 1:
+        return ""
+    return _("Measured at full strength; shown at strength {strength:g}.").format(
+        strength=result.strength
+    )
