@@ -40,7 +40,7 @@ class Blend:
         self._kept = result.strength
         self._difference = None
         self._unsure = None
-        self._changed = self._lastChange()
+        self._changed = result.lastChange
 
     @property
     def result(self):
@@ -59,7 +59,7 @@ class Blend:
     def isCurrent(self):
         """Whether nobody else has changed the result's voxels since."""
         isThere = slicer.mrmlScene.IsNodePresent(self._result.node)
-        return bool(isThere) and self._lastChange() == self._changed
+        return bool(isThere) and self._result.lastChange == self._changed
 
     def apply(self, strength):
         """Blend input and full output into the result's own voxels; its maps follow.
@@ -73,7 +73,7 @@ class Blend:
         np.multiply(self._difference, weight, out=voxels)
         voxels += result.inputVoxels
         slicer.util.arrayFromVolumeModified(result.node)
-        self._changed = self._lastChange()
+        self._changed = result.lastChange
         self._follow(removedNode(result), self._difference, -weight)
         self._follow(result.uncertaintyNode, self._unsure, weight)
         self._describe(strength)
@@ -85,10 +85,6 @@ class Blend:
     def reset(self):
         """Go back to the strength that was kept last, or that of the run."""
         self.apply(self._kept)
-
-    def _lastChange(self):
-        image = self._result.node.GetImageData()
-        return None if image is None else image.GetMTime()
 
     def _recover(self):
         """Input and result tell what would be added at full strength."""

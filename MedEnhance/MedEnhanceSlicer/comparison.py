@@ -2,7 +2,6 @@
 
 import qt
 import slicer
-import vtk
 
 from .bridge import displayOf
 
@@ -278,24 +277,3 @@ class Flicker:
     def _turn(self):
         self._isAfter = not self._isAfter
         self._show(self._isAfter)
-
-
-class LayoutWatch:
-    """Tells when the layout was changed, also by Slicer's own buttons.
-
-    :param told: called without arguments.
-    """
-
-    def __init__(self, told):
-        self._told = told
-        self._node = None
-        self._tag = None
-
-    def follow(self, layoutNode):
-        """Watch this layout node, or none."""
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
-        self._node = layoutNode
-        if layoutNode is not None:
-            modified = vtk.vtkCommand.ModifiedEvent
-            self._tag = layoutNode.AddObserver(modified, lambda caller, event: self._told())

@@ -13,9 +13,8 @@ from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
 from .bridge import displayOf
-from .outputs import addMap, followResult, mapOf
+from .outputs import REMOVED_REFERENCE_ROLE, addMap, followResult, mapOf
 
-REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
 COLORS = 256
 DIVERGING, SEQUENTIAL = "MedEnhanceDiverging", "MedEnhanceSequential"
 COLOR_STOPS = {

@@ -7,7 +7,6 @@ from MedEnhanceLib.report.facts import value_text
 
 from .comparison import (
     Flicker,
-    LayoutWatch,
     SideBySide,
     centreViews,
     fade,
@@ -20,6 +19,7 @@ from .differenceMap import (
     showUncertainty,
     spotsOf,
 )
+from .nodeWatch import NodeWatch
 from .resultNode import worldPoint
 
 BEFORE_AFTER, REMOVED, UNCERTAINTY = "before and after", "removed signal", "uncertainty"
@@ -40,7 +40,7 @@ class DifferencePart:
         self._spotsStrength = 1.0
         self._sideBySide = SideBySide()
         self._flicker = Flicker(self._showShare)
-        self._watch = LayoutWatch(self._showLayout)
+        self._watch = NodeWatch(self._showLayout)
         ui.compareButton.connect("clicked(bool)", self.onCompare)
         ui.fadeComboBox.connect("currentIndexChanged(int)", self.onFadeChosen)
         ui.fadeSlider.connect("valueChanged(double)", self.onFaded)
@@ -63,13 +63,14 @@ class DifferencePart:
             self.stop()
             self._mapNode = None
             return
-        self._offerFades(self._fades(), isOther)
+        isAnew = isOther or (self._mapNode is not None and not self._mapIsThere())
+        self._offerFades(self._fades(), isAnew)
         if not self._offered:
             self.stop()
-        if isOther:
+        if isAnew:
             self._setSlider(shownShare(result))
-            if self._sideBySide.isShown and result.inputNode is not None:
-                self._sideBySide.show(result)
+        if isOther and self._sideBySide.isShown and result.inputNode is not None:
+            self._sideBySide.show(result)
         self._showLayout()
         self._showSpots()
 
@@ -132,9 +133,9 @@ class DifferencePart:
             fades.append((_("Uncertainty"), UNCERTAINTY))
         return fades
 
-    def _offerFades(self, fades, isOther):
+    def _offerFades(self, fades, isAnew):
         combo = self.ui.fadeComboBox
-        if fades == self._offered and not isOther:
+        if fades == self._offered and not isAnew:
             return
         wasBlocked = combo.blockSignals(True)
         combo.clear()

@@ -16,6 +16,7 @@ from .segments import fillSegmentationNode, holdsOthers
 VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
+REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
 UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
 OWNER_REFERENCE_ROLE = "MedEnhance.MapOf"
 MAP_ATTRIBUTE = "MedEnhance.Map"
@@ -109,8 +110,9 @@ def storeResult(result, inputNode, name, outputNode=None):
             copyMeaning(outputNode, inputNode)
             copyAppearance(outputNode, inputNode)
         describe(outputNode, inputNode, result)
+        removeMap(outputNode, REMOVED_REFERENCE_ROLE)
         if result.uncertainty is None:
-            outputNode.SetNodeReferenceID(UNCERTAINTY_REFERENCE_ROLE, None)
+            removeMap(outputNode, UNCERTAINTY_REFERENCE_ROLE)
         else:
             storeUncertainty(result.uncertainty, outputNode)
     except Exception:
@@ -169,6 +171,14 @@ def followResult(mapNode, resultNode):
     mapNode.SetAndObserveTransformNodeID(resultNode.GetTransformNodeID())
     if resultNode.IsA("vtkMRMLVolumeNode"):
         copyGrid(mapNode, resultNode)
+
+
+def removeMap(resultNode, role):
+    """Take the map of an earlier result that filled this node out of the scene."""
+    node = mapOf(resultNode, role)
+    resultNode.SetNodeReferenceID(role, None)
+    if node is not None:
+        removeNode(node)
 
 
 def removeMapsWithoutResult(scene, role):

@@ -141,6 +141,12 @@ class ResultNode:
                 return measure.before
         return None
 
+    @property
+    def lastChange(self):
+        """When the result's voxels were changed last, as VTK counts; None for what has none."""
+        image = None if self.isSegmentation else self.node.GetImageData()
+        return None if image is None else image.GetMTime()
+
     def _presentInput(self):
         """The input, or the region of it, as it is now; None when it is gone."""
         if self.inputNode is None:

@@ -3,10 +3,10 @@
 import qt
 import slicer
 
-from .differenceMap import REMOVED_REFERENCE_ROLE, hasRemovedSignal, removedNode, showRemovedSignal
 from .differencePart import DifferencePart
 from .evidencePart import EvidencePart
-from .outputs import removeMapsWithoutResult
+from .nodeWatch import NodeWatch
+from .outputs import REMOVED_REFERENCE_ROLE, removeMapsWithoutResult
 from .reportPart import ReportPart
 from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, isResult, resultNodes
 from .resultNotes import inputNote
@@ -30,6 +30,7 @@ class ResultsSection:
         self._isActive = False
         self._observed = None
         self._shownState = []
+        self._watch = NodeWatch(self.onNodeModified)
         self._difference = DifferencePart(ui)
         self._report = ReportPart(ui)
         self._evidence = EvidencePart(ui)
@@ -66,9 +67,6 @@ class ResultsSection:
         self._filterNodes()
         # It may also be the node that is shown already, filled with another result.
         self._choose(None)
-        result = ResultNode(job.node)
-        if removedNode(result) is not None and hasRemovedSignal(result):
-            showRemovedSignal(result)
         self._choose(job.node)
 
     def clear(self):
@@ -100,6 +98,7 @@ class ResultsSection:
         self._difference.strengthChanged()
         self._evidence.update()
         self._report.update()
+        self._shownState = self._state()
 
     def onSceneChanged(self, caller=None, event=None):
         """Nodes came or went: the result or its input may be among them."""
@@ -111,6 +110,15 @@ class ResultsSection:
         """It may become a result, of the queue or of a script; it is complete a moment later."""
         if self._result is None and not caller.IsImporting():
             qt.QTimer.singleShot(0, self._refreshIfActive)
+
+    def onNodeModified(self):
+        """The result may have been filled with another one, or its input be another one now."""
+        # Later, since not all of it may be written yet.
+        qt.QTimer.singleShot(0, self._refreshIfOther)
+
+    def _refreshIfOther(self):
+        if self._isActive and self._state() != self._shownState:
+            self.refresh()
 
     def _refreshIfActive(self):
         if self._isActive and self._result is None:
@@ -127,7 +135,8 @@ class ResultsSection:
         if result is None or not scene.IsNodePresent(result.node):
             return [node.GetID() for node in resultNodes(scene)]
         related = (result.node, result.inputNode, result.uncertaintyNode)
-        return [None if node is None else node.GetID() for node in related]
+        ids = [None if node is None else node.GetID() for node in related]
+        return [*ids, result.provenance, result.lastChange, inputNote(result)]
 
     def _choose(self, node):
         self._result = None if node is None else ResultNode(node)
@@ -141,6 +150,7 @@ class ResultsSection:
         for part in self._parts:
             part.show(self._result)
         self._showNote()
+        self._watch.follow(node, None if node is None else self._result.inputNode)
         self._shownState = self._state()
 
     def _showNote(self):

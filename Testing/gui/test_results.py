@@ -262,7 +262,6 @@ def test_a_node_filled_again_starts_anew(panel: PanelDriver, worker: FakeWorker)
     panel.wait_for_end()
     assert panel.ui.resultSelector.currentNode() is target
     panel.choose("fadeComboBox", "Removed signal")
-    removed = target.GetNodeReference("MedEnhance.Removed")
     blend(panel, 0.3)
     slicer.util.arrayFromVolume(head())[...] += 100
     panel.apply()
@@ -271,11 +270,49 @@ def test_a_node_filled_again_starts_anew(panel: PanelDriver, worker: FakeWorker)
     assert panel.status.startswith("Done")
     assert target.GetAttribute("MedEnhance.Strength") is None
     assert panel.ui.blendSlider.value == 1.0
+    assert target.GetNodeReference("MedEnhance.Removed") is None
     slicer.util.arrayFromVolume(target)[...] *= 0.5
     blend(panel, 0.5)
     before = slicer.util.arrayFromVolume(head())
     assert np.allclose(slicer.util.arrayFromVolume(target), before * 0.75, atol=1e-3)
-    assert np.allclose(slicer.util.arrayFromVolume(removed), before * 0.25, atol=1e-3)
+
+
+def test_a_script_that_fills_the_shown_node_is_followed(panel: PanelDriver) -> None:
+    before = slicer.util.arrayFromVolume(head()).copy()
+    node = show(panel, denoised(head()))
+    panel.choose("fadeComboBox", "Removed signal")
+    blend(panel, 0.3)
+    denoised(head(), full=before * 0.2, output=node)
+    panel.widget.panel._results._strength._apply()
+    assert np.allclose(slicer.util.arrayFromVolume(node), before * 0.2, atol=1e-3)
+    panel.breathe()
+    assert panel.ui.blendSlider.value == 1.0 and not panel.ui.resetButton.enabled
+    assert panel.ui.fadeComboBox.currentText == "Before and after"
+    assert not panel.ui.spotsListWidget.visible
+    blend(panel, 0.5)
+    assert np.allclose(slicer.util.arrayFromVolume(node), before * 0.6, atol=1e-3)
+
+
+def test_a_script_may_fill_the_shown_node_with_another_shape(panel: PanelDriver) -> None:
+    node = show(panel, denoised(head()))
+    blend(panel, 0.3)
+    denoised(add_head("Small", (6, 12, 12)), output=node)
+    panel.breathe()
+    blend(panel, 0.5)
+    small = slicer.util.arrayFromVolume(slicer.util.getNode("Small"))
+    assert np.allclose(slicer.util.arrayFromVolume(node), small * 0.75, atol=1e-3)
+
+
+def test_an_input_that_changes_and_comes_back_is_followed(panel: PanelDriver) -> None:
+    show(panel, denoised(head()))
+    head().SetOrigin(10, 0, 0)
+    panel.breathe()
+    assert not panel.ui.blendWidget.visible and panel.ui.resultNoteLabel.visible
+    assert panel.ui.fadeComboBox.count == 1
+    head().SetOrigin(0, 0, 0)
+    panel.breathe()
+    assert panel.ui.blendWidget.visible and not panel.ui.resultNoteLabel.visible
+    assert panel.ui.fadeComboBox.count == 2
 
 
 def test_a_changed_input_stops_the_strength(panel: PanelDriver) -> None:

@@ -17,7 +17,9 @@ LABELS = (
 )
 
 
-def denoised(node: Any, strength: float = 1.0, full: NDArray[Any] | None = None) -> Any:
+def denoised(
+    node: Any, strength: float = 1.0, full: NDArray[Any] | None = None, output: Any = None
+) -> Any:
     """A result of denoising: by default half of each voxel is taken away at full strength."""
     from MedEnhanceSlicer import bridge, outputs
 
@@ -28,10 +30,10 @@ def denoised(node: Any, strength: float = 1.0, full: NDArray[Any] | None = None)
     provenance = {"model": "mr-denoise", "options": {"strength": strength}}
     measures = (Measure("Noise", 10.0, 4.0, "", "Standard deviation; less is better."),)
     result = Result(Task.DENOISE, volume.with_voxels(after), measures, provenance)
-    return outputs.storeResult(result, node, f"{node.GetName()} denoised")
+    return outputs.storeResult(result, node, f"{node.GetName()} denoised", output)
 
 
-def super_resolved(node: Any, unsure: bool = True) -> Any:
+def super_resolved(node: Any, unsure: bool = True, output: Any = None) -> Any:
     """A result of super-resolution: slices doubled, with an uncertainty."""
     from MedEnhanceSlicer import bridge, outputs
 
@@ -47,7 +49,7 @@ def super_resolved(node: Any, unsure: bool = True) -> Any:
         {"model": "mr-super-resolution", "options": {}},
         uncertainty=Volume(spread, fine) if unsure else None,
     )
-    return outputs.storeResult(result, node, f"{node.GetName()} super-resolved")
+    return outputs.storeResult(result, node, f"{node.GetName()} super-resolved", output)
 
 
 def segmented(node: Any, voxels: NDArray[np.uint8] | None = None) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import slicer
 from MedEnhanceSlicer import comparison, outputs
+from MedEnhanceSlicer.nodeWatch import NodeWatch
 from MedEnhanceSlicer.resultNode import ResultNode
 
 from Testing.gui.standins import layout
@@ -158,7 +159,7 @@ def test_every_view_is_centred(window: layout.LayoutManager) -> None:
 
 def test_the_layout_is_watched(window: layout.LayoutManager) -> None:
     told: list[int] = []
-    watch = comparison.LayoutWatch(lambda: told.append(window.layout))
+    watch = NodeWatch(lambda: told.append(window.layout))
     watch.follow(window.layoutLogic().GetLayoutNode())
     window.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
     assert told[-1] == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView

@@ -110,6 +110,20 @@ def test_what_has_no_removed_signal(scene: Any) -> None:
     assert not differenceMap.hasRemovedSignal(result)
 
 
+def test_maps_go_with_the_result_that_is_replaced(scene: Any) -> None:
+    node = add_volume()
+    output = super_resolved(node)
+    unsure = ResultNode(output).uncertaintyNode
+    denoised(node, output=output)
+    assert not scene.IsNodePresent(unsure)
+    removed = differenceMap.showRemovedSignal(ResultNode(output))
+    super_resolved(node, output=output)
+    assert not scene.IsNodePresent(removed)
+    unsure = ResultNode(output).uncertaintyNode
+    super_resolved(node, output=output)
+    assert ResultNode(output).uncertaintyNode is unsure
+
+
 def test_the_map_and_its_colours_survive_a_scene_bundle(scene: Any, tmp_path: Path) -> None:
     node = add_volume()
     differenceMap.showRemovedSignal(ResultNode(denoised(node)))
