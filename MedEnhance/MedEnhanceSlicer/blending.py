@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 
 from .differenceMap import removedNode
-from .outputs import STRENGTH_ATTRIBUTE
+from .outputs import STRENGTH_ATTRIBUTE, showsFrames
 from .resultNode import PROVENANCE_ATTRIBUTE
 
 BLENDED = "strength_after_blending"
@@ -24,6 +24,7 @@ def blendable(result):
         result.isDenoised
         and result.isOfOneStep
         and result.inputVoxels is not None
+        and not showsFrames(result.node)
         and result.strength >= LEAST_STRENGTH
         and slicer.util.arrayFromVolume(result.node).dtype.kind == "f"
     )

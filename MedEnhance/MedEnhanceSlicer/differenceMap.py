@@ -13,7 +13,7 @@ from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
 from .bridge import displayOf
-from .outputs import REMOVED_REFERENCE_ROLE, addMap, followResult, mapOf
+from .outputs import REMOVED_REFERENCE_ROLE, addMap, followResult, mapOf, showsFrames
 
 COLORS = 256
 DIVERGING, SEQUENTIAL = "MedEnhanceDiverging", "MedEnhanceSequential"
@@ -25,8 +25,11 @@ MOST_SAMPLES = 1_000_000
 
 
 def hasRemovedSignal(result):
-    """Whether the signal that was removed can be told: the input is there, as it was."""
-    return result.isDenoised and result.inputVoxels is not None
+    """Whether the signal that was removed can be told: the input is there, as it was.
+
+    A map does not follow frames that are played.
+    """
+    return result.isDenoised and result.inputVoxels is not None and not showsFrames(result.node)
 
 
 def removedNode(result):

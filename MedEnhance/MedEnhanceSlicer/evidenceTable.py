@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.report.facts import value_text
 from MedEnhanceLib.result import Measure
 
-from .outputs import USE, USE_ATTRIBUTE, placeInStudy
+from .outputs import OWNER_REFERENCE_ROLE, USE, USE_ATTRIBUTE, mapOf, placeInStudy
 from .segmentTable import segmentsOf
 
 TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
@@ -47,11 +47,12 @@ def storeTable(result):
 
     The node of an earlier call is filled again.
     """
-    node = result.node.GetNodeReference(TABLE_REFERENCE_ROLE)
+    node = mapOf(result.node, TABLE_REFERENCE_ROLE)
     if node is None:
         scene = result.node.GetScene()
         name = _("{name} evidence").format(name=result.node.GetName())
         node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
+        node.SetNodeReferenceID(OWNER_REFERENCE_ROLE, result.node.GetID())
         result.node.SetNodeReferenceID(TABLE_REFERENCE_ROLE, node.GetID())
     placeInStudy(node, result.node)
     node.SetAttribute(USE_ATTRIBUTE, USE)

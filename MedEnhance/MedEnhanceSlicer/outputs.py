@@ -21,6 +21,8 @@ UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
 OWNER_REFERENCE_ROLE = "MedEnhance.MapOf"
 MAP_ATTRIBUTE = "MedEnhance.Map"
 """Of which role a map is, for a map that has lost its result."""
+MAP_ID_ATTRIBUTE = "MedEnhance.MapID"
+"""Which node the map is; a clone of it, which is the user's own, has another ID."""
 USE_ATTRIBUTE, USE = "MedEnhance.Use", "Research use only"
 STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
@@ -34,6 +36,12 @@ DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 def isOwn(node):
     """Whether MedEnhance made a node: a result, or a map or a table beside one."""
     return node.GetAttribute(USE_ATTRIBUTE) is not None
+
+
+def showsFrames(node):
+    """Whether a sequence browser shows one frame after the other in this node."""
+    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
+    return any(browser.IsProxyNodeID(node.GetID()) for browser in browsers)
 
 
 def removeNode(node):
@@ -144,7 +152,7 @@ def storeUncertainty(uncertainty, outputNode):
 
 
 def mapOf(resultNode, role):
-    """The map of a result by its role, or None.
+    """The map (or table) of a result by its role, or None.
 
     A clone of a result refers to the maps of the original, which must not change with the clone.
     """
@@ -161,9 +169,16 @@ def addMap(resultNode, role, name):
     displayOf(node)
     node.SetAttribute(USE_ATTRIBUTE, USE)
     node.SetAttribute(MAP_ATTRIBUTE, role)
+    node.SetAttribute(MAP_ID_ATTRIBUTE, node.GetID())
     node.SetNodeReferenceID(OWNER_REFERENCE_ROLE, resultNode.GetID())
     resultNode.SetNodeReferenceID(role, node.GetID())
     return node
+
+
+def isMap(node):
+    """Whether MedEnhance keeps a node beside a result, and changes it with the result."""
+    mapID = node.GetAttribute(MAP_ID_ATTRIBUTE)
+    return mapID is not None and mapID == node.GetID()
 
 
 def followResult(mapNode, resultNode):
@@ -185,7 +200,7 @@ def removeMapsWithoutResult(scene, role):
     """Take maps of a role out of the scene whose results were removed."""
     for node in slicer.util.getNodesByClass(VOLUME, scene):
         hasLostIt = node.GetNodeReference(OWNER_REFERENCE_ROLE) is None
-        if node.GetAttribute(MAP_ATTRIBUTE) == role and hasLostIt:
+        if isMap(node) and node.GetAttribute(MAP_ATTRIBUTE) == role and hasLostIt:
             removeNode(node)
 
 
@@ -222,6 +237,11 @@ def checkOutputNode(outputNode, inputNode, task, guideNode=None):
         raise VolumeError(
             f"'{outputNode.GetName()}' shows the frames of a sequence, the next of which would "
             "replace the result; choose another output or leave it to be created."
+        )
+    if isMap(outputNode):
+        raise VolumeError(
+            f"'{outputNode.GetName()}' is a map that changes with its result and goes with it; "
+            "choose another output or leave it to be created."
         )
     result = resultOf(outputNode)
     if result is not None:

@@ -67,3 +67,21 @@ def segmented(node: Any, voxels: NDArray[np.uint8] | None = None) -> Any:
     )
     result = Result(Task.SEGMENT, labels, measures, {"model": "hippocampus", "options": {}})
     return outputs.storeResult(result, node, f"{node.GetName()} segmentation")
+
+
+def cloned(node: Any) -> Any:
+    """A copy as Slicer's subject hierarchy makes it: references and attributes go along."""
+    import slicer
+    import vtk
+
+    clone = slicer.mrmlScene.CreateNodeByClass(node.GetClassName())
+    clone.UnRegister(None)
+    clone.Copy(node)
+    clone.SetName("Clone")
+    slicer.mrmlScene.AddNode(clone)
+    clone.SetAndObserveStorageNodeID(None)
+    clone.SetAndObserveDisplayNodeID(None)
+    image = vtk.vtkImageData()
+    image.DeepCopy(node.GetImageData())
+    clone.SetAndObserveImageData(image)
+    return clone

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-import vtk
 from MedEnhanceSlicer import blending, differenceMap, outputs
 from MedEnhanceSlicer.bridge import volumeFromNode
 from MedEnhanceSlicer.resultNode import ResultNode
@@ -18,7 +17,7 @@ from MedEnhanceSlicer.resultNotes import inputNote
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.volume import Volume
 from Testing.slicer.grids import add_volume, world_point
-from Testing.slicer.results import denoised, super_resolved
+from Testing.slicer.results import cloned, denoised, super_resolved
 from Testing.slicer.saving import through_bundle
 
 
@@ -102,21 +101,6 @@ def test_maps_of_the_original_do_not_follow_a_clone(scene: Any, tmp_path: Path) 
     assert np.allclose(voxels(own), before * 0.5, atol=1e-3)
 
 
-def cloned(node: Any) -> Any:
-    """A copy as Slicer's subject hierarchy makes it: references and attributes go along."""
-    clone = slicer.mrmlScene.CreateNodeByClass(node.GetClassName())
-    clone.UnRegister(None)
-    clone.Copy(node)
-    clone.SetName("Clone")
-    slicer.mrmlScene.AddNode(clone)
-    clone.SetAndObserveStorageNodeID(None)
-    clone.SetAndObserveDisplayNodeID(None)
-    image = vtk.vtkImageData()
-    image.DeepCopy(node.GetImageData())
-    clone.SetAndObserveImageData(image)
-    return clone
-
-
 def test_it_works_after_loading_the_scene(scene: Any, tmp_path: Path) -> None:
     node = add_volume()
     before = voxels(node).copy()
@@ -154,6 +138,19 @@ def test_what_cannot_be_blended(scene: Any) -> None:
     assert blending.blendable(result)
     scene.RemoveNode(node)
     assert not blending.blendable(result)
+
+
+def test_frames_that_are_played_are_neither_blended_nor_mapped(scene: Any) -> None:
+    slicer.vtkSlicerSequencesLogic().SetMRMLScene(scene)
+    result = ResultNode(denoised(add_volume()))
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode")
+    sequence.SetDataNodeAtValue(result.node, "0")
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    assert blending.blendable(result) and differenceMap.hasRemovedSignal(result)
+    browser.AddProxyNode(result.node, sequence, False)
+    assert not blending.blendable(result) and not differenceMap.hasRemovedSignal(result)
+    assert inputNote(result) == ""
 
 
 def test_a_changed_input_is_noticed(scene: Any) -> None:

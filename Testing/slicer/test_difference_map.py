@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from MedEnhanceSlicer import differenceMap
+from MedEnhanceSlicer import differenceMap, outputs
 from MedEnhanceSlicer.resultNode import ResultNode, worldPoint
 
+from MedEnhanceLib.errors import VolumeError
 from Testing.slicer.grids import add_volume, world_point
-from Testing.slicer.results import denoised, segmented, super_resolved
+from Testing.slicer.results import cloned, denoised, segmented, super_resolved
 from Testing.slicer.saving import through_bundle, turned
 from Testing.slicer_scene import subject_hierarchy
 
@@ -122,6 +123,28 @@ def test_maps_go_with_the_result_that_is_replaced(scene: Any) -> None:
     unsure = ResultNode(output).uncertaintyNode
     super_resolved(node, output=output)
     assert ResultNode(output).uncertaintyNode is unsure
+
+
+def test_a_map_goes_with_its_result_but_a_clone_of_the_map_stays(
+    scene: Any, tmp_path: Path
+) -> None:
+    differenceMap.showRemovedSignal(ResultNode(denoised(add_volume())))
+    through_bundle(scene, tmp_path)
+    result = ResultNode(scene.GetFirstNodeByName("Head denoised"))
+    removed = differenceMap.removedNode(result)
+    clone = cloned(removed)
+    scene.RemoveNode(result.node)
+    outputs.removeMapsWithoutResult(scene, outputs.REMOVED_REFERENCE_ROLE)
+    assert not scene.IsNodePresent(removed) and scene.IsNodePresent(clone)
+
+
+def test_a_map_is_refused_as_output(scene: Any) -> None:
+    node = add_volume()
+    removed = differenceMap.showRemovedSignal(ResultNode(denoised(node)))
+    with pytest.raises(VolumeError, match="'Head denoised removed signal' is a map"):
+        denoised(node, output=removed)
+    clone = cloned(removed)
+    assert denoised(node, output=clone) is clone
 
 
 def test_the_map_and_its_colours_survive_a_scene_bundle(scene: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from MedEnhanceSlicer.resultNode import ResultNode, resultNodes
 
 from MedEnhanceLib.result import Measure
 from Testing.slicer.grids import GRIDS, SHAPE_KJI, add_volume, world_point
-from Testing.slicer.results import denoised, segmented, super_resolved
+from Testing.slicer.results import cloned, denoised, segmented, super_resolved
 from Testing.slicer.saving import through_bundle, turned
 
 
@@ -82,6 +82,14 @@ def test_the_evidence_becomes_a_table_node_once(scene: Any) -> None:
     assert column(node, "Unit") == ["", "dB"]
     assert evidenceTable.storeTable(result) is node
     assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 1
+
+
+def test_a_clone_has_a_table_of_its_own(scene: Any) -> None:
+    result = ResultNode(denoised(add_volume()))
+    table = evidenceTable.storeTable(result)
+    clone = ResultNode(cloned(result.node))
+    assert evidenceTable.storeTable(clone) is not table
+    assert evidenceTable.storeTable(result) is table
 
 
 def test_segment_volumes_are_in_the_table(scene: Any) -> None:
