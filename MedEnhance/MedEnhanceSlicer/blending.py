@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 
 from .differenceMap import removedNode
-from .outputs import STRENGTH_ATTRIBUTE, showsFrames
+from .outputs import REFERENCE_ATTRIBUTE, STRENGTH_ATTRIBUTE, showsFrames
 from .resultNode import PROVENANCE_ATTRIBUTE
 
 BLENDED = "strength_after_blending"
@@ -107,11 +107,15 @@ class Blend:
             slicer.util.arrayFromVolumeModified(mapNode)
 
     def _describe(self, strength):
-        """Write the strength on the node; the options say what the run was asked for."""
+        """Write the strength on the node; the options say what the run was asked for.
+
+        What was measured against a reference was that of another strength.
+        """
         node = self._result.node
         provenance = self._result.provenance
         provenance[BLENDED] = strength
         wasModifying = node.StartModify()
         node.SetAttribute(STRENGTH_ATTRIBUTE, repr(float(strength)))
+        node.RemoveAttribute(REFERENCE_ATTRIBUTE)
         node.SetAttribute(PROVENANCE_ATTRIBUTE, json.dumps(provenance))
         node.EndModify(wasModifying)

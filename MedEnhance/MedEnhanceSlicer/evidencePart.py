@@ -60,6 +60,12 @@ class EvidencePart:
         ui.evidenceNoteLabel.text = note
         self._showButtons()
 
+    def strengthChanged(self):
+        """What was measured against a reference was that of another strength."""
+        self.stop()
+        self._say("")
+        self.update()
+
     def onReferenceChosen(self, node=None):
         self.stop()
         self._say("")

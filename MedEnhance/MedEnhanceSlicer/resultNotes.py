@@ -19,6 +19,11 @@ def strengthNote(result):
     """One sentence when the strength that is shown is not that of the measures, else ""."""
     if not result.isDenoised or result.strength == 1:
         return ""
-    return _("Measured at full strength; shown at strength {strength:g}.").format(
-        strength=result.strength
-    )
+    if result.referenceMeasures:
+        note = _(
+            "Measured at full strength, but against the reference at strength {strength:g}, which "
+            "is shown."
+        )
+    else:
+        note = _("Measured at full strength; shown at strength {strength:g}.")
+    return note.format(strength=result.strength)

@@ -96,7 +96,7 @@ class ResultsSection:
     def onStrengthChanged(self):
         """The voxels of the result are others now."""
         self._difference.strengthChanged()
-        self._evidence.update()
+        self._evidence.strengthChanged()
         self._report.update()
         self._shownState = self._state()
 

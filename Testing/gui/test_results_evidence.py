@@ -123,6 +123,23 @@ def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
     assert after > before
 
 
+def test_measures_against_a_reference_are_those_of_the_strength_that_is_shown(
+    panel: PanelDriver,
+) -> None:
+    show(panel, denoised(head()))
+    add_head("Truth")
+    panel.choose("referenceSelector", "Truth")
+    blend(panel, 0.3)
+    measured(panel)
+    assert "against the reference at strength 0.3" in panel.ui.evidenceNoteLabel.text
+    assert panel.ui.evidenceTable.rowCount == 4
+    unwrap(panel.ui.measureButton).click()
+    blend(panel, 1.0)
+    assert panel.ui.measureButton.text == "Measure" and not panel.ui.referenceNoteLabel.visible
+    assert panel.ui.evidenceTable.rowCount == 1
+    assert not panel.ui.evidenceNoteLabel.visible
+
+
 def test_measuring_against_reference_segments(panel: PanelDriver) -> None:
     found = segmented(head())
     show(panel, found)
