@@ -26,7 +26,11 @@ from .jobs import Job
 from .outputs import removeNode
 
 NAME = "MedEnhance preview"
-ROLE = "MedEnhance.Preview"
+TAGS = {
+    "vtkMRMLScalarVolumeNode": "MedEnhance.Preview",
+    "vtkMRMLLabelMapVolumeNode": "MedEnhance.LabelPreview",
+}
+"""One for each class: to the scene a label map is a scalar volume, and would be found as one."""
 CONTEXT = 4
 """Slices on each side that a network sees, and as many that it sees for super-resolution."""
 SHOWN = 1
@@ -159,7 +163,11 @@ def cutSlab(volume, axis, first, last):
 def showPreview(image, inputNode):
     """Fill the preview node of the image's kind and lay it over the input in all slice views."""
     isLabels = isinstance(image, LabelMap)
-    node = previewNode("vtkMRMLLabelMapVolumeNode" if isLabels else "vtkMRMLScalarVolumeNode")
+    nodeClass = "vtkMRMLLabelMapVolumeNode" if isLabels else "vtkMRMLScalarVolumeNode"
+    for other in previewNodes():
+        if other.GetClassName() != nodeClass:
+            removeNode(other)
+    node = previewNode(nodeClass)
     node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     fillVolumeNode(node, image)
     if isLabels:
@@ -179,11 +187,11 @@ def showPreview(image, inputNode):
 def previewNode(nodeClass):
     """The one preview node of a class: hidden from lists, never saved with the scene."""
     scene = slicer.mrmlScene
-    node = scene.GetSingletonNode(ROLE, nodeClass)
+    node = scene.GetSingletonNode(TAGS[nodeClass], nodeClass)
     if node is None:
         node = scene.CreateNodeByClass(nodeClass)
         node.UnRegister(None)
-        node.SetSingletonTag(ROLE)
+        node.SetSingletonTag(TAGS[nodeClass])
         node.SetName(NAME)
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
@@ -191,6 +199,12 @@ def previewNode(nodeClass):
     # A node that is left over from a scene that was closed gets a new one.
     displayOf(node).SetSaveWithScene(False)
     return node
+
+
+def previewNodes():
+    """The preview nodes that are in the scene."""
+    found = [slicer.mrmlScene.GetSingletonNode(tag, each) for each, tag in TAGS.items()]
+    return [node for node in found if node is not None]
 
 
 class Layers:
@@ -218,10 +232,9 @@ class Layers:
     def restore(self):
         """Take the preview off the slice views and out of the scene; what else is shown stays."""
         scene = slicer.mrmlScene
-        kinds = ("vtkMRMLScalarVolumeNode", "vtkMRMLLabelMapVolumeNode")
-        previews = [scene.GetSingletonNode(ROLE, nodeClass) for nodeClass in kinds]
-        previews = [node for node in previews if node is not None]
-        ids = [node.GetID() for node in previews]
+        previews = previewNodes()
+        # A layer is empty where a preview of the other kind was taken off.
+        ids = [None, *(node.GetID() for node in previews)]
         for viewID, shown in self._before.items():
             view = scene.GetNodeByID(viewID)
             if view is not None:

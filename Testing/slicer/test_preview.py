@@ -14,6 +14,7 @@ from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
+from MedEnhanceLib.volume import Label, LabelMap
 
 DIRECTIONS = np.array([[0, 0, 1.0], [-1.0, 0, 0], [0, -1.0, 0]])
 """A sagittal volume: k runs to the right."""
@@ -112,6 +113,27 @@ def test_what_is_chosen_over_a_preview_stays(node: Any) -> None:
     composite.SetBackgroundVolumeID(other.GetID())
     layers.restore()
     assert composite.GetBackgroundVolumeID() == other.GetID()
+    assert not composite.GetForegroundVolumeID()
+
+
+def test_a_preview_takes_the_place_of_one_of_the_other_kind(node: Any) -> None:
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    before = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Mine")
+    composite.SetLabelVolumeID(before.GetID())
+    layers = preview.Layers()
+    layers.remember(node)
+    slab = preview.cutSlab(volumeFromNode(node), 0, 4, 6)
+    labels = LabelMap((slab.voxels > 100).astype(np.uint8), slab.geometry, (Label(1, "Bright"),))
+    for _ in range(2):
+        shown = preview.showPreview(labels, node)
+        assert composite.GetLabelVolumeID() == shown.GetID()
+        assert not composite.GetForegroundVolumeID()
+        shown = preview.showPreview(slab, node)
+        assert shown.GetClassName() == "vtkMRMLScalarVolumeNode"
+        assert composite.GetForegroundVolumeID() == shown.GetID()
+        assert not composite.GetLabelVolumeID()
+    layers.restore()
+    assert composite.GetLabelVolumeID() == before.GetID()
     assert not composite.GetForegroundVolumeID()
 
 
