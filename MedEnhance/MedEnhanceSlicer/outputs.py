@@ -58,6 +58,18 @@ def forgetFiles(node):
     removeAll(node.GetScene(), storagesOf(node))
 
 
+def forgetSeries(node):
+    """Let a node that was loaded be no longer of its DICOM series, which others look up by."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    item = hierarchy.GetItemByDataNode(node)
+    if not item:
+        return
+    hierarchy.RemoveItemUID(item, "DICOM")
+    for name in hierarchy.GetItemAttributeNames(item):
+        if name.startswith("DICOM."):
+            hierarchy.RemoveItemAttribute(item, name)
+
+
 def storagesOf(node):
     return [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
 
@@ -92,12 +104,20 @@ def markedName(name, trained):
     return pattern.format(done=name)
 
 
+def renameMarked(node, name):
+    """Rename a node whose name says how an earlier result in it was made; others are the user's."""
+    marks = [markedName("", trained).strip() for trained in (True, False)]
+    isMarked = any(mark in node.GetName() for mark in marks)
+    if isMarked and not node.GetName().startswith(name):
+        node.SetName(node.GetScene().GenerateUniqueName(name))
+
+
 def storeResult(result, inputNode, name, outputNode=None):
     """Put a result into the scene and return its node.
 
     :param result: MedEnhanceLib.Result.
     :param inputNode: vtkMRMLScalarVolumeNode that was worked on; it is not changed.
-    :param name: wanted name of a new node; made unique.
+    :param name: wanted name of a new node, or of one whose name was made here; made unique.
     :param outputNode: node to fill instead of making a new one.
     """
     scene = inputNode.GetScene()
@@ -105,8 +125,11 @@ def storeResult(result, inputNode, name, outputNode=None):
     isNew = outputNode is None
     if isNew:
         outputNode = addResultNode(scene, result.task, scene.GenerateUniqueName(name))
-    elif not isOwn(outputNode):
+    elif isOwn(outputNode):
+        renameMarked(outputNode, name)
+    else:
         forgetFiles(outputNode)
+        forgetSeries(outputNode)
     try:
         outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
         placeInStudy(outputNode, inputNode)
@@ -341,6 +364,7 @@ def show(node):
     """Show a result in the slice views, and a segmentation's surface in the 3D view."""
     if node.IsA("vtkMRMLSegmentationNode"):
         displayOf(node).SetVisibility(True)
+        displayOf(node).SetOpacity(1.0)
         return
     source = node.GetNodeReference(INPUT_REFERENCE_ROLE)
     setBackground(node, lambda shown: shown is source or isOwn(shown))

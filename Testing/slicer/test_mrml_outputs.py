@@ -233,6 +233,32 @@ def test_a_chosen_output_no_longer_names_the_images_it_came_from(scene: Any) -> 
     assert target.GetAttribute("DICOM.instanceUIDs") is None
 
 
+def test_a_chosen_output_is_no_longer_of_the_series_it_came_from(scene: Any) -> None:
+    target = add_volume("Scan")
+    set_modality(target, "CT")
+    hierarchy = subject_hierarchy()
+    item = hierarchy.GetItemByDataNode(target)
+    hierarchy.SetItemUID(item, "DICOM", "1.2.3")
+    hierarchy.SetItemAttribute(item, "DICOM.SeriesNumber", "7")
+    node = add_volume()
+    set_modality(node, "MR")
+    denoised(node, target)
+    assert hierarchy.GetItemUID(item, "DICOM") == "" and hierarchy.GetItemByDataNode(target) == item
+    assert not hierarchy.HasItemAttribute(item, "DICOM.SeriesNumber")
+    assert bridge.seriesModality(target) == "MR"
+
+
+def test_a_name_made_here_follows_what_fills_the_node(scene: Any) -> None:
+    node = add_volume()
+    filtered = denoised(node)
+    filtered.SetName("Head denoised (filtered)_1")
+    renamed = denoised(node, filtered).GetName()
+    assert renamed.startswith("Head denoised (AI-processed)")
+    assert denoised(node, filtered).GetName() == renamed
+    filtered.SetName("Mine")
+    assert denoised(node, filtered).GetName() == "Mine"
+
+
 def test_the_input_is_refused_as_output(scene: Any) -> None:
     node = add_volume()
     with pytest.raises(VolumeError, match="input volume itself"):
