@@ -203,6 +203,12 @@ def fade(result, share):
         setLayers(result.inputNode, result.node, share)
 
 
+def unfade(segmentationNode):
+    """Show a segmentation that was faded as it is usual, in other modules and in saved scenes."""
+    if slicer.mrmlScene.IsNodePresent(segmentationNode):
+        displayOf(segmentationNode).SetOpacity(1.0)
+
+
 def shownShare(result):
     """How much of the result, over its input, the ordinary views show now; 1 without a fade."""
     if result.isSegmentation:

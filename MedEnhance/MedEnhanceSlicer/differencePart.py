@@ -12,6 +12,7 @@ from .comparison import (
     fade,
     fadeMap,
     shownShare,
+    unfade,
 )
 from .differenceMap import (
     hasRemovedSignal,
@@ -34,6 +35,7 @@ class DifferencePart:
     def __init__(self, ui):
         self.ui = ui
         self._result = None
+        self._fadedSegments = None
         self._offered = None
         self._mapNode = None
         self._spots = []
@@ -58,6 +60,8 @@ class DifferencePart:
     def show(self, result):
         """Show another result, or none."""
         isOther = (result and result.node) is not (self._result and self._result.node)
+        if isOther:
+            self._unfade()
         self._result = result
         if result is None:
             self.stop()
@@ -172,8 +176,15 @@ class DifferencePart:
             fadeMap(result, self._mapNode, float(share))
         elif result.inputNode is not None and self._fade == BEFORE_AFTER:
             fade(result, float(share))
+            self._fadedSegments = result.node if result.isSegmentation else None
         else:
             self.stop()
+
+    def _unfade(self):
+        """Segments keep their opacity, while volumes are faded in the views alone."""
+        if self._fadedSegments is not None:
+            unfade(self._fadedSegments)
+        self._fadedSegments = None
 
     def _mapIsThere(self):
         return self._mapNode is not None and slicer.mrmlScene.IsNodePresent(self._mapNode)

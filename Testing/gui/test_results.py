@@ -87,13 +87,25 @@ def test_fading(panel: PanelDriver) -> None:
     assert composite().GetForegroundOpacity() == pytest.approx(0.25)
 
 
-@pytest.mark.parametrize("make", [denoised, segmented])
-def test_the_fade_is_found_again(panel: PanelDriver, make: Callable[[Any], Any]) -> None:
-    show(panel, make(head()))
+def test_the_fade_is_found_again(panel: PanelDriver) -> None:
+    show(panel, denoised(head()))
     panel.set_number("fadeSlider", 0.25)
     panel.leave()
     panel.enter()
     assert panel.ui.fadeSlider.value == 0.25
+
+
+def test_segments_that_were_faded_are_seen_in_other_modules(panel: PanelDriver) -> None:
+    node = show(panel, segmented(head()))
+    panel.set_number("fadeSlider", 0.0)
+    assert node.GetDisplayNode().GetOpacity() == 0.0
+    panel.leave()
+    assert node.GetDisplayNode().GetOpacity() == 1.0
+    panel.enter()
+    assert panel.ui.fadeSlider.value == 1.0
+    panel.set_number("fadeSlider", 0.0)
+    show(panel, denoised(head()))
+    assert node.GetDisplayNode().GetOpacity() == 1.0
 
 
 def test_flicker_turns_and_ends(panel: PanelDriver) -> None:

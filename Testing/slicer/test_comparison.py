@@ -148,6 +148,8 @@ def test_a_segmentation_fades(window: layout.LayoutManager) -> None:
     result = ResultNode(segmented(add_volume()))
     comparison.fade(result, 0.25)
     assert result.node.GetDisplayNode().GetOpacity() == pytest.approx(0.25)
+    outputs.show(result.node)
+    assert result.node.GetDisplayNode().GetOpacity() == 1.0
 
 
 def test_every_view_is_centred(window: layout.LayoutManager) -> None:
