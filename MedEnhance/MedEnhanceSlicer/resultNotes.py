@@ -9,7 +9,7 @@ def inputNote(result):
         return _("The input volume is no longer in the scene, so there is nothing to compare with.")
     if result.inputVolume is None or (result.isDenoised and result.inputVoxels is None):
         return _(
-            "The input volume is no longer as the model saw it, or no longer where the result is; "
+            "The input volume is not, or no longer, what the model saw in the place of the result; "
             "run again to compare."
         )
     return ""

@@ -132,7 +132,8 @@ class ResultsSection:
     def _state(self):
         """Which nodes there are, as far as it matters here."""
         result, scene = self._result, slicer.mrmlScene
-        if result is None or not scene.IsNodePresent(result.node):
+        isThere = result is not None and scene.IsNodePresent(result.node) and isResult(result.node)
+        if not isThere:
             return [node.GetID() for node in resultNodes(scene)]
         related = (result.node, result.inputNode, result.uncertaintyNode)
         ids = [None if node is None else node.GetID() for node in related]

@@ -332,7 +332,7 @@ def test_a_changed_input_stops_the_strength(panel: PanelDriver) -> None:
     node.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "another"}')
     show(panel, node)
     assert not panel.ui.blendWidget.visible
-    assert "no longer as the model saw it" in panel.ui.resultNoteLabel.text
+    assert "no longer, what the model saw" in panel.ui.resultNoteLabel.text
     assert panel.ui.resultNoteLabel.visible
 
 

@@ -233,7 +233,7 @@ def test_a_report_says_that_the_input_is_another_one(panel: PanelDriver, tmp_pat
     node = denoised(head(), strength=0.5)
     node.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "another"}')
     content = saveReport(ResultNode(node), tmp_path / "report.html").read_text("utf-8")
-    assert "no longer as the model saw it" in content and "data:image/png" not in content
+    assert "no longer, what the model saw" in content and "data:image/png" not in content
 
 
 def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: Path) -> None:
@@ -261,6 +261,8 @@ def test_what_another_version_wrote_does_not_stop_the_panel(panel: PanelDriver) 
         show(panel, node)
         assert panel.ui.evidenceTable.rowCount == 0
     node.SetAttribute("MedEnhance.Task", "segment")
+    panel.breathe()
+    assert not panel.ui.resultsCollapsibleButton.visible
     show_nothing(panel)
     node.SetAttribute("MedEnhance.Task", "registration")
     show_nothing(panel)

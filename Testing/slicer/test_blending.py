@@ -160,7 +160,7 @@ def test_a_changed_input_is_noticed(scene: Any) -> None:
     voxels(node)[0, 0, 0] += 1
     slicer.util.arrayFromVolumeModified(node)
     assert not blending.blendable(result) and result.inputVolume is None
-    assert "no longer as the model saw it" in inputNote(result)
+    assert "no longer, what the model saw" in inputNote(result)
     voxels(node)[0, 0, 0] -= 1
     slicer.util.arrayFromVolumeModified(node)
     assert blending.blendable(result)
