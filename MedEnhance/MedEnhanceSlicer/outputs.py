@@ -274,12 +274,6 @@ def checkOutputNode(outputNode, inputNode, task, guideNode=None):
         )
 
 
-def showsFrames(node):
-    """Whether a node is where a browser shows a sequence."""
-    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
-    return any(browser.IsProxyNodeID(node.GetID()) for browser in browsers)
-
-
 def resultOf(inputNode):
     """A result that was made of this node, or None."""
     nodes = slicer.util.getNodesByClass("vtkMRMLDisplayableNode", inputNode.GetScene())
