@@ -33,6 +33,9 @@ STRUCTURE_CORRELATION = 0.25
 GRAVE_VOXELS = 27
 MEAN_SHIFT_PERCENT = 2.0
 CONSISTENCY_PERCENT = 2.0
+# Estimates of noise that is the same everywhere are hardly too low; where it triples from one side
+# to the other, they are of about its mean.
+TOLD_OVER_ESTIMATE = 2.0
 # Noise of CT differs within the body: between the hips it is twice that of the flanks.
 CT_EXPLAINED_SIGMAS = 2.0
 CT_MEAN_SHIFT_HU = 2.0
@@ -66,7 +69,7 @@ def denoise_evidence(
 
     Args:
         before, after: input and the network's full output (strength 1), (k, j, i).
-        sigma: the noise's standard deviation that was removed.
+        sigma: standard deviation of the input's noise, as it was measured.
         is_mr: whether the noise is Rician.
         units: of the voxels, "HU" or "".
     """
@@ -135,6 +138,20 @@ def denoise_evidence(
     shifted = _shift_warning(mean_before, mean_after, is_mr)
     structure = _structure_warning(removed)
     return measures, [*structure, *shifted]
+
+
+def told_noise_evidence(told: float, sigma: float, units: str) -> tuple[list[Measure], list[str]]:
+    """What the user told of the noise, and a hint when that is far more than was measured."""
+    measures = [
+        Measure("Noise that was told", told, None, units, "Standard deviation, not measured.")
+    ]
+    if told <= TOLD_OVER_ESTIMATE * sigma:
+        return measures, []
+    return measures, [
+        f"The noise level told, {told:.3g}, is far more than the {sigma:.3g} that was estimated, "
+        "so that anatomy may have been removed; let it be estimated, unless the noise varies or "
+        "the image was interpolated, where estimates are too low."
+    ]
 
 
 def _structure_warning(removed: RemovedSignal) -> list[str]:

@@ -17,7 +17,7 @@ from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
 from MedEnhanceLib.provenance import voxel_hash
-from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
+from MedEnhanceLib.quality.evidence import denoise_evidence, foreground, told_noise_evidence
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.ensemble import (
@@ -66,7 +66,9 @@ def _denoised(
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
     is_mr = modality_of(volume) != "CT"
     reporter.phase("Estimating the noise", 0.05)
-    sigma = options.noise or estimate_noise(volume.voxels, is_mr)
+    is_measured = options.evidence or options.noise is None
+    measured = estimate_noise(volume.voxels, is_mr) if is_measured else 0.0
+    sigma = options.noise or measured
     if sigma == 0:
         return _unchanged(volume, options)
     aligned = None
@@ -80,9 +82,7 @@ def _denoised(
     measures: list[Measure] = []
     warnings: list[str] = []
     if options.evidence:
-        measures, warnings = denoise_evidence(
-            volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
-        )
+        measures, warnings = _evidence(volume, clean, measured, is_mr, options.noise)
     if traces.uncertainty is not None:
         spread = traces.uncertainty.voxels
         inside = foreground(volume.voxels)
@@ -96,6 +96,19 @@ def _denoised(
         measures += aligned.measures
         traces = replace(traces, facts={**traces.facts, "guide_sha256": voxel_hash(guide)})
     return volume.with_voxels(blended), measures, warnings, traces
+
+
+def _evidence(
+    volume: Volume, clean: NDArray[np.float32], sigma: float, is_mr: bool, told: float | None
+) -> tuple[list[Measure], list[str]]:
+    """By the noise that was measured, ``sigma``, whatever level was told."""
+    measures, warnings = denoise_evidence(
+        volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
+    )
+    if told is None:
+        return measures, warnings
+    level, hints = told_noise_evidence(told, sigma, volume.units)
+    return [*measures, *level], [*warnings, *hints]
 
 
 def _unchanged(

@@ -153,6 +153,22 @@ def test_filters_remove_noise_and_evidence_says_so(catalog: Catalog, head: Volum
     assert noise.after < noise.before / 2
 
 
+def test_evidence_does_not_depend_on_the_noise_that_is_told(catalog: Catalog) -> None:
+    """The filter does the same for any level."""
+    voxels = head_like((32, 32, 32), sigma=4)
+    voxels[:, ::4, ::4] += 500
+    volume = Volume(voxels, Geometry((32, 32, 32)), "MR")
+    model = "filter-anisotropic-diffusion"
+    alone, near, far = (
+        enhance(volume, "denoise", model, {"noise": told}, catalog=catalog)
+        for told in (None, 5.0, 90.0)
+    )
+    assert far.evidence[:-1] == near.evidence[:-1] == alone.evidence
+    assert (far.evidence[-1].name, far.evidence[-1].before) == ("Noise that was told", 90)
+    assert near.warnings == alone.warnings != ()
+    assert far.warnings[:-1] == alone.warnings and "level told, 90," in far.warnings[-1]
+
+
 def test_over_smoothing_is_called_out(catalog: Catalog) -> None:
     """A median takes thin bright lines away; the removed signal then shows them."""
     voxels = head_like((32, 32, 32), sigma=4)
