@@ -78,12 +78,14 @@ def enhance(
     reporter = Reporter(progress, cancel)
     reporter.phase("Preparing", 0.01)
     modality, how = known_modality(volume, chosen)
-    seen = replace(volume, modality=modality)
+    units = volume.units or ("HU" if modality == "CT" else "")
+    seen = replace(volume, modality=modality, units=units)
     made, cost = measured(partial(_run, seen, guide, chosen, catalog, checked, reporter))
     reporter.finish()
     output, measures, found, traces = made
     if isinstance(output, Volume):
-        output = replace(output, modality=volume.modality)
+        # What was only guessed is not stated.
+        output = replace(output, modality=volume.modality, units=volume.units)
     told = {"input_modality": f"{modality}, {how}" if modality else ""}
     facts = {**told, **traces.facts, **_cost_facts(cost)}
     return Result(

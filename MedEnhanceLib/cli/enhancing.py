@@ -264,11 +264,11 @@ class _Run:
         choosing.check_model(catalog, self.task, model)
         volume = self._read()
         guide = self._read_guide()
-        if noise is not None and noise.percent is not None:
-            assert isinstance(options, DenoiseOptions)  # only denoising has a noise level
-            options = replace(options, noise=noise.of(volume))
         guided = guide is not None
         chosen = choosing.choose_model(catalog, self.task, model, volume, self.quiet, guided)
+        if noise is not None and noise.percent is not None:
+            assert isinstance(options, DenoiseOptions)  # only denoising has a noise level
+            options = replace(options, noise=noise.of(volume, chosen))
         _tell_unused(options, chosen)
         # What needs torch is loaded only now, so that mistakes above are told at once.
         from MedEnhanceLib.enhancement import enhance

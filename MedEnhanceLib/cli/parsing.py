@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from MedEnhanceLib.errors import OptionsError
 
 if TYPE_CHECKING:
+    from MedEnhanceLib.model import Model
     from MedEnhanceLib.volume import Volume
 
 
@@ -19,13 +20,15 @@ class NoiseLevel:
     absolute: float | None = None
     percent: float | None = None
 
-    def of(self, volume: Volume) -> float | None:
+    def of(self, volume: Volume, model: Model) -> float | None:
         """In the volume's unit; the peak is that of evaluations, for CT 2000 HU."""
         if self.percent is None:
             return self.absolute
+        from MedEnhanceLib.assessment import known_modality
         from MedEnhanceLib.evaluation.scoring import peak_of
 
-        return self.percent / 100 * peak_of(volume)
+        modality, _ = known_modality(volume, model)
+        return self.percent / 100 * peak_of(replace(volume, modality=modality))
 
 
 def parse_noise(text: str) -> NoiseLevel:

@@ -27,7 +27,7 @@ from MedEnhanceLib.tasks.ensemble import (
     told_of_spread,
     uncertainty_evidence,
 )
-from MedEnhanceLib.tasks.masked import AIR_HU, ct_padding, keep_sign_and_air
+from MedEnhanceLib.tasks.masked import keep_sign_and_air, padding_as_air
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
 from MedEnhanceLib.tiles import Axes, Box, bounding_box
 from MedEnhanceLib.volume import Volume
@@ -47,12 +47,10 @@ def denoise(
 
     A CT's padding comes back as it is, and is air to all that looks at it.
     """
-    padding = ct_padding(volume.voxels) if modality_of(volume) == "CT" else None
-    if padding is None:
-        return _denoised(volume, model, options, reporter, guide)
-    filled = np.where(padding, volume.voxels.dtype.type(AIR_HU), volume.voxels)
-    seen = volume.with_voxels(filled)
+    seen, padding = padding_as_air(volume)
     clean, measures, warnings, traces = _denoised(seen, model, options, reporter, guide)
+    if padding is None:
+        return clean, measures, warnings, traces
     restored = np.where(padding, volume.voxels, clean.voxels).astype(np.float32, copy=False)
     return clean.with_voxels(restored), measures, warnings, traces
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.slabs import Slab, over_slabs
+from MedEnhanceLib.volume import Volume
 
 AIR_HU = -1000
 PADDING_HU = -1024
@@ -29,6 +31,15 @@ def keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None:
         part *= _dilated(before[slab.grown] != 0)[slab.inner]
 
     over_slabs(keep, before.shape, 1)
+
+
+def padding_as_air(volume: Volume) -> tuple[Volume, NDArray[np.bool_] | None]:
+    """The volume with air for a CT's padding, and where (k, j, i) that is; None if nowhere."""
+    padding = ct_padding(volume.voxels) if modality_of(volume) == "CT" else None
+    if padding is None:
+        return volume, None
+    air = volume.voxels.dtype.type(AIR_HU)
+    return volume.with_voxels(np.where(padding, air, volume.voxels)), padding
 
 
 def ct_padding(voxels: NDArray[Any]) -> NDArray[np.bool_] | None:

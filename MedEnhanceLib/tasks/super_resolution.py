@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from MedEnhanceLib.acquisition import (
     interpolate_axis,
     joined_parts,
 )
+from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
@@ -26,6 +28,7 @@ from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
 from MedEnhanceLib.quality.added_detail import unaccounted_voxels
 from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, foreground, super_resolution_evidence
 from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
 from MedEnhanceLib.tasks.consistency import (
@@ -44,6 +47,7 @@ from MedEnhanceLib.tasks.ensemble import (
     told_of_spread,
     uncertainty_evidence,
 )
+from MedEnhanceLib.tasks.masked import padding_as_air
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
 from MedEnhanceLib.tiles import Axes
 from MedEnhanceLib.volume import Volume
@@ -70,8 +74,27 @@ def super_resolve(
     """The refined volume (float32, same field of view), evidence and warnings.
 
     ``denoiser`` removes noise beforehand, when asked to or when there is much: what is sharpened
-    afterwards would be the noise.
+    afterwards would be the noise. A CT's padding comes back as it is, and is air to all that looks
+    at it.
     """
+    seen, padding = padding_as_air(volume)
+    fine, measures, warnings, traces = _refined(seen, model, options, reporter, denoiser)
+    if padding is None:
+        return fine, measures, warnings, traces
+    put_back, was = (
+        resample(part, volume.geometry, fine.geometry, "nearest")
+        for part in (padding, volume.voxels)
+    )
+    return fine.with_voxels(np.where(put_back > 0, was, fine.voxels)), measures, warnings, traces
+
+
+def _refined(
+    volume: Volume,
+    model: Model,
+    options: SuperResolutionOptions,
+    reporter: Reporter,
+    denoiser: Model | None,
+) -> tuple[Volume, list[Measure], list[str], Traces]:
     target = target_geometry(volume.geometry, options)
     if options.denoise and denoiser is None:
         raise OptionsError(
@@ -79,12 +102,13 @@ def super_resolve(
             "denoiser, or denoise the volume first and leave that wish out."
         )
     reporter.phase("Estimating the noise", 0.05)
-    sigma = estimate_noise(volume.voxels)
+    is_mr = modality_of(volume) != "CT"
+    sigma = estimate_noise(volume.voxels, is_mr)
     measured, cleaned = volume, FILTER_TRACES
     if denoiser is not None and _is_denoised_first(volume, sigma, model, options):
         reporter.phase("Removing noise", 0.4)
         measured, cleaned = without_noise(volume, denoiser, sigma, options, reporter)
-    left = sigma if measured is volume else estimate_noise(measured.voxels)
+    left = sigma if measured is volume else estimate_noise(measured.voxels, is_mr)
     widths = _profile_widths(measured, target, options, left)
     reporter.phase("Adding resolution", 0.85)
     interpolated = _interpolated(volume.voxels, target)
@@ -260,9 +284,15 @@ def _sharpened(
     image = scaling.normalise(volume.voxels)
     steps = _steps(volume.geometry.shape, target.shape, model.ranges.get("factor", (1.0, 4.0))[1])
 
+    def level_of(image: NDArray[np.float32]) -> float:
+        # In the volume's unit, since that of CT is looked for in soft tissue.
+        voxels = scaling.restore(image.copy())
+        return estimate_noise(voxels, modality_of(volume) != "CT") / scaling.scale
+
     def run(axes: Axes) -> NDArray[np.float32]:
         seen, noise = mirrored(image, axes), sigma / scaling.scale
-        return mirrored(_refine(seen, steps, noise, widths, forward, options.tile, reporter), axes)
+        fine = _refine(seen, steps, noise, level_of, widths, forward, options.tile, reporter)
+        return mirrored(fine, axes)
 
     back = Scaling(scaling.offset, scaling.scale)
     if not options.uncertainty:
@@ -278,18 +308,22 @@ def _refine(
     image: NDArray[np.float32],
     steps: list[tuple[int, int]],
     noise: float,
+    level_of: Callable[[NDArray[np.float32]], float],
     widths: Widths,
     forward: Any,
     tile: int | None,
     reporter: Reporter,
 ) -> NDArray[np.float32]:
-    """The image after all steps, each an axis and the size it is refined to."""
+    """The image after all steps, each an axis and the size it is refined to.
+
+    ``noise`` is that of the image, ``level_of`` tells it of what became of it.
+    """
     begin, end = reporter.begin, reporter.end
     for number, (axis, size) in enumerate(steps):
         reporter.begin = begin + (end - begin) * number / len(steps)
         reporter.end = begin + (end - begin) * (number + 1) / len(steps)
         forward.done = 0
-        level = estimate_noise(image) if number else noise
+        level = level_of(image) if number else noise
         first = all(axis != before for before, _ in steps[:number])
         width = widths[axis] if first else USUAL_WIDTH
         image = _refine_axis(image, axis, size, level, width, forward, tile)

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib import Geometry, Volume, read_labelmap, read_volume, write_image
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.cli.parsing import parse_noise
 from MedEnhanceLib.resources import sample_folder
+from MedEnhanceLib.task import Task
 from Testing.cli.conftest import Run, scan
 from Testing.lib.dicom_files import write_series
 
@@ -100,6 +103,11 @@ def test_percents_of_ct_are_of_2000_hu_as_in_evaluations(run: Run, tmp_path: Pat
     assert json.loads(report.read_text())["provenance"]["options"]["noise"] == 40
     much = run("denoise", sample, tmp_path / "o.nii", "--noise", "300%", "--model", "filter-median")
     assert much.exit_code == 1 and "noise level of 6000 is more than" in much.stderr
+
+
+def test_percents_are_of_2000_hu_where_only_the_model_tells_that_it_is_ct() -> None:
+    model = Bundle("ct", "CT", Task.DENOISE, "U-Net", modality="CT")
+    assert parse_noise("3%").of(scan(), model) == 60
 
 
 def test_super_resolution_takes_axes_in_the_order_x_y_z(run: Run, volume_file: Path) -> None:

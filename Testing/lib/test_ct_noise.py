@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from MedEnhanceLib import Catalog, Geometry, Volume, enhance
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.noise import estimate_noise
+
+from .conftest import head_like, resolver_bundle
 
 SHAPE = (16, 96, 96)
 
@@ -58,3 +63,20 @@ def test_parts_that_were_masked_out_do_not_count() -> None:
     voxels = np.zeros((8, 80, 80))
     voxels[:, :40] = rng.normal(40, 30, (8, 40, 80))
     assert estimate_ct_noise(voxels) == pytest.approx(30, rel=0.1)
+
+
+def test_super_resolution_estimates_it_as_that_of_ct_in_hu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(voxels: np.ndarray, rician: bool = True) -> float:
+        seen.append((rician, float(voxels.min())))
+        return 20.0
+
+    monkeypatch.setattr("MedEnhanceLib.tasks.super_resolution.estimate_noise", spy)
+    resolver_bundle(tmp_path, "ct", modality="CT")
+    body = Volume(head_like() * 2 - 1000, Geometry((28, 24, 20)), "CT")
+    catalog = Catalog.default(extra_folders=[tmp_path])
+    enhance(body, "super-resolution", "ct", {"factor": (2, 2, 1), "device": "cpu"}, catalog=catalog)
+    assert len(seen) == 2 and all(not rician and least < -500 for rician, least in seen)

@@ -121,22 +121,36 @@ def test_denoising_keeps_masked_air_and_units(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("fill", [-3024, -2000, -1024])
+@pytest.mark.parametrize("factor", [1, 2])
 def test_the_padding_of_a_ct_comes_back_and_changes_nothing_else(
-    catalog: Catalog, fill: int
+    catalog: Catalog, fill: int, factor: int
 ) -> None:
     """Outside of their circle scanners fill with what is no CT value."""
+    refining = "super-resolution", "filter-bspline", {"factor": (factor, factor, 1)}
+    how = refining if factor > 1 else ("denoise", "filter-non-local-means", None)
     body = (head_like((16, 40, 40)) * 2 - 1000).astype(np.int16)
     rows, columns = np.ogrid[:40, :40]
     outside = np.broadcast_to((rows - 20) ** 2 + (columns - 20) ** 2 > 17**2, body.shape)
 
-    def denoised(value: int) -> Result:
+    def enhanced(value: int) -> Result:
         filled = Volume(np.where(outside, np.int16(value), body), Geometry((40, 40, 16)), "CT")
-        return enhance(filled, "denoise", "filter-non-local-means", catalog=catalog)
+        return enhance(filled, *how, catalog=catalog)
 
-    padded, with_air = denoised(fill), denoised(-1000)
-    assert (padded.volume.voxels[outside] == fill).all()
-    assert np.array_equal(padded.volume.voxels[~outside], with_air.volume.voxels[~outside])
+    padded, with_air = enhanced(fill), enhanced(-1000)
+    beyond = outside.repeat(factor, axis=1).repeat(factor, axis=2)
+    assert (padded.volume.voxels[beyond] == fill).all()
+    assert np.array_equal(padded.volume.voxels[~beyond], with_air.volume.voxels[~beyond])
     assert padded.evidence == with_air.evidence
+
+
+@pytest.mark.parametrize("stated", ["CT", ""])
+def test_the_evidence_of_ct_is_in_hu_and_its_output_states_no_more_than_its_input(
+    catalog: Catalog, stated: str
+) -> None:
+    body = Volume(head_like() * 2 - 1000, Geometry((28, 24, 20)), stated)
+    result = enhance(body, "denoise", "filter-median", catalog=catalog)
+    assert {m.unit for m in result.evidence if m.name.startswith(("Noise", "Mean"))} == {"HU"}
+    assert (result.volume.modality, result.volume.units) == (stated, "")
 
 
 def test_single_voxels_of_air_are_no_padding() -> None:
