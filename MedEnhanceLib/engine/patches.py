@@ -44,7 +44,7 @@ def blended_plan(forward: Forward, shape: Index, tile: int | None) -> list[Box]:
     A network whose layers look at their surroundings only gives for a large patch what it gives
     for small ones, without their rims; its patches are as large as is comfortable. One that
     looks at the whole patch, as normalisation over instances does, gets the size it was trained
-    on, and so does a network when ``tile``, the wanted edge of a patch, is given. One that says
+    on, and so does a network when ``tile``, the largest edge of a patch, is given. One that says
     that it ``needs_whole_volume`` gets that.
     """
     padded = padded_shape(shape, forward.multiple)
@@ -68,9 +68,9 @@ def is_local(network: torch.nn.Module) -> bool:
 
 
 def _usual_patch(forward: Forward, padded: Index, tile: int | None) -> Index:
-    """The patch (k, j, i) trained on, or the volume itself when that is no larger."""
-    trained = forward.bundle.patch or (USUAL_EDGE,) * 3
-    edges = [tile or n for n in trained]
+    """The patch (k, j, i) trained on, or the tile or the volume when that is no larger."""
+    trained = forward.bundle.patch
+    edges = [min(tile or n, n) for n in trained] if trained else [tile or USUAL_EDGE] * 3
     if forward.bundle.input.axis_order == "kji":
         edges.reverse()
     k, j, i = (min(n, p) for n, p in zip(padded, edges, strict=True))

@@ -235,6 +235,17 @@ class TestSegmentation:
         ones = LabelMap(np.ones((5, 5, 5), np.uint8), beside)
         assert not segmentation.on_grid(self._subject(), ones).voxels.any()
 
+    def test_filters_are_not_asked_for_labels(self, catalog: Catalog) -> None:
+        truth = self._map(np.where(self.reference == 2, 17, 0).astype(np.uint8))
+        methods = methods_of(catalog, Task.SEGMENT, ["filter-otsu"])
+        for_all, for_some = (
+            segmentation.evaluate_case(
+                self._subject(), truth, methods, SegmentOptions(labels=labels)
+            )[0]
+            for labels in (None, (17,))
+        )
+        assert for_some[0].values == for_all[0].values
+
     def test_only_some_labels(self) -> None:
         kept = segmentation.only(self._map(self.reference), (2,))
         assert set(np.unique(kept.voxels)) == {0, 2}
