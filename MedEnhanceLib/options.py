@@ -137,7 +137,8 @@ class SegmentOptions(RunOptions):
 
     Attributes:
         labels: values of the labels wanted, or None for all that the model knows.
-        keep_largest: keep only the largest connected piece of each label; filters keep all.
+        keep_largest: keep only the largest connected piece of each label, and tell when more than
+            crumbs is left out; filters keep all.
         fill_holes: fill the holes inside the segmented whole.
     """
 

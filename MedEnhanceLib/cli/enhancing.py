@@ -189,7 +189,8 @@ def segment(
         bool,
         typer.Option(
             "--keep-largest/--no-keep-largest",
-            help="Keep only the largest connected piece of each structure.",
+            help="Keep only the largest connected piece of each structure; lesions and paired "
+            "organs have several.",
         ),
     ] = True,
     fill_holes: Annotated[

@@ -21,7 +21,7 @@ from MedEnhanceLib.tasks.finding import find_regions
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
 from MedEnhanceLib.tasks.regions import label_regions, region_evidence, wanted_in_regions
-from MedEnhanceLib.tasks.tidying import becoming, tidied, wanted_labels
+from MedEnhanceLib.tasks.tidying import becoming, left_out_warnings, tidied, wanted_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -48,8 +48,9 @@ def segment(
         forward = open_network(model, options, reporter)
         reporter.phase("Segmenting", 0.8)
         labels, traces = _labelled(volume, forward, options, wanted)
-    labelmap = _tidied(volume, labels, wanted, model, options, reporter)
+    labelmap, left_out = _tidied(volume, labels, wanted, model, options, reporter)
     measures, warnings = segment_evidence(labelmap.volumes_ml())
+    warnings += left_out
     warnings += _unlikely_volume(volume, labels, model)
     return labelmap, [*measures, *_doubt_measures(labelmap, traces)], warnings, traces
 
@@ -98,14 +99,14 @@ def _segment_whole(
     forward = open_network(model, options, reporter)
     doubt = np.zeros(volume.geometry.shape, np.float32) if options.uncertainty else None
     labels = label_regions(volume, found, forward, options, reporter, doubt)
-    labelmap = _tidied(volume, labels, wanted, model, options, reporter)
+    labelmap, left_out = _tidied(volume, labels, wanted, model, options, reporter)
     totals, doubtful = region_evidence(labelmap, found, model)
     measures, missing = segment_evidence(labelmap.volumes_ml())
     facts = {**traces_of(forward).facts, "finder_sha256": model.finder.sha256}
     unsure = None if doubt is None else Volume(doubt, volume.geometry)
     traces = Traces(facts, tuple(forward.notes), unsure)
     measures = [*totals, *measures, *_doubt_measures(labelmap, traces)]
-    return labelmap, measures, [*(doubts or missing), *doubtful], traces
+    return labelmap, measures, [*(doubts or missing), *left_out, *doubtful], traces
 
 
 def _tidied(
@@ -115,8 +116,10 @@ def _tidied(
     model: Model,
     options: SegmentOptions,
     reporter: Reporter,
-) -> LabelMap:
+) -> tuple[LabelMap, list[str]]:
+    """The labels asked for, and what was left out of them."""
     reporter.phase("Tidying up", 0.95)
-    labels = tidied(labels, model, wanted, options)
+    kept = tidied(labels, model, wanted, options)
     reporter.phase("Measuring", 1.0)
-    return LabelMap(labels, volume.geometry, wanted)
+    labelmap = LabelMap(kept, volume.geometry, wanted)
+    return labelmap, left_out_warnings(labels, labelmap)

@@ -12,8 +12,10 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.options import SegmentOptions
-from MedEnhanceLib.volume import Label
+from MedEnhanceLib.volume import Label, LabelMap
 
+MOST_CRUMBS = 0.05
+"""Share of a structure that may be left out without a word."""
 NEIGHBOURS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 
 
@@ -79,6 +81,35 @@ def keep_largest(labels: NDArray[Any], wholes: Sequence[Sequence[int]]) -> NDArr
         largest = from_itk(sitk.RelabelComponent(pieces, sortByObjectSize=True)) == 1
         kept[largest] = labels[largest]
     return kept
+
+
+def left_out_warnings(labels: NDArray[Any], kept: LabelMap) -> list[str]:
+    """A sentence for each structure of which more than crumbs were left out.
+
+    Args:
+        labels: raw ones (k, j, i).
+        kept: what :func:`tidied` made of them.
+    """
+    asked = becoming(kept.labels)[labels]
+    voxel_ml = float(np.prod(kept.geometry.spacing)) / 1000
+    warnings = []
+    for label in kept.labels:
+        found = asked == label.value
+        lost = found & (kept.voxels == 0)
+        share = int(np.count_nonzero(lost)) / max(1, int(np.count_nonzero(found)))
+        if share > MOST_CRUMBS:
+            warnings.append(
+                f"{np.count_nonzero(lost) * voxel_ml:.2g} ml of '{label.name}' "
+                f"({100 * share:.0f} % of it) in pieces that lie apart ({_count_of_pieces(lost)}) "
+                "were left out; to have them, do not keep the largest piece only."
+            )
+    return warnings
+
+
+def _count_of_pieces(inside: NDArray[np.bool_]) -> int:
+    import SimpleITK as sitk
+
+    return int(from_itk(sitk.ConnectedComponent(unplaced(inside), True)).max())
 
 
 def fill_holes(labels: NDArray[Any]) -> NDArray[Any]:

@@ -271,6 +271,21 @@ def test_a_filter_keeps_all_pieces_and_says_so(head: Volume) -> None:
     assert result.provenance["options"]["keep_largest"] is False
 
 
+def test_more_than_crumbs_that_are_left_out_is_told(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.zeros(head.voxels.shape, np.uint8)
+    labels[1:8, 1:8, 1:8] = labels[10:16, 10:16, 10:16] = 1
+    labels[1:8, 10:17, 1:8], labels[18, 1, 1] = 2, 2
+    monkeypatch.setattr("MedEnhanceLib.tasks.segment.network_labels", lambda *_: labels)
+    for only_largest, expected in ((True, 1), (False, 0)):
+        options = {"keep_largest": only_largest}
+        result = enhance(head, "segment", "tiny-unet", options, catalog=catalog)
+        told = [w for w in result.warnings if "were left out" in w]
+        assert len(told) == expected
+        assert all("0.36 ml of 'First' (39 % of it)" in sentence for sentence in told)
+
+
 def test_keep_largest_and_fill_holes() -> None:
     labels = np.zeros((9, 9, 9), np.uint8)
     labels[1:6, 1:6, 1:6] = 1
