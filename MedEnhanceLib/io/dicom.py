@@ -41,6 +41,7 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
     else:
         series = choose_series([series_of(path)], wanted, path.name)
     _check_kind(series)
+    _warn_of_lost(series)
     frames, geometry = _stacked(series)
     files = {path: _pixels(path) for path in dict.fromkeys(frame.path for frame in frames)}
     voxels = np.stack([_plane(files[frame.path], frame) for frame in frames])
@@ -98,6 +99,17 @@ def _check_kind(series: Series) -> None:
         raise VolumeError(
             f"Series {series} mixes images of different sizes ({', '.join(sizes)}); choose a "
             "series of a single stack."
+        )
+
+
+def _warn_of_lost(series: Series) -> None:
+    if series.lost:
+        warnings.warn(
+            f"Series {series} may be incomplete, with {counted(len(series.lost), 'file')} beside "
+            f"it of which nothing can be read (such as '{series.lost[0].name}'); copy the folder "
+            "again completely.",
+            ImageWarning,
+            stacklevel=2,
         )
 
 

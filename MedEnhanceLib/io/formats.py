@@ -7,7 +7,7 @@ from pathlib import Path
 
 from MedEnhanceLib.errors import FileError
 
-DICOM_PREAMBLE = 128
+DICOM_PREAMBLE, DICOM_MARK = 128, b"DICM"
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,16 @@ def format_to_write(path: Path) -> Format:
 
 def has_dicom_mark(path: Path) -> bool:
     """Whether the file carries DICOM's mark behind its preamble; False when it cannot be read."""
+    return dicom_start(path)[DICOM_PREAMBLE:] == DICOM_MARK
+
+
+def dicom_start(path: Path) -> bytes:
+    """Where a DICOM file has its preamble and its mark; nothing when it cannot be read."""
     try:
         with path.open("rb") as file:
-            file.seek(DICOM_PREAMBLE)
-            return file.read(4) == b"DICM"
+            return file.read(DICOM_PREAMBLE + len(DICOM_MARK))
     except OSError:
-        return False
+        return b""
 
 
 def _by_extension(path: Path) -> Format | None:

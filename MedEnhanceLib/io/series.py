@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from MedEnhanceLib.errors import FileError
-from MedEnhanceLib.io.formats import has_dicom_mark
+from MedEnhanceLib.io.formats import DICOM_MARK, DICOM_PREAMBLE, dicom_start, has_dicom_mark
 from MedEnhanceLib.io.frames import Frame, Scanned, scan
 
 MOST_FILES = 50_000
@@ -18,6 +18,7 @@ MOST_FILES = 50_000
 HEADER_BYTES = 1 << 16
 # Preamble, mark, and the element that gives the length of the header's first group.
 FIRST_GROUP = 128 + 4 + 12
+SERIES_UID = b"\x20\x00\x0e\x00"
 SHORTEST_ENDING = 4
 
 
@@ -33,6 +34,7 @@ class Series:
         slices: how many images it holds.
         frames: the images themselves, in the order of their files.
         damaged: files of the series that cannot be read.
+        lost: files and folders beside it of which nothing can be read, so that they may be of it.
         clashing: two files that hold different images under one UID, if there are such.
     """
 
@@ -44,6 +46,7 @@ class Series:
     frames: tuple[Frame, ...] = field(repr=False, compare=False, default=())
     damaged: tuple[Path, ...] = field(repr=False, compare=False, default=())
     clashing: tuple[Path, ...] = field(repr=False, compare=False, default=())
+    lost: tuple[Path, ...] = field(repr=False, compare=False, default=())
 
     def __str__(self) -> str:
         number = "-" if self.number is None else str(self.number)
@@ -74,8 +77,9 @@ def series_of(file: Path) -> Series:
         raise FileError(
             f"'{file.name}' is not a DICOM image that can be read; copy or export it again."
         )
-    siblings = [f for f in sorted(file.parent.iterdir()) if f.is_file()]
-    return next(s for s in _grouped(siblings) if s.uid == scanned.series)
+    siblings = filter(_may_be_image, file.parent.iterdir())
+    found = _grouped(sorted({file, *siblings}))
+    return next(s for s in found if s.uid == scanned.series)
 
 
 def choose_series(found: Sequence[Series], wanted: str | None, folder: str) -> Series:
@@ -121,23 +125,37 @@ def _ending(uid: str, uids: Iterable[str]) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
+    """The files in a folder and the folders in it; also folders that cannot be looked into."""
     files: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        files += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+    locked: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=locked.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += filter(_may_be_image, (Path(place, name) for name in sorted(names)))
         if len(files) > MOST_FILES:
             raise FileError(
                 f"'{folder}' holds more than {MOST_FILES:,} files; name the folder of the series."
             )
-    return files
+    return files + [Path(error.filename) for error in locked]
+
+
+def _may_be_image(path: Path) -> bool:
+    """Whether it is a file in plain sight, or a link to one that is not there."""
+    is_file = os.path.isfile(path) or not os.path.exists(path)
+    return is_file and not path.name.startswith(".")
 
 
 def _grouped(files: Iterable[Path]) -> list[Series]:
     groups: dict[str, dict[str, Scanned]] = {}
     clashing: dict[str, tuple[Path, ...]] = {}
     unread: list[Path] = []
+    lost: list[Path] = []
     for file in files:
-        if not has_dicom_mark(file):
+        start = dicom_start(file)
+        # A copy that was broken off is empty, or zeros in the space that was set aside for it.
+        if not start.strip(b"\0"):
+            lost.append(file)
+            continue
+        if start[DICOM_PREAMBLE:] != DICOM_MARK:
             continue
         scanned = scan(file)
         if scanned is None:
@@ -149,14 +167,18 @@ def _grouped(files: Iterable[Path]) -> list[Series]:
         if other is not file and not filecmp.cmp(other, file, shallow=False):
             clashing.setdefault(scanned.series, (other, file))
     found = [
-        _series(uid, list(group.values()), unread, clashing.get(uid, ()))
+        _series(uid, list(group.values()), unread, clashing.get(uid, ()), tuple(lost))
         for uid, group in groups.items()
     ]
     return sorted(found, key=lambda s: (s.number is None, s.number or 0, s.uid))
 
 
 def _series(
-    uid: str, scanned: Sequence[Scanned], unread: Iterable[Path], clashing: tuple[Path, ...]
+    uid: str,
+    scanned: Sequence[Scanned],
+    unread: Iterable[Path],
+    clashing: tuple[Path, ...],
+    lost: tuple[Path, ...],
 ) -> Series:
     first = scanned[0]
     return Series(
@@ -168,13 +190,15 @@ def _series(
         frames=tuple(frame for s in scanned for frame in s.frames),
         damaged=tuple(file for file in unread if _belongs(file, uid, first.frames[0].kind)),
         clashing=clashing,
+        lost=lost,
     )
 
 
 def _belongs(file: Path, uid: str, kind: str) -> bool:
     """Whether an unreadable file was an image of this series, rather than a report about it.
 
-    A report mentions the series too, but the header's first group names its own kind.
+    A report mentions the series too, but the header's first group names its own kind. A file that
+    ends before its series, or even its kind, is told is taken for one.
     """
     try:
         with file.open("rb") as opened:
@@ -182,4 +206,6 @@ def _belongs(file: Path, uid: str, kind: str) -> bool:
     except OSError:
         return False
     group_end = FIRST_GROUP + int.from_bytes(raw[FIRST_GROUP - 4 : FIRST_GROUP], "little")
-    return kind.encode() in raw[:group_end] and uid.encode() in raw
+    if len(raw) < group_end:
+        return True
+    return kind.encode() in raw[:group_end] and (uid.encode() in raw or SERIES_UID not in raw)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import warnings
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from .dicom_files import CT_IMAGE, MR_IMAGE, ROOT, set_text, write_series
 from .test_io_round_trip import corners, placed, rotation
 
 STACK = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4) * 10 - 1000
+DIRECTORY = "1.2.840.10008.1.3.10"
 MR = {"0008|0060": "MR", "0008|0016": MR_IMAGE, "0008|103e": "T1 MPRAGE", "0020|0011": "12"}
 
 
@@ -30,6 +33,14 @@ def refuse(path: Path, kind: type[MedEnhanceError], said: str, series: str | Non
     assert "\n" not in sentence and "ITK" not in sentence
     assert "DOE" not in sentence and "4711" not in sentence
     return sentence
+
+
+def unreadable_as(kind: str, file: Path, to: Path) -> Path:
+    """The same header, but another kind of object; and no pixels."""
+    raw = file.read_bytes()
+    named = kind.encode().ljust(len(CT_IMAGE), b"\0")
+    to.write_bytes(raw.replace(CT_IMAGE.encode(), named)[:-60])
+    return to
 
 
 @pytest.mark.parametrize(
@@ -165,8 +176,7 @@ class TestOneUidForDifferentImages:
 
 def test_a_table_of_contents_stands_for_its_folder(tmp_path: Path) -> None:
     files = write_series(tmp_path / "images", STACK)
-    contents = tmp_path / "DICOMDIR"
-    contents.write_bytes(files[0].read_bytes()[:200])
+    contents = unreadable_as(DIRECTORY, files[0], tmp_path / "DICOMDIR")
     np.testing.assert_array_equal(read_volume(contents).voxels, STACK)
 
 
@@ -290,7 +300,7 @@ def test_geometry_that_is_not_in_numbers(tmp_path: Path, tag: str, value: str, s
 def test_a_damaged_slice_is_not_passed_over_even_at_the_end(tmp_path: Path) -> None:
     files = write_series(tmp_path, STACK)
     raw = files[-1].read_bytes()
-    for length in (len(raw) - 8, 700):
+    for length in (len(raw) - 8, 700, 420, 200):
         files[-1].write_bytes(raw[:length])
         refuse(tmp_path, FileError, "damaged")
         refuse(files[-1], FileError, "copy or export it again")
@@ -298,11 +308,63 @@ def test_a_damaged_slice_is_not_passed_over_even_at_the_end(tmp_path: Path) -> N
 
 def test_a_report_in_the_folder_is_not_a_damaged_slice(tmp_path: Path) -> None:
     files = write_series(tmp_path, STACK)
-    raw = files[0].read_bytes()
-    # The same header, but the kind of object a report has; and no pixels.
-    report = raw.replace(CT_IMAGE.encode(), b"1.2.840.10008.5.1.4.1.1.8"[: len(CT_IMAGE)])
-    (tmp_path / "report").write_bytes(report[: len(report) - 60])
+    unreadable_as("1.2.840.10008.5.1.4.1.1.8", files[0], tmp_path / "report")
     np.testing.assert_array_equal(read_volume(tmp_path).voxels, STACK)
+
+
+class TestFilesOfWhichNothingCanBeRead:
+    """At an end of the stack nothing else shows that slices are missing."""
+
+    @pytest.fixture
+    def last(self, tmp_path: Path) -> Path:
+        return write_series(tmp_path, STACK)[-1]
+
+    def told(self, path: Path, count: str, name: str) -> None:
+        with pytest.warns(ImageWarning, match=f"incomplete, with {count} .*such as '{name}'"):
+            assert read_volume(path).voxels.shape[0] == len(STACK) - 1
+
+    @pytest.mark.parametrize("length", [0, 100, 900])
+    def test_as_a_copy_that_was_broken_off_leaves_them(self, last: Path, length: int) -> None:
+        last.write_bytes(bytes(length))
+        self.told(last.parent, "1 file", last.name)
+        self.told(last.with_name("IM0000"), "1 file", last.name)
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+    def test_links_to_what_is_not_there(self, last: Path) -> None:
+        last.unlink()
+        last.symlink_to("nowhere")
+        self.told(last.parent, "1 file", last.name)
+        self.told(last.with_name("IM0000"), "1 file", last.name)
+
+    def test_a_folder_that_is_locked(self, last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        locked = last.parent / "locked"
+        locked.mkdir()
+        last.rename(locked / last.name)
+        # Permissions do not bind the administrator, who may be running this.
+        scan = os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path: scan(denied(path, locked)))
+        self.told(last.parent, "1 file", "locked")
+
+    def test_what_is_plainly_something_else(self, last: Path) -> None:
+        (last.parent / ".DS_Store").touch()
+        (last.parent / ".git").mkdir()
+        (last.parent / ".git" / "lock").touch()
+        (last.parent / "readme.txt").write_text("scanned on a sunny day")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ImageWarning)
+            for path in (last.parent, last):
+                np.testing.assert_array_equal(read_volume(path).voxels, STACK)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+    def test_a_file_that_never_ends(self, last: Path) -> None:
+        os.mkfifo(last.parent / "pipe")
+        np.testing.assert_array_equal(read_volume(last.parent).voxels, STACK)
+
+
+def denied(path: str, locked: Path) -> str:
+    if Path(path) == locked:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+    return path
 
 
 def test_listing_something_else(tmp_path: Path) -> None:
