@@ -106,6 +106,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/intensity.py
   MedEnhanceLib/io/__init__.py
   MedEnhanceLib/io/checks.py
+  MedEnhanceLib/io/compressed.py
   MedEnhanceLib/io/dicom.py
   MedEnhanceLib/io/formats.py
   MedEnhanceLib/io/frames.py
@@ -114,6 +115,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/io/reading.py
   MedEnhanceLib/io/segments.py
   MedEnhanceLib/io/series.py
+  MedEnhanceLib/io/text_headers.py
   MedEnhanceLib/io/toolkit.py
   MedEnhanceLib/io/writing.py
   MedEnhanceLib/itk.py

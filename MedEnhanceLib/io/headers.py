@@ -14,7 +14,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -25,7 +25,10 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.io.checks import ImageWarning, not_finite_sentence
+from MedEnhanceLib.io.compressed import GARBLED, check_meta_voxels, check_nrrd_voxels
 from MedEnhanceLib.io.formats import Format
+from MedEnhanceLib.io.text_headers import TextHeader, meta_header, nrrd_header
+from MedEnhanceLib.io.toolkit import truncated
 
 CHUNK = 1 << 20
 NIFTI_1 = 348
@@ -41,10 +44,14 @@ def check_header(path: Path, form: Format) -> None:
         header = _nifti_header(path)
         _check_spacing(header.spacing, path.name)
         _check_nifti_data(path, header)
-    elif form.name == "MetaImage":
-        _check_meta(path)
-    elif form.name == "NRRD":
-        _check_nrrd(path)
+    elif form.engine == "MetaImageIO":
+        text = meta_header(path)
+        _check_meta(path.name, text)
+        check_meta_voxels(path, text)
+    elif form.engine == "NrrdImageIO":
+        text = nrrd_header(path)
+        _check_nrrd(path.name, text)
+        check_nrrd_voxels(path, text)
 
 
 def is_nifti_2(path: Path) -> bool:
@@ -63,9 +70,9 @@ def _check_nifti_data(path: Path, header: _Nifti) -> None:
         with _opened(path) as file:
             found, not_finite = _survey(file, header)
     except (OSError, EOFError, zlib.error) as error:
-        raise _truncated(path, "its compressed data ends early or is garbled") from error
+        raise truncated(path, GARBLED) from error
     if found < header.bytes:
-        raise _truncated(path, f"it has {found:,} of {header.bytes:,} bytes")
+        raise truncated(path, f"it has {found:,} of {header.bytes:,} bytes")
     if any(not_finite):
         raise VolumeError(not_finite_sentence(path.name, *not_finite, header.voxels))
 
@@ -172,9 +179,9 @@ def _nifti_header(path: Path) -> _Nifti:
         with _opened(path) as file:
             raw = file.read(NIFTI_2)
     except (OSError, EOFError, zlib.error) as error:
-        raise _truncated(path, "its start cannot be read") from error
+        raise truncated(path, "its start cannot be read") from error
     if len(raw) < NIFTI_1:
-        raise _truncated(path, f"it has only {len(raw)} bytes")
+        raise truncated(path, f"it has only {len(raw)} bytes")
     for order in "<>":
         length = struct.unpack_from(order + "i", raw)[0]
         if length in LAYOUTS and len(raw) >= length:
@@ -208,47 +215,37 @@ def _parse_nifti(raw: bytes, order: str, version: int) -> _Nifti:
     )
 
 
-def _check_meta(path: Path) -> None:
+def _check_meta(name: str, header: TextHeader) -> None:
     """Check what a MetaImage header states; ITK crashes on too many axes."""
     stated = set()
-    for key, value in _meta_fields(path):
+    for key, value in header.fields:
         stated.add(key)
         if key == b"NDims" and not re.fullmatch(rb"[1-9]", value):
             raise FileError(
-                f"'{path.name}' is damaged: it does not have {_shown(value)} axes; copy or export "
-                "it again."
+                f"'{name}' is damaged: it does not have {_shown(value)} axes; copy or export it "
+                "again."
             )
         if key == b"ElementSpacing":
             try:
                 spacing = tuple(float(v) for v in value.split())
             except ValueError as error:
                 raise VolumeError(
-                    f"The voxel spacing in '{path.name}' is not a number; correct its header."
+                    f"The voxel spacing in '{name}' is not a number; correct its header."
                 ) from error
-            _check_spacing(spacing[:3], path.name)
+            _check_spacing(spacing[:3], name)
     if b"NDims" in stated and not stated & {b"ElementSpacing", b"ElementSize"}:
-        _warn_of_no_spacing(path.name)
+        _warn_of_no_spacing(name)
 
 
-def _check_nrrd(path: Path) -> None:
+def _check_nrrd(name: str, header: TextHeader) -> None:
     """Warn when a NRRD header leaves out how far apart the voxels are along an axis."""
-    fields = dict(_nrrd_fields(path))
+    fields = dict(header.fields)
     stated = fields.get(b"space directions") or fields.get(b"spacings") or b""
     # A vector, or a number, for each axis; none, or NaN, where there are components or times.
     known = [n for n in re.findall(rb"\([^)]*\)|\S+", stated) if not re.search(rb"(?i)nan|none", n)]
     axes = fields.get(b"dimension", b"")
     if axes.isdigit() and len(known) < min(AXES, int(axes)):
-        _warn_of_no_spacing(path.name)
-
-
-def _nrrd_fields(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """The header's fields; it is text and ends with an empty line."""
-    for line in _first_lines(path):
-        if not line:
-            break
-        key, found, value = line.partition(b":")
-        if found and not value.startswith(b"="):
-            yield key.strip().lower(), value.strip()
+        _warn_of_no_spacing(name)
 
 
 def _warn_of_no_spacing(name: str) -> None:
@@ -258,24 +255,6 @@ def _warn_of_no_spacing(name: str) -> None:
         ImageWarning,
         stacklevel=2,
     )
-
-
-def _first_lines(path: Path) -> list[bytes]:
-    """The lines with which a file that starts as text begins."""
-    try:
-        with path.open("rb") as file:
-            return file.read(CHUNK // 16).splitlines()
-    except OSError as error:
-        raise FileError(f"'{path.name}' cannot be read: {error.strerror}.") from error
-
-
-def _meta_fields(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """The header's lines, which are text and end with the one that names the data."""
-    for line in _first_lines(path):
-        key, *value = re.split(rb"[=:]", line, maxsplit=1)
-        yield key.strip(), b"".join(value).strip()
-        if key.strip() == b"ElementDataFile":
-            break
 
 
 def _shown(value: bytes) -> str:
@@ -295,7 +274,3 @@ def _opened(path: Path) -> BinaryIO:
     with path.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     return cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb")
-
-
-def _truncated(path: Path, how: str) -> FileError:
-    return FileError(f"'{path.name}' is damaged or incomplete ({how}); copy or export it again.")

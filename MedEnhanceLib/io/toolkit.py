@@ -162,6 +162,11 @@ def check_size(reader: Any, path: Path, beside: bool = False) -> None:
         )
 
 
+def truncated(path: Path, how: str) -> FileError:
+    """The error for a file that does not hold what it promises."""
+    return FileError(f"'{path.name}' is damaged or incomplete ({how}); copy or export it again.")
+
+
 def explained(error: Exception, name: str) -> MedEnhanceError:
     """The sentence for what ITK said, which for users is unreadable."""
     reason = str(error)

@@ -223,8 +223,8 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_reason_is_kept_and_nothing_is_printed(tmp_path: Path, capfd) -> None:
-    path = store(tmp_path / "x.mha", np.random.default_rng(0).normal(size=SHAPE))
-    path.write_bytes(path.read_bytes()[:-200])
+    path = tmp_path / "x.mha"
+    path.write_text(META.format(size="2 2 2", spacing="1 1 1", axes=STRAIGHT))
     with pytest.raises(FileError) as caught:
         read_volume(path)
     assert isinstance(caught.value.__cause__, RuntimeError)
