@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,8 @@ FORMATS = (
     Format("MetaImage", ".mhd", "MetaImageIO", detached=True),
 )
 DICOM = Format("DICOM", ".dcm", "GDCMImageIO")
+# What ITK takes for several files where a header names its data.
+PATTERN = re.compile(r"^LIST|[%\r\n]")
 SUPPORTED = ".nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd and DICOM folders"
 WRITABLE = ".nii.gz, .nii, .nrrd, .nhdr, .mha and .mhd (.seg.nrrd for segmentations)"
 
@@ -59,11 +62,21 @@ def format_to_write(path: Path) -> Format:
     """The format that a name asks for; raises `FileError` when it is none that can be written."""
     known = _by_extension(path)
     if known is not None:
+        _check_stem(path, known)
         return known
     raise FileError(
         f"'{path.name}' cannot be written{_extension(path)}; give it one of the extensions "
         f"{WRITABLE}."
     )
+
+
+def _check_stem(path: Path, form: Format) -> None:
+    """Raise `FileError` for a name after which the voxels of a header would not be found again."""
+    if form.detached and PATTERN.search(path.name):
+        raise FileError(
+            f"{path.name!r} would be taken for a list or a pattern of files when it is read; name "
+            "it without '%' and line breaks and not LIST at its start, or end it in .nrrd or .mha."
+        )
 
 
 def has_dicom_mark(path: Path) -> bool:

@@ -45,6 +45,23 @@ def test_unknown_extensions_name_the_known_ones(tmp_path: Path, volume: Volume) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("stem", ["noise 3%", "x%03d", "LIST", "LISTS", "a\nb"])
+@pytest.mark.parametrize("extension", [".mhd", ".nhdr"])
+def test_names_that_a_header_cannot_refer_to(
+    tmp_path: Path, volume: Volume, stem: str, extension: str
+) -> None:
+    """ITK would write them, and take what the header names for several files."""
+    refuse(volume, tmp_path / f"{stem}{extension}", "a list or a pattern of files")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows takes no such names")
+@pytest.mark.parametrize("stem", ["noise 3%", "LIST", "a\nb"])
+def test_other_formats_take_any_name(tmp_path: Path, volume: Volume, stem: str) -> None:
+    write_image(volume, tmp_path / f"{stem}.nrrd")
+    np.testing.assert_array_equal(read_volume(tmp_path / f"{stem}.nrrd").voxels, volume.voxels)
+
+
 def test_folders_are_no_files(tmp_path: Path, volume: Volume) -> None:
     (tmp_path / "out.nii").mkdir()
     refuse(volume, tmp_path / "out.nii", "is a folder")
