@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from MedEnhanceLib.assessment import modality_of, suitability
 from MedEnhanceLib.bundle import METADATA, Bundle, read_bundle
-from MedEnhanceLib.errors import BundleError, MedEnhanceError, UnsuitableError
+from MedEnhanceLib.errors import BundleError, FileError, MedEnhanceError, UnsuitableError
 from MedEnhanceLib.filters import FILTERS
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.resources import models_folder
@@ -43,8 +44,10 @@ class Catalog:
         """
         reader = _Reader(frozenset(trusted))
         reader.read_all(models_folder(), shipped=True)
-        for folder in (user_folder(), *map(Path, extra_folders)):
-            reader.read_all(folder, shipped=False)
+        with suppress(FileError):  # as in containers and on clusters, where nobody has a home
+            reader.read_all(user_folder(), shipped=False)
+        for folder in extra_folders:
+            reader.read_all(Path(folder), shipped=False)
         return cls((*reader.bundles.values(), *FILTERS), tuple(reader.problems))
 
     def models(self, task: Task | str | None = None) -> tuple[Model, ...]:
@@ -132,15 +135,22 @@ class _Reader:
 
 
 def user_folder() -> Path:
-    """Where the user's own bundles are looked for."""
-    named = os.environ.get(USER_FOLDER_VARIABLE)
-    return Path(named) if named else Path.home() / ".medenhance" / "models"
+    """Where the user's own bundles are looked for; raises `FileError` for who has no home."""
+    if named := os.environ.get(USER_FOLDER_VARIABLE):
+        return Path(named)
+    try:
+        return Path.home() / ".medenhance" / "models"
+    except RuntimeError as error:
+        raise FileError(
+            "You have no home folder for models of your own; name a folder for them in the "
+            f"environment variable {USER_FOLDER_VARIABLE}."
+        ) from error
 
 
 def bundle_folders(folder: Path) -> Sequence[Path]:
-    if (folder / METADATA).is_file():
-        return [folder]
     try:
+        if (folder / METADATA).is_file():
+            return [folder]
         children = sorted(child for child in folder.iterdir() if child.is_dir())
     except OSError:
         return []

@@ -165,9 +165,16 @@ def _text(file: Path) -> str:
         raise FileError(f"The licence '{file}' cannot be read as text ({error}).") from error
 
 
+def _is_users(folder: Path) -> bool:
+    try:
+        return folder.resolve() == user_folder().resolve()
+    except FileError:
+        return False
+
+
 def _say(bundle: Bundle, into: Path | None) -> None:
     print(f"Imported {bundle.id} ({bundle.title}, {bundle.task}) into {bundle.folder}.")
-    if into is not None and into.resolve() != user_folder().resolve():
+    if into is not None and not _is_users(into):
         print(f"It is found with --models {into}.")
     if bundle.foreign:
         print(f"It {bundle.foreign}; use it with --trust {bundle.id} if you trust its author.")

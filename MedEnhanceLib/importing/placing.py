@@ -23,8 +23,8 @@ def staging(into: Path | None) -> Iterator[Path]:
     Being on the same disk, what is in it becomes a model by being renamed.
     """
     into = user_folder() if into is None else into
-    is_new = not into.exists()
     try:
+        is_new = not into.exists()
         into.mkdir(parents=True, exist_ok=True)
         _put_back(into)
         sweep(STAGE, into)

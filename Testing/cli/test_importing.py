@@ -36,6 +36,21 @@ def test_a_bundle_is_listed_afterwards(run: Run, tmp_path: Path, user: Path) -> 
     assert run("import-model", tmp_path / "of-mine", "--replace").exit_code == 0
 
 
+def test_who_has_no_home_says_where_to(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MEDENHANCE_MODELS")
+    monkeypatch.setattr(Path, "home", nobody)
+    bundle = denoiser_bundle(tmp_path, "of-mine")
+    done = run("import-model", bundle)
+    assert done.exit_code == 1 and "no home folder" in done.stderr
+    done = run("import-model", bundle, "--into", tmp_path / "other")
+    assert done.exit_code == 0 and "found with --models" in done.stdout
+
+
 def test_a_network_says_what_it_needs(run: Run, tmp_path: Path, program: Path) -> None:
     words = ("--title", "My liver", "--task", "segment", "--label", "Liver", "--label", "Vessels")
     more = ("--spacing", 1.5, 1.5, 2, "--orientation", "RAS", "--patch", 64, 64, 32)

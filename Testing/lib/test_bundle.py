@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 
 from MedEnhanceLib import Catalog, Geometry, MedEnhanceError, Task, Volume, suitability
 from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.catalog import user_folder
 from MedEnhanceLib.engine.loading import load_network
-from MedEnhanceLib.errors import BundleError, TrustError, UnsuitableError
+from MedEnhanceLib.errors import BundleError, FileError, TrustError, UnsuitableError
 
 from .conftest import denoiser_bundle, head_like, unet_bundle
 
@@ -191,6 +193,32 @@ def test_catalog_lists_and_names_problems(tmp_path: Path, catalog: Catalog) -> N
     assert len(problems) == 2
     assert any("broken" in p for p in problems)
     assert any("zz-double" in p for p in problems)
+
+
+def test_who_has_no_home_has_the_shipped_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers and on clusters."""
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MEDENHANCE_MODELS")
+    monkeypatch.setattr(Path, "home", nobody)
+    assert Catalog.default().find("mr-denoise-residual")
+    with pytest.raises(FileError, match="no home folder"):
+        user_folder()
+
+
+def test_a_locked_home_leaves_the_shipped_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_file = Path.is_file
+
+    # Permissions do not bind the administrator, who may be running this.
+    def denied(path: Path) -> bool:
+        if user_folder() in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    assert Catalog.default().find("mr-denoise-residual")
 
 
 def test_find_names_what_there_is(catalog: Catalog) -> None:
