@@ -5,17 +5,40 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
+@dataclass(frozen=True)
+class _ControlGroups:
+    """How a version of Linux's control groups calls its files; the second has no controllers."""
+
+    controller: str
+    limit: str
+    used: str
+    files: str
+
+    def root(self) -> Path:
+        return CONTROL_GROUP / self.controller
+
+
+CONTROL_GROUPS = (
+    _ControlGroups("", "memory.max", "memory.current", "inactive_file"),
+    _ControlGroups(
+        "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+    ),
+)
+
+
 def available_bytes() -> int | None:
     """Memory that is free or can be freed at once, within all limits; None where none tells."""
     known = [
         size
-        for size in (_free_in_system(), _free_in_control_group(), _free_in_address_space())
+        for size in (_free_in_system(), _free_in_control_groups(), _free_in_address_space())
         if size is not None
     ]
     return max(0, min(known)) if known else None
@@ -33,13 +56,40 @@ def _free_in_system() -> int | None:
         return None
 
 
-def _free_in_control_group() -> int | None:
-    """What a container or a cluster's queue lets this process have (control groups, version 2)."""
-    limit, used = _number(CONTROL_GROUP / "memory.max"), _number(CONTROL_GROUP / "memory.current")
+def _free_in_control_groups() -> int | None:
+    """What a container or a cluster's queue lets this process have.
+
+    Its limit may be that of any group around the process's own.
+    """
+    free = [
+        size
+        for folder, version in _control_groups()
+        for group in (folder, *folder.parents)
+        if (size := _free_in_control_group(version.root() / group, version)) is not None
+    ]
+    return min(free, default=None)
+
+
+def _control_groups() -> Iterator[tuple[Path, _ControlGroups]]:
+    """The process's own groups that may limit its memory, below the root of all groups."""
+    try:
+        lines = (PROC / "self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    # Lines such as "4:cpu,memory:/queue/job"; within a container the roots alone may be there.
+    for line in ["0::/", "0:memory:/", *lines]:
+        _, controllers, folder = line.split(":", 2)
+        for version in CONTROL_GROUPS:
+            if version.controller in controllers.split(","):
+                yield Path(folder.lstrip("/")), version
+
+
+def _free_in_control_group(group: Path, version: _ControlGroups) -> int | None:
+    limit, used = _number(group / version.limit), _number(group / version.used)
     if limit is None or used is None:
         return None
     # Files that were read lately count as used, but are given up when memory is wanted.
-    files = _fields(CONTROL_GROUP / "memory.stat", unit=1).get("inactive_file", 0)
+    files = _fields(group / "memory.stat", unit=1).get(version.files, 0)
     return limit - used + files
 
 

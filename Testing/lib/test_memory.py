@@ -171,6 +171,43 @@ def test_free_memory_heeds_the_container(tmp_path: Path, monkeypatch: pytest.Mon
     assert unlimited is None or unlimited > 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("line", "root", "limit", "used", "files"),
+    [
+        ("0::", "", "memory.max", "memory.current", "inactive_file"),
+        (
+            "4:cpu,memory:",
+            "memory",
+            "memory.limit_in_bytes",
+            "memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ],
+    ids=["second version", "first version"],
+)
+def test_free_memory_heeds_the_queue(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    root: str,
+    limit: str,
+    used: str,
+    files: str,
+) -> None:
+    """The limit of a job is that of one of the groups around the process."""
+    monkeypatch.setattr(system_memory, "CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(system_memory, "PROC", tmp_path / "proc")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(f"1:cpu:/x\n{line}/queue/job/step\n")
+    for group, most in (("", "900000000"), ("queue/job", "300000000"), ("queue/job/step", "max")):
+        folder = tmp_path / root / group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / limit).write_text(f"{most}\n")
+        (folder / used).write_text("120000000\n")
+        (folder / "memory.stat").write_text(f"anon 1\n{files} 20000000\n")
+    assert system_memory.available_bytes() == 200_000_000
+
+
 def test_a_small_device_gets_small_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same result from the pieces that a device of 20 MB allows."""
     bundle = read_bundle(denoiser_bundle(tmp_path))
