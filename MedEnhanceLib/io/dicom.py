@@ -132,7 +132,7 @@ def _stacked(series: Series) -> tuple[list[Frame], Geometry]:
         spacing = _slice_spacing(positions @ normal, series)
         _check_straight(positions, normal, series)
     else:
-        spacing = frames[0].thickness or 1.0
+        spacing = _thickness(frames[0], series)
     matrix = np.eye(4)
     matrix[:3, :3] = np.column_stack([axes * np.array(frames[0].spacing), normal * spacing])
     matrix[:3, 3] = positions[0]
@@ -180,6 +180,18 @@ def _slice_spacing(places: NDArray[np.float64], series: Series) -> float:
         )
     # The mean over the whole stack evens out the rounding of single positions.
     return float(gaps.mean())
+
+
+def _thickness(slice_alone: Frame, series: Series) -> float:
+    if slice_alone.thickness > 0:
+        return slice_alone.thickness
+    warnings.warn(
+        f"Series {series} does not state how thick its slice is, and 1 mm is taken for it; export "
+        "it again with its Slice Thickness if volumes matter.",
+        ImageWarning,
+        stacklevel=2,
+    )
+    return 1.0
 
 
 def _uneven(

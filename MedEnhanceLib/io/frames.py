@@ -13,7 +13,9 @@ from MedEnhanceLib.io.formats import DICOM
 from MedEnhanceLib.io.multiframe import find_places, numbers_in
 from MedEnhanceLib.io.toolkit import itk_name, metadata, quiet, simpleitk
 
-SHORTEST_SECRET = 3
+SHORTEST_SECRET = 2
+# Shorter ones are parts of many words.
+SHORTEST_ANYWHERE = 3
 
 
 @dataclass(frozen=True)
@@ -164,5 +166,8 @@ def _anonymous(description: str, tags: dict[str, str]) -> str:
     secrets += [tags.get("0010|0020", ""), tags.get("0010|0030", "")]
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
-            description = re.sub(re.escape(secret), "***", description, flags=re.IGNORECASE)
+            pattern = re.escape(secret)
+            if len(secret) < SHORTEST_ANYWHERE:
+                pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
+            description = re.sub(pattern, "***", description, flags=re.IGNORECASE)
     return description

@@ -90,6 +90,15 @@ def test_one_slice_takes_its_thickness(tmp_path: Path) -> None:
     assert read_volume(file).geometry.spacing == (0.5, 0.5, 4.0)
 
 
+@pytest.mark.parametrize("thickness", ["", "-4"])
+def test_one_slice_without_a_thickness_is_told(tmp_path: Path, thickness: str) -> None:
+    (file,) = write_series(tmp_path, STACK[:1])
+    for tag in ("0018|0050", "0018|0088"):
+        set_text(file, tag, thickness)
+    with pytest.warns(ImageWarning, match="how thick its slice is, and 1 mm is taken"):
+        assert read_volume(file).geometry.spacing[2] == 1
+
+
 class TestSeveralSeries:
     @pytest.fixture
     def study(self, tmp_path: Path) -> Path:
@@ -140,6 +149,13 @@ def test_the_patients_name_and_number_are_cut_from_descriptions(tmp_path: Path) 
     write_series(tmp_path, STACK, tags={"0008|103e": "Doe Jane 4711-0815 T2"})
     (series,) = list_series(tmp_path)
     assert series.description == "*** *** *** T2"
+
+
+def test_short_names_are_cut_where_they_stand_alone(tmp_path: Path) -> None:
+    tags = {"0010|0010": "LI^WU", "0008|103e": "Li_Wu brain, clinical li"}
+    write_series(tmp_path, STACK, tags=tags)
+    (series,) = list_series(tmp_path)
+    assert series.description == "***_*** brain, clinical ***"
 
 
 def test_copies_and_other_files_do_no_harm(tmp_path: Path) -> None:
