@@ -48,7 +48,7 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
     if voxels.dtype == np.float64:
         # Stored pixels have 16 bits or fewer, which a 32-bit float holds without loss.
         voxels = voxels.astype(np.float32)
-    return Volume(voxels, geometry, series.modality, "HU" if series.modality == "CT" else "")
+    return Volume(voxels, geometry, series.modality, _units(series))
 
 
 def _check_kind(series: Series) -> None:
@@ -100,6 +100,22 @@ def _check_kind(series: Series) -> None:
             f"Series {series} mixes images of different sizes ({', '.join(sizes)}); choose a "
             "series of a single stack."
         )
+
+
+def _units(series: Series) -> str:
+    """Hounsfield units for CT that states nothing else, as DICOM has it."""
+    if series.modality != "CT":
+        return ""
+    others = sorted({frame.unit for frame in series.frames} - {"", "HU"})
+    if not others:
+        return "HU"
+    warnings.warn(
+        f"Series {series} states the Rescale Type '{others[0]}' for its values rather than "
+        "Hounsfield units, as maps made of CT do; choose the original CT where HU are needed.",
+        ImageWarning,
+        stacklevel=2,
+    )
+    return ""
 
 
 def _warn_of_lost(series: Series) -> None:

@@ -38,6 +38,7 @@ class Frame:
         position: LPS mm of the first pixel's centre.
         axes: unit vectors along which columns and rows count up.
         thickness: mm, 0 when not stated.
+        unit: what its values are after rescaling (Rescale Type), "" when not stated.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Frame:
     position: tuple[float, float, float]
     axes: tuple[tuple[float, float, float], tuple[float, float, float]]
     thickness: float
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _frame(file: Path, reader: Any, tags: dict[str, str]) -> Frame:
         position=reader.GetOrigin(),
         axes=(direction[0::3], direction[1::3]),
         thickness=_number(tags.get("0018|0088")) or _number(tags.get("0018|0050")),
+        unit=tags.get("0028|1054", ""),
     )
 
 

@@ -79,6 +79,16 @@ def test_values_are_rescaled_to_hounsfield_units(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(tmp_path).voxels, STACK + 24)
 
 
+@pytest.mark.parametrize(("kind", "unit"), [("HU", "HU"), ("MGML", ""), ("US", "")])
+def test_ct_is_in_the_unit_that_it_states(
+    tmp_path: Path, kind: str, unit: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    write_series(tmp_path, STACK, tags={"0028|1054": kind})
+    volume = read_volume(tmp_path)
+    assert (volume.modality, volume.units) == ("CT", unit)
+    assert any(f"Rescale Type '{kind}'" in str(w.message) for w in recwarn) == (unit == "")
+
+
 def test_mr_has_no_units(tmp_path: Path) -> None:
     write_series(tmp_path, STACK, tags=MR)
     volume = read_volume(tmp_path)
