@@ -210,6 +210,7 @@ set(LIBRARY_RESOURCES
   Resources/Models/mr-denoise-attention/docs/README.md
   Resources/Models/mr-denoise-attention/docs/curve.csv
   Resources/Models/mr-denoise-attention/docs/curve.png
+  Resources/Models/mr-denoise-attention/docs/first-stage-curve.csv
   Resources/Models/mr-denoise-attention/models/model.pt
   Resources/Models/mr-denoise-guided/LICENSE
   Resources/Models/mr-denoise-guided/configs/inference.json
