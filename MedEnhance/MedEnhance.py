@@ -21,7 +21,8 @@ import vtk
 from MedEnhanceSlicer import comparison, dependencies, jobs, modelFolders, remembered, sampleData
 from MedEnhanceSlicer.modelList import Choice
 from MedEnhanceSlicer.moreThanOne import MoreThanOne
-from MedEnhanceSlicer.outputs import checkOutputNode, isOwn
+from MedEnhanceSlicer.nodes import isOwn
+from MedEnhanceSlicer.outputs import checkOutputNode
 from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
 from MedEnhanceSlicer.parameterNode import parametersOf

@@ -10,7 +10,8 @@ import numpy as np
 import slicer
 
 from .differenceMap import removedNode
-from .outputs import REFERENCE_ATTRIBUTE, STRENGTH_ATTRIBUTE, showsFrames
+from .nodes import showsFrames
+from .outputs import REFERENCE_ATTRIBUTE, STRENGTH_ATTRIBUTE
 from .resultNode import PROVENANCE_ATTRIBUTE
 
 BLENDED = "strength_after_blending"

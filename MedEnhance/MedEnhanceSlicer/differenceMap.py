@@ -13,7 +13,8 @@ from MedEnhanceLib.pictures.comparing import removed_limit
 from MedEnhanceLib.quality.hot_spots import hot_spots
 
 from .bridge import displayOf
-from .outputs import REMOVED_REFERENCE_ROLE, addMap, followResult, mapOf, showsFrames
+from .nodes import showsFrames
+from .resultMaps import REMOVED_REFERENCE_ROLE, addMap, followResult, mapOf
 
 COLORS = 256
 DIVERGING, SEQUENTIAL = "MedEnhanceDiverging", "MedEnhanceSequential"

@@ -9,7 +9,8 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.report.facts import value_text
 from MedEnhanceLib.result import Measure
 
-from .outputs import OWNER_REFERENCE_ROLE, USE, USE_ATTRIBUTE, mapOf, placeInStudy
+from .nodes import USE, USE_ATTRIBUTE, placeInStudy
+from .resultMaps import OWNER_REFERENCE_ROLE, mapOf
 from .segmentTable import segmentsOf
 
 TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"

@@ -3,7 +3,6 @@
 import json
 
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import VolumeError
@@ -11,19 +10,28 @@ from MedEnhanceLib.task import Task
 
 from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
 from .comparison import setBackground
+from .nodes import (
+    USE,
+    USE_ATTRIBUTE,
+    VOLUME,
+    forgetFiles,
+    forgetSeries,
+    isOwn,
+    placeInStudy,
+    removeNode,
+    showsFrames,
+)
+from .resultMaps import (
+    REMOVED_REFERENCE_ROLE,
+    UNCERTAINTY_REFERENCE_ROLE,
+    isMap,
+    removeMap,
+    storeUncertainty,
+)
 from .segments import fillSegmentationNode, holdsOthers
 
-VOLUME = "vtkMRMLScalarVolumeNode"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
-REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
-UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
-OWNER_REFERENCE_ROLE = "MedEnhance.MapOf"
-MAP_ATTRIBUTE = "MedEnhance.Map"
-"""Of which role a map is, for a map that has lost its result."""
-MAP_ID_ATTRIBUTE = "MedEnhance.MapID"
-"""Which node the map is; a clone of it, which is the user's own, has another ID."""
-USE_ATTRIBUTE, USE = "MedEnhance.Use", "Research use only"
 STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
 STEPS_ATTRIBUTE = "MedEnhance.Steps"
@@ -31,53 +39,6 @@ LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE, STEPS_ATTRIBUTE)
 """What is changed, measured or told of a result afterwards; a new result does not have it."""
 DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 """The images that a volume was loaded from; a result that fills its node did not come from them."""
-
-
-def isOwn(node):
-    """Whether MedEnhance made a node: a result, or a map or a table beside one."""
-    return node.GetAttribute(USE_ATTRIBUTE) is not None
-
-
-def showsFrames(node):
-    """Whether a sequence browser shows one frame after the other in this node."""
-    browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", node.GetScene())
-    return any(browser.IsProxyNodeID(node.GetID()) for browser in browsers)
-
-
-def removeNode(node):
-    """Take a node out of its scene, with what shows it and where it would be saved.
-
-    MRML leaves these behind, and they would be saved with the scene.
-    """
-    displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
-    removeAll(node.GetScene(), [node, *displays, *storagesOf(node)])
-
-
-def forgetFiles(node):
-    """Let a node that was loaded be saved elsewhere: a result is no new version of its files."""
-    removeAll(node.GetScene(), storagesOf(node))
-
-
-def forgetSeries(node):
-    """Let a node that was loaded be no longer of its DICOM series, which others look up by."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    item = hierarchy.GetItemByDataNode(node)
-    if not item:
-        return
-    hierarchy.RemoveItemUID(item, "DICOM")
-    for name in hierarchy.GetItemAttributeNames(item):
-        if name.startswith("DICOM."):
-            hierarchy.RemoveItemAttribute(item, name)
-
-
-def storagesOf(node):
-    return [node.GetNthStorageNode(n) for n in range(node.GetNumberOfStorageNodes())]
-
-
-def removeAll(scene, nodes):
-    for node in nodes:
-        if node is not None and scene.IsNodePresent(node):
-            scene.RemoveNode(node)
 
 
 def outputName(inputNode, task, trained):
@@ -162,71 +123,6 @@ def addResultNode(scene, task, name):
     return scene.AddNode(node)
 
 
-def storeUncertainty(uncertainty, outputNode):
-    """Put the uncertainty of a result beside it, in place of that of an earlier result."""
-    node = mapOf(outputNode, UNCERTAINTY_REFERENCE_ROLE)
-    if node is None:
-        name = _("{name} uncertainty").format(name=outputNode.GetName())
-        node = addMap(outputNode, UNCERTAINTY_REFERENCE_ROLE, name)
-    placeInStudy(node, outputNode)
-    fillVolumeNode(node, uncertainty)
-    followResult(node, outputNode)
-    return node
-
-
-def mapOf(resultNode, role):
-    """The map (or table) of a result by its role, or None.
-
-    A clone of a result refers to the maps of the original, which must not change with the clone.
-    """
-    node = resultNode.GetNodeReference(role)
-    owner = None if node is None else node.GetNodeReference(OWNER_REFERENCE_ROLE)
-    return node if owner in (None, resultNode) else None
-
-
-def addMap(resultNode, role, name):
-    """A new volume node beside a result, in its study, as its map of this role."""
-    scene = resultNode.GetScene()
-    node = scene.AddNewNodeByClass(VOLUME, scene.GenerateUniqueName(name))
-    placeInStudy(node, resultNode)
-    displayOf(node)
-    node.SetAttribute(USE_ATTRIBUTE, USE)
-    node.SetAttribute(MAP_ATTRIBUTE, role)
-    node.SetAttribute(MAP_ID_ATTRIBUTE, node.GetID())
-    node.SetNodeReferenceID(OWNER_REFERENCE_ROLE, resultNode.GetID())
-    resultNode.SetNodeReferenceID(role, node.GetID())
-    return node
-
-
-def isMap(node):
-    """Whether MedEnhance keeps a node beside a result, and changes it with the result."""
-    mapID = node.GetAttribute(MAP_ID_ATTRIBUTE)
-    return mapID is not None and mapID == node.GetID()
-
-
-def followResult(mapNode, resultNode):
-    """Put a map where its result is by now: transforms may be set, or hardened, afterwards."""
-    mapNode.SetAndObserveTransformNodeID(resultNode.GetTransformNodeID())
-    if resultNode.IsA("vtkMRMLVolumeNode"):
-        copyGrid(mapNode, resultNode)
-
-
-def removeMap(resultNode, role):
-    """Take the map of an earlier result that filled this node out of the scene."""
-    node = mapOf(resultNode, role)
-    resultNode.SetNodeReferenceID(role, None)
-    if node is not None:
-        removeNode(node)
-
-
-def removeMapsWithoutResult(scene, role):
-    """Take maps of a role out of the scene whose results were removed."""
-    for node in slicer.util.getNodesByClass(VOLUME, scene):
-        hasLostIt = node.GetNodeReference(OWNER_REFERENCE_ROLE) is None
-        if isMap(node) and node.GetAttribute(MAP_ATTRIBUTE) == role and hasLostIt:
-            removeNode(node)
-
-
 def outputClass(task):
     """Class of the node that a task makes."""
     return SEGMENTATION if task is Task.SEGMENT else VOLUME
@@ -279,25 +175,6 @@ def resultOf(inputNode):
     nodes = slicer.util.getNodesByClass("vtkMRMLDisplayableNode", inputNode.GetScene())
     made = (node for node in nodes if node.GetNodeReference(INPUT_REFERENCE_ROLE) is inputNode)
     return next(made, None)
-
-
-def placeInStudy(node, inputNode):
-    """Give the node the same parent as the input in the subject hierarchy (its study)."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    inputItem = hierarchy.GetItemByDataNode(inputNode)
-    parent = hierarchy.GetItemParent(inputItem) if inputItem else hierarchy.GetSceneItemID()
-    item = hierarchy.GetItemByDataNode(node)
-    if item:
-        hierarchy.SetItemParent(item, parent)
-    else:
-        hierarchy.CreateItem(parent, node)
-
-
-def copyGrid(node, source):
-    """Put a volume node's voxels where those of another one are."""
-    ijkToRas = vtk.vtkMatrix4x4()
-    source.GetIJKToRASMatrix(ijkToRas)
-    node.SetIJKToRASMatrix(ijkToRas)
 
 
 def copyMeaning(node, inputNode):

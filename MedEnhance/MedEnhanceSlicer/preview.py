@@ -23,7 +23,7 @@ from MedEnhanceLib.volume import LabelMap
 
 from .bridge import RAS_TO_LPS, displayOf, fillVolumeNode, geometryFromNode, volumeFromNode
 from .jobs import Job
-from .outputs import removeNode
+from .nodes import removeNode
 
 NAME = "MedEnhance preview"
 TAGS = {

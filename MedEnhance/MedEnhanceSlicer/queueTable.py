@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from . import views
 from .caseQueue import WAITING
 from .jobs import CANCELLED, DONE, FAILED, RUNNING
-from .outputs import isOwn
+from .nodes import isOwn
 
 VOLUME, STATUS = 0, 1
 VERDICTS = {DONE: "good", FAILED: "refused", CANCELLED: "warning"}

@@ -18,16 +18,10 @@ from MedEnhanceLib.task import Task
 
 from .bridge import checkVolumeNode
 from .chain import Chain, checkThere
-from .outputs import (
-    INPUT_REFERENCE_ROLE,
-    STEPS_ATTRIBUTE,
-    UNCERTAINTY_REFERENCE_ROLE,
-    doneName,
-    mapOf,
-    markedName,
-    removeNode,
-)
+from .nodes import removeNode
+from .outputs import INPUT_REFERENCE_ROLE, STEPS_ATTRIBUTE, doneName, markedName
 from .parameters import AUTOMATIC_MODEL
+from .resultMaps import UNCERTAINTY_REFERENCE_ROLE, mapOf
 from .resultNode import WARNINGS_ATTRIBUTE, ResultNode
 
 

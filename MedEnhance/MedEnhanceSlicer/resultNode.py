@@ -16,10 +16,9 @@ from .outputs import (
     REFERENCE_ATTRIBUTE,
     STEPS_ATTRIBUTE,
     STRENGTH_ATTRIBUTE,
-    UNCERTAINTY_REFERENCE_ROLE,
-    mapOf,
     outputClass,
 )
+from .resultMaps import UNCERTAINTY_REFERENCE_ROLE, mapOf
 
 TASK_ATTRIBUTE = "MedEnhance.Task"
 PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"

@@ -6,8 +6,8 @@ import slicer
 from .differencePart import DifferencePart
 from .evidencePart import EvidencePart
 from .nodeWatch import NodeWatch
-from .outputs import REMOVED_REFERENCE_ROLE, removeMapsWithoutResult
 from .reportPart import ReportPart
+from .resultMaps import REMOVED_REFERENCE_ROLE, removeMapsWithoutResult
 from .resultNode import NODE_CLASSES, TASK_ATTRIBUTE, ResultNode, isResult, resultNodes
 from .resultNotes import inputNote
 from .segmentsPart import SegmentsPart

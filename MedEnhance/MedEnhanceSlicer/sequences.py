@@ -25,17 +25,8 @@ from .bridge import (
 )
 from .chain import Chain
 from .jobs import Job
-from .outputs import (
-    INPUT_REFERENCE_ROLE,
-    USE,
-    USE_ATTRIBUTE,
-    annotate,
-    copyAppearance,
-    copyMeaning,
-    outputName,
-    placeInStudy,
-    removeNode,
-)
+from .nodes import USE, USE_ATTRIBUTE, placeInStudy, removeNode
+from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, copyMeaning, outputName
 from .region import boxAround, cornersInVolume, cutOut
 from .segments import fillSegmentationNode
 

@@ -227,7 +227,7 @@ def test_ticks_do_not_outlive_their_scene(panel: PanelDriver) -> None:
 
 
 def test_maps_beside_results_are_neither_ticked_nor_chosen(panel: PanelDriver) -> None:
-    from MedEnhanceSlicer.outputs import addMap
+    from MedEnhanceSlicer.resultMaps import addMap
 
     from MedEnhance import firstVolume
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from MedEnhanceSlicer import blending, differenceMap, outputs
+from MedEnhanceSlicer import blending, differenceMap, resultMaps
 from MedEnhanceSlicer.bridge import volumeFromNode
 from MedEnhanceSlicer.resultNode import ResultNode
 from MedEnhanceSlicer.resultNotes import inputNote
@@ -84,7 +84,7 @@ def test_maps_of_the_original_do_not_follow_a_clone(scene: Any, tmp_path: Path) 
     original = ResultNode(denoised(node))
     removed = differenceMap.showRemovedSignal(original)
     unsure = Volume(np.full(voxels(node).shape, 4, np.float32), volumeFromNode(node).geometry)
-    outputs.storeUncertainty(unsure, original.node)
+    resultMaps.storeUncertainty(unsure, original.node)
     before = voxels(removed).copy()
     cloned(original.node)
     through_bundle(scene, tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import slicer
-from MedEnhanceSlicer import differenceMap, outputs
+from MedEnhanceSlicer import differenceMap, resultMaps
 from MedEnhanceSlicer.resultNode import ResultNode, worldPoint
 
 from MedEnhanceLib.errors import VolumeError
@@ -134,7 +134,7 @@ def test_a_map_goes_with_its_result_but_a_clone_of_the_map_stays(
     removed = differenceMap.removedNode(result)
     clone = cloned(removed)
     scene.RemoveNode(result.node)
-    outputs.removeMapsWithoutResult(scene, outputs.REMOVED_REFERENCE_ROLE)
+    resultMaps.removeMapsWithoutResult(scene, resultMaps.REMOVED_REFERENCE_ROLE)
     assert not scene.IsNodePresent(removed) and scene.IsNodePresent(clone)
 
 

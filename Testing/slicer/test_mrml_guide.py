@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import slicer
-from MedEnhanceSlicer import bridge, outputs
+from MedEnhanceSlicer import bridge, outputs, resultMaps
 
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
@@ -48,7 +48,7 @@ def test_uncertainty_lies_beside_its_result(scene: Any) -> None:
     unsure = volume.with_voxels(np.full(volume.voxels.shape, 2.5, np.float32))
     result = Result(Task.DENOISE, volume, uncertainty=unsure)
     output = outputs.storeResult(result, node, "Head denoised")
-    beside = output.GetNodeReference(outputs.UNCERTAINTY_REFERENCE_ROLE)
+    beside = output.GetNodeReference(resultMaps.UNCERTAINTY_REFERENCE_ROLE)
     assert beside.GetName() == "Head denoised uncertainty"
     assert (slicer.util.arrayFromVolume(beside) == 2.5).all()
     assert bridge.volumeFromNode(beside).geometry.is_close(volume.geometry)
@@ -56,11 +56,11 @@ def test_uncertainty_lies_beside_its_result(scene: Any) -> None:
     parents = [hierarchy.GetItemParent(hierarchy.GetItemByDataNode(n)) for n in (beside, output)]
     assert parents[0] == parents[1]
     again = outputs.storeResult(result, node, "Head denoised", output)
-    assert again.GetNodeReference(outputs.UNCERTAINTY_REFERENCE_ROLE) is beside
+    assert again.GetNodeReference(resultMaps.UNCERTAINTY_REFERENCE_ROLE) is beside
 
 
 def test_without_uncertainty_there_is_no_second_node(scene: Any) -> None:
     node = add_volume()
     volume = bridge.volumeFromNode(node)
     output = outputs.storeResult(Result(Task.DENOISE, volume), node, "Head denoised")
-    assert output.GetNodeReference(outputs.UNCERTAINTY_REFERENCE_ROLE) is None
+    assert output.GetNodeReference(resultMaps.UNCERTAINTY_REFERENCE_ROLE) is None
