@@ -6,7 +6,6 @@ hippocampi lie in the heads that its atlas was made of. It is kept like a traine
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from MedEnhanceLib.engine.networks import AtlasFinder
 from MedEnhanceLib.engine.networks.tissue_atlas import ATLAS_MM, places_of, resampled
 from training.failing import failing_in_a_sentence
 from training.network import build_network
-from training.recipe import Config
+from training.recipe import read_configuration
 from training.tissue_atlas import (
     FROM_LEFT,
     class_shares,
@@ -39,7 +38,7 @@ SIGMA_MM = 6.0
 @failing_in_a_sentence()
 def main() -> None:
     data, runs = folders(__doc__)
-    config: Config = json.loads(CONFIG.read_text(encoding="utf-8"))
+    config = read_configuration(CONFIG)
     network = build_network(config["network_def"])
     assert isinstance(network, AtlasFinder)
     for part in ("guess", "atlas"):

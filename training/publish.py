@@ -98,7 +98,7 @@ def write_weights(config: Json, run: Path, weights: Path) -> torch.nn.Module:
 def add_finder(facts: Json, name: str, runs: Path, folder: Path) -> None:
     """Write a finder's weights beside the model's, and add to ``facts`` what it is."""
     path = TRAINING / "configs/finders" / f"{name}.json"
-    config: Json = json.loads(path.read_text(encoding="utf-8"))
+    config = read_configuration(path)
     weights = folder / "models/finder.pt"
     write_weights(config, runs / name, weights)
     facts["finder"] = {

@@ -23,12 +23,13 @@ from MedEnhanceLib.volume import LabelMap
 
 from .bridge import RAS_TO_LPS, displayOf, fillVolumeNode, geometryFromNode, volumeFromNode
 from .jobs import Job
-from .nodes import removeNode
+from .nodes import VOLUME, removeNode
 
 NAME = "MedEnhance preview"
+LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
 TAGS = {
-    "vtkMRMLScalarVolumeNode": "MedEnhance.Preview",
-    "vtkMRMLLabelMapVolumeNode": "MedEnhance.LabelPreview",
+    VOLUME: "MedEnhance.Preview",
+    LABEL_MAP: "MedEnhance.LabelPreview",
 }
 """One for each class: to the scene a label map is a scalar volume, and would be found as one."""
 CONTEXT = 4
@@ -163,7 +164,7 @@ def cutSlab(volume, axis, first, last):
 def showPreview(image, inputNode):
     """Fill the preview node of the image's kind and lay it over the input in all slice views."""
     isLabels = isinstance(image, LabelMap)
-    nodeClass = "vtkMRMLLabelMapVolumeNode" if isLabels else "vtkMRMLScalarVolumeNode"
+    nodeClass = LABEL_MAP if isLabels else VOLUME
     for other in previewNodes():
         if other.GetClassName() != nodeClass:
             removeNode(other)

@@ -19,6 +19,7 @@ from Testing.slicer.grids import (
     GRIDS,
     SHAPE_KJI,
     add_volume,
+    bent_transform,
     corners,
     matrix,
     rotation,
@@ -87,17 +88,7 @@ def test_output_lies_under_the_same_parent_transform(scene: Any) -> None:
 
 def test_non_linear_parent_is_refused_with_advice(scene: Any) -> None:
     node = add_volume()
-    warp = scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Warp")
-    spline = vtk.vtkThinPlateSplineTransform()
-    source, target = vtk.vtkPoints(), vtk.vtkPoints()
-    for point in ((0, 0, 0), (90, 0, 0), (0, 90, 0), (0, 0, 90), (90, 90, 90)):
-        source.InsertNextPoint(point)
-        target.InsertNextPoint(point[0], point[1] + point[0] ** 2 / 400, point[2])
-    spline.SetSourceLandmarks(source)
-    spline.SetTargetLandmarks(target)
-    spline.SetBasisToR()
-    warp.SetAndObserveTransformToParent(spline)
-    node.SetAndObserveTransformNodeID(warp.GetID())
+    node.SetAndObserveTransformNodeID(bent_transform().GetID())
     with pytest.raises(
         VolumeError, match=r"'Head' is under the non-linear transform 'Warp'; harden"
     ):
