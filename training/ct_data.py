@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,17 @@ CLASSES = {
 
 @dataclass(frozen=True)
 class CtScan:
-    """Voxels (k, j, i) in HU, and the spacing (x, y, z) in mm."""
+    """Voxels (k, j, i) in HU, the spacing (x, y, z) in mm, and whether it is of a chest."""
 
     name: str
     voxels: FloatArray
     spacing: tuple[float, float, float]
+    is_chest: bool = False
+
+    @property
+    def classes(self) -> list[str]:
+        """Classes of tissue it shows; elsewhere than in a chest, padding is as dark as lung."""
+        return [name for name in CLASSES if self.is_chest or name != "lung"]
 
 
 @dataclass(frozen=True)
@@ -50,15 +56,19 @@ class CtReference:
 def ct_scans(data: Path, part: Part) -> list[CtScan]:
     """All CT scans of one part of the split."""
     subjects = read_splits()["ct_body"][part]
-    return [read_ct(scan_file(data, file)) for subject in subjects for file in subject["files"]]
+    return [
+        read_ct(scan_file(data, file), subject["region"] == "chest")
+        for subject in subjects
+        for file in subject["files"]
+    ]
 
 
-def read_ct(path: Path) -> CtScan:
+def read_ct(path: Path, is_chest: bool) -> CtScan:
     image = sitk.ReadImage(str(path))
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)
     x, y, z = image.GetSpacing()
     name = path.name.removesuffix(".nii.gz")
-    return CtScan(name, np.maximum(voxels, np.float32(LOWEST_HU)), (x, y, z))
+    return CtScan(name, np.maximum(voxels, np.float32(LOWEST_HU)), (x, y, z), is_chest)
 
 
 def central_part(scan: CtScan, largest: tuple[int, int, int]) -> CtScan:
@@ -66,7 +76,7 @@ def central_part(scan: CtScan, largest: tuple[int, int, int]) -> CtScan:
     sizes = [min(n // 4 * 4, most) for n, most in zip(scan.voxels.shape, largest, strict=True)]
     starts = [(n - size) // 2 for n, size in zip(scan.voxels.shape, sizes, strict=True)]
     window = tuple(slice(s, s + size) for s, size in zip(starts, sizes, strict=True))
-    return CtScan(scan.name, np.ascontiguousarray(scan.voxels[window]), scan.spacing)
+    return replace(scan, voxels=np.ascontiguousarray(scan.voxels[window]))
 
 
 def quiet_reference(scan: CtScan) -> CtReference:

@@ -14,9 +14,10 @@ from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Box
 from training.card import _results
+from training.ct_data import CtReference, CtScan
 from training.evaluate import Table, keep_results, table_of, with_means
 from training.publish import measured_results
-from training.tables import guided
+from training.tables import ct_denoising, guided
 from training.tables.comparators import Denoised, by_bm4d, kept, place
 from training.tables.ct_denoising import ct_denoising_rows
 from training.tables.denoising import METRICS, Cell, denoising_rows
@@ -84,6 +85,22 @@ def test_phantoms_and_scans_are_not_averaged_together(monkeypatch: pytest.Monkey
     rows = with_means(list(guided_rows(Path(), "mr-denoise-guided")))
     assert len({r["condition"] for r in rows}) == 16
     assert {r["subject"] for r in rows} == {"s", "p", "mean of 1"}
+
+
+def test_only_chests_have_a_row_for_the_lung(monkeypatch: pytest.MonkeyPatch) -> None:
+    voxels = np.linspace(-1000, 500, 8 * 16 * 16, dtype=np.float32).reshape(8, 16, 16)
+    scans = [CtScan(name, voxels, (1, 1, 3), name == "chest") for name in ("chest", "limb")]
+    monkeypatch.setattr(ct_denoising, "ct_scans", lambda data, part: scans)
+    monkeypatch.setattr(
+        ct_denoising,
+        "quiet_reference",
+        lambda scan: CtReference(scan.name, scan.voxels, scan.voxels, 1.0, 5.0),
+    )
+    monkeypatch.setattr(ct_denoising, "physical_noise", lambda *_: [np.ones_like(voxels)])
+    monkeypatch.setattr(ct_denoising, "enhance", lambda v, *_, **__: Result(Task.DENOISE, v))
+    rows = list(ct_denoising_rows(Path(), "ct-denoise-residual"))
+    assert {r["subject"] for r in rows if r["metric"] == "RMSE in bone (HU)"} == {"chest", "limb"}
+    assert {r["subject"] for r in rows if r["metric"] == "RMSE in lung (HU)"} == {"chest"}
 
 
 def _cell(subject: str, bm4d: bool) -> Cell:
