@@ -68,7 +68,7 @@ class MoreThanOne:
 
             steps = [
                 {"task": "denoise", "options": {"strength": 0.8}},
-                {"task": "super-resolution", "options": {"spacing": [1, 1, 1]}},
+                {"task": "super-resolution", "options": {"factor": [1, 1, 2]}},
                 {"task": "segment", "model": "filter-otsu"},
             ]
             segmentation = MedEnhance.MedEnhanceLogic().runRecipe(getNode("Head"), steps)

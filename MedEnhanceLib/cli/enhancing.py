@@ -158,7 +158,7 @@ def super_resolution(
     \b
     - `medenhance super-resolution thick.nii.gz fine.nii.gz`
     - `medenhance super-resolution thick.nii.gz fine.nii.gz --factor 1 1 2`
-    - `medenhance super-resolution thick.nii.gz fine.nii.gz --spacing 1 1 1`
+    - `medenhance super-resolution thick.nii.gz fine.nii.gz --spacing 0.5 0.5 0.5`
     """
     options = SuperResolutionOptions(
         device=device,

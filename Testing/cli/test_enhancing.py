@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from MedEnhanceLib import Geometry, Volume, read_labelmap, read_volume, write_image
 from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.cli.enhancing import super_resolution
 from MedEnhanceLib.cli.parsing import parse_noise
 from MedEnhanceLib.resources import sample_folder
 from MedEnhanceLib.task import Task
@@ -126,6 +128,22 @@ def test_super_resolution_to_a_spacing(run: Run, volume_file: Path) -> None:
                "--spacing", 0.9, 0.5, 1)  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert read_volume(out).geometry.spacing == pytest.approx((0.9, 0.5, 1.0), abs=1e-5)
+
+
+def test_the_examples_of_super_resolution_suit_the_thick_sample(
+    run: Run, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thick = read_volume(sample_folder() / "mr_head_t1_thick.nii.gz")
+    part = np.ascontiguousarray(thick.voxels[:, :40, :40])
+    grid = thick.geometry.cropped((0, 0, 0), part.shape[::-1])
+    write_image(Volume(part, grid), tmp_path / "thick.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    shown = (root / "README.md").read_text("utf-8") + str(super_resolution.__doc__)
+    examples = set(re.findall(r"medenhance (super-resolution thick[^`\n]+)", shown))
+    assert len(examples) > 2
+    for example in examples:
+        done = run(*example.split(), "--model", "filter-bspline", "--quiet")
+        assert done.exit_code == 0, f"{example}: {done.stderr}"
 
 
 def test_segment_takes_the_model_that_suits_and_says_which(run: Run, tmp_path: Path) -> None:
