@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 
 import pytest
 
+from Testing.fresh_python import printed
 from Testing.slicer_scene import REPOSITORY
 
 RELOAD = """
@@ -47,15 +47,7 @@ close_panels()
 
 
 def test_reload() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", RELOAD],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    said = dict(line.split(": ", 1) for line in run.stdout.splitlines() if ": " in line)
+    said = printed(RELOAD, REPOSITORY)
     assert said["ended"] == "True"
     assert said["announced"] == "True"
     assert said["fresh"] == "True"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from Testing.fresh_python import printed
 from Testing.slicer_scene import REPOSITORY
 
 HIDE = """
@@ -56,17 +54,7 @@ print("imported:", sorted({"torch", "monai"} & set(sys.modules)))
 
 def test_panel_without_torch(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE)
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(REPOSITORY)]))
-    run = subprocess.run(
-        [sys.executable, "-c", OPEN],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    said = dict(line.split(": ", 1) for line in run.stdout.splitlines() if ": " in line)
+    said = printed(OPEN, REPOSITORY, tmp_path)
     assert said["packages"].startswith("Missing or too old: torch, monai")
     assert said["trained"] == "True"
     assert "as you chose" in said["declined"]
