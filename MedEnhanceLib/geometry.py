@@ -21,6 +21,8 @@ Vector = tuple[float, float, float]
 Matrix3 = tuple[Vector, Vector, Vector]
 
 IDENTITY: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""Turns the first two axes round; the same way back."""
 ORTHONORMAL_TOLERANCE = 1e-3
 LARGEST_AXIS = 65_535
 LEAST_SPACING_MM, LARGEST_SPACING_MM = 1e-4, 1_000.0

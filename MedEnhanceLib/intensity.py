@@ -13,6 +13,8 @@ from MedEnhanceLib.errors import BundleError, VolumeError
 from MedEnhanceLib.slabs import filtered, sample, slabs
 
 PEAK_PERCENTILE = 99.9
+FOREGROUND = 10 / 255
+"""Share of the peak from which on a voxel counts as tissue."""
 ROBUST_PEAK = "robust_peak"
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import apply_along, slice_matrix
+from MedEnhanceLib.intensity import FOREGROUND, PEAK_PERCENTILE
 from MedEnhanceLib.noise import central_block
 
 BOX_WIDTH = 0.68
@@ -38,8 +39,6 @@ SPANS = (1, 2)
 THIRD_DIFFERENCE = (-1, 3, -3, 1)
 BLOCK = (64, 128, 128)
 """The middle of a large volume tells enough."""
-FOREGROUND = 10 / 255
-"""Share of the peak (99.9th percentile) from which on a voxel counts as tissue."""
 LEAST_SHARE = 0.02
 """At least this part of a mean square is taken for anatomy, the rest for noise."""
 
@@ -132,7 +131,7 @@ def _difference(
         raise _TooFewError
     matrix = slice_matrix(block.shape[axis], count, "gaussian", float(width))
     blurred = apply_along(matrix, block, axis)
-    tissue = blurred > FOREGROUND * float(np.percentile(blurred, 99.9))
+    tissue = blurred > FOREGROUND * float(np.percentile(blurred, PEAK_PERCENTILE))
     middle = count // 2
     stencil = np.array(THIRD_DIFFERENCE)
     # White noise within the slices is blurred along the lines, but not across.

@@ -18,7 +18,7 @@ from MedEnhanceLib.engine.networks.tissue_net import levelled
 from training.brain_scans import BrainScan, brain_scans
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter, acquired, shading
-from training.tissue_guess import soft_dice
+from training.tissue_guess import VALIDATION_STYLES, soft_dice
 from training.tissue_heads import Head, field_of_view, heads_of, warped_places
 from training.tissue_maps import read_table
 from training.weights import read_weights
@@ -36,7 +36,6 @@ BLOCK = 8
 """Voxels of 4 mm that the network takes together."""
 FIRST, LAST = "head.0.0.weight", ("scores.weight", "scores.bias")
 """Weights that see voxels, and those that give scores."""
-VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 Sample = tuple[torch.Tensor, torch.Tensor]
 
 

@@ -19,7 +19,8 @@ import torch
 from torch.nn import functional
 
 from MedEnhanceLib.errors import FileError, OptionsError
-from training.data import PEAK_PERCENTILE, Part, mr_files
+from MedEnhanceLib.intensity import PEAK_PERCENTILE
+from training.data import Part, mr_files
 from training.failing import failing_in_a_sentence
 from training.whole_files import written_whole
 

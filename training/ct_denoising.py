@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
 from training.ct_data import (
     CLASSES,
     CtReference,
@@ -18,7 +19,7 @@ from training.ct_data import (
     tissue,
 )
 from training.data import FloatArray
-from training.patches import random_turn
+from training.patches import TRIES, random_turn
 from training.physics.ct_noise import (
     Acquisition,
     line_integrals,
@@ -33,7 +34,6 @@ from training.whole_files import written_whole
 CACHE = Path("runs/cache")
 HU_SCALE = 1000.0
 """As the scaling "hu" of `MedEnhanceLib.intensity`."""
-LEAST_NOISE_OVER_REFERENCE = 3.0
 PHANTOM_SHARE = 0.3
 BELIEF_SPREAD = 0.13
 """How far, as a share, blind estimates of sigma are off."""
@@ -154,10 +154,10 @@ def physical_noise(
 
 
 def random_window(
-    voxels: FloatArray, size: tuple[int, ...], rng: np.random.Generator, tries: int = 10
+    voxels: FloatArray, size: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[slice, ...]:
     """Where to cut a patch that is at least two fifths body, if one is found."""
-    for _ in range(tries):
+    for _ in range(TRIES):
         starts = [int(rng.integers(0, n - s + 1)) for n, s in zip(voxels.shape, size, strict=True)]
         window = tuple(slice(a, a + s) for a, s in zip(starts, size, strict=True))
         if np.mean(voxels[window] > CLASSES["air"][1]) >= 0.4:

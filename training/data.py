@@ -17,6 +17,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import FileError
+from MedEnhanceLib.intensity import PEAK_PERCENTILE
 
 FloatArray = NDArray[np.float32]
 Part = Literal["training", "validation"]
@@ -24,14 +25,11 @@ Spacing = tuple[float, float, float]
 """Millimetres along (k, j, i)."""
 
 SPLITS = Path(__file__).with_name("splits.json")
-PEAK_PERCENTILE = 99.9
-FOREGROUND = 10 / 255
-"""Voxels above this part of the peak count as tissue."""
 
 
-def read_splits(path: Path = SPLITS) -> dict[str, Any]:
+def read_splits() -> dict[str, Any]:
     """The committed division of subjects into training and validation."""
-    splits: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    splits: dict[str, Any] = json.loads(SPLITS.read_text(encoding="utf-8"))
     return splits
 
 

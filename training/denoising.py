@@ -9,8 +9,10 @@ import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import RefinedDenoiser
+from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
+from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise, prudent_level
-from training.data import FOREGROUND, FloatArray, Reference, mr_scans, quiet_references
+from training.data import FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
 from training.physics.bias_field import bias_field
@@ -34,8 +36,6 @@ SOFTNESS = (0.4, 1.0)
 MOST_TEXTURE_OF_SOFT = 0.004
 LEAST_ERROR = 0.02
 """In units of sigma; better than this a patch need not become."""
-LEAST_NOISE_OVER_REFERENCE = 3.0
-"""A scan is a reference as it is only when the added noise is this many times its own."""
 
 
 class Denoising:

@@ -22,7 +22,8 @@ from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import GuidedDenoiser
 from MedEnhanceLib.engine.networks.guided import MOST
 from MedEnhanceLib.errors import OptionsError
-from training.data import FOREGROUND, FloatArray
+from MedEnhanceLib.intensity import FOREGROUND
+from training.data import FloatArray
 from training.failing import failing_in_a_sentence
 from training.guides import misplaced, nearly_placed, pairs
 from training.network import build_network

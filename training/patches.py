@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from training.data import FOREGROUND, FloatArray
+from MedEnhanceLib.intensity import FOREGROUND
+from training.data import FloatArray
 
 TRIES = 10
 

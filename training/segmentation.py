@@ -21,6 +21,8 @@ from training.data import FloatArray, Part, read_splits, scan_file
 from training.recipe import Batch, Config
 
 LABELS = {1: "anterior", 2: "posterior"}
+MULTIPLE = 4
+"""Voxels along an axis are a multiple of it, as the network halves them twice."""
 ROTATION, SHEAR, ZOOM = 0.25, 0.08, 0.15
 """Spread of the random affine map: radians, and shares of length."""
 
@@ -155,9 +157,9 @@ def dice_table(network: torch.nn.Module, cases: list[Case]) -> dict[str, dict[in
     return {case.name: dice(predict(network, case.image), case.labels) for case in cases}
 
 
-def predict(network: torch.nn.Module, image: FloatArray, multiple: int = 4) -> NDArray[np.int64]:
+def predict(network: torch.nn.Module, image: FloatArray) -> NDArray[np.int64]:
     """Labels (k, j, i) of a crop, padded at its far ends to what the network can halve."""
-    padding = [(0, -n % multiple) for n in image.shape]
+    padding = [(0, -n % MULTIPLE) for n in image.shape]
     padded = torch.from_numpy(np.pad(image, padding, mode="edge"))[None, None]
     with torch.inference_mode():
         scores = network(padded)[0]

@@ -17,7 +17,8 @@ import torch
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.folding import space_to_depth
-from training.data import FOREGROUND, FloatArray
+from MedEnhanceLib.intensity import FOREGROUND
+from training.data import FloatArray
 from training.patches import random_patch, random_turn
 
 LARGE_ERROR = 3.0

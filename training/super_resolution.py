@@ -23,11 +23,11 @@ from MedEnhanceLib.acquisition import (
 )
 from MedEnhanceLib.engine.networks import SliceSplitter
 from MedEnhanceLib.engine.networks.slice_splitter import REACH, basis, changed
+from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import PROFILE_WIDTHS
 from MedEnhanceLib.slice_profile import BOX_WIDTH, estimate_profile_width
 from training.data import (
-    FOREGROUND,
     FloatArray,
     Reference,
     Spacing,

@@ -10,10 +10,9 @@ import slicer
 import vtk
 
 from MedEnhanceLib.errors import VolumeError
-from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.geometry import RAS_TO_LPS, Geometry
 from MedEnhanceLib.volume import LabelMap, Volume
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 HOUNSFIELD_CODES = ("[hnsf'U]", "HU")
 # A class stands before its parents.
 NODE_KINDS = {

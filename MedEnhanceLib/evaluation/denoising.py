@@ -20,6 +20,7 @@ from MedEnhanceLib.volume import Volume
 INPUT = "input"
 RICIAN, CORRELATED = "Rician", "in-plane correlated Gaussian"
 LEAST_NOISE_OVER_REFERENCE = 3.0
+"""Times a scan's own noise; with less added it is no truth to compare with."""
 NOISY_REFERENCE = "the noise added is less than three times the reference's own"
 Told = Callable[[str], None]
 

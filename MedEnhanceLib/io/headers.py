@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import FileError, VolumeError
-from MedEnhanceLib.geometry import Geometry
+from MedEnhanceLib.geometry import RAS_TO_LPS, Geometry
 from MedEnhanceLib.io.checks import ImageWarning, not_finite_sentence
 from MedEnhanceLib.io.compressed import GARBLED, check_meta_voxels, check_nrrd_voxels
 from MedEnhanceLib.io.formats import Format
@@ -35,7 +35,6 @@ NIFTI_1 = 348
 NIFTI_2 = 540
 DISAGREEMENT_MM = 0.1
 AXES = 3
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def check_header(path: Path, form: Format) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.intensity import FOREGROUND
 
-FOREGROUND_SHARE = 10 / 255
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 def foreground(reference: NDArray[Any], peak: float) -> Mask:
     """Where the reference is brighter than P * 10 / 255."""
-    return reference > peak * FOREGROUND_SHARE
+    return reference > peak * FOREGROUND
 
 
 def rmse(reference: NDArray[Any], image: NDArray[Any], mask: Mask | None = None) -> float:

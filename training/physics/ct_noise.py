@@ -20,7 +20,6 @@ from skimage.transform import iradon, radon
 FloatArray = NDArray[np.float32]
 WATER_PER_MM = 0.02
 """Linear attenuation of water for the X-rays of a CT scanner."""
-AIR_HU = -1000
 FILTERS = ("ramp", "shepp-logan", "cosine", "hann")
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from MedEnhanceLib import Volume
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.catalog import Catalog
+from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.evaluation.methods import Method, methods_of
 from MedEnhanceLib.evaluation.scoring import Scorer, Values
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.task import Task
 from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
-from training.denoising import LEAST_NOISE_OVER_REFERENCE
 from training.patches import softened
 from training.tables.comparators import BM4D_TITLE, by_bm4d, filtered, run
 from training.tables.rows import UNIT, Row, central_block, row, volume_of

@@ -10,12 +10,12 @@ import numpy as np
 
 from MedEnhanceLib import Volume, enhance, read_volume
 from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.registration import rigidly_placed
 from MedEnhanceLib.tiles import Box
 from training.data import FloatArray, average_neighbours, read_splits, scan_file
-from training.denoising import LEAST_NOISE_OVER_REFERENCE
 from training.guides import CONTRAST
 from training.phantoms import Phantoms, painted
 from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of

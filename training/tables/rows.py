@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from MedEnhanceLib import Geometry, Volume
-from training.data import FOREGROUND, FloatArray
+from MedEnhanceLib.intensity import FOREGROUND
+from training.data import FloatArray
 
 Row = dict[str, Any]
 BLOCK = 64
