@@ -60,6 +60,7 @@ class QueueState:
         except (ValueError, TypeError, KeyError, AttributeError, MedEnhanceError):
             # Written by another version of MedEnhance: there is nothing to resume.
             self.cases, self.steps = [], []
+        self._readNodes()
 
     def begin(self, volumes, steps, keep=False, region=None):
         """Replace the queue by a new one, in which all cases wait.
@@ -79,23 +80,25 @@ class QueueState:
         for index, volume in enumerate(volumes):
             self._refer(CASE_ROLE, index, volume)
         self._refer(REGION_ROLE, "", region)
+        self._readNodes()
         self._write()
 
     def set(self, index, status, message="", result=None):
-        """Note how far a case is; nothing when the scene has another queue by now."""
+        """Note how far a case is; not in the scene when that has another queue by now."""
         case = self.cases[index]
         case.status, case.message = status, message
+        self._nodes[f"{RESULT_ROLE}{index}"] = result
         if self._node.GetParameter(PARAMETER) == self._text:
             self._refer(RESULT_ROLE, index, result)
             self._write()
 
     def volume(self, index):
         """The volume of a case, or None when it was removed from the scene."""
-        return self._node.GetNodeReference(f"{CASE_ROLE}{index}")
+        return self._present(f"{CASE_ROLE}{index}")
 
     def result(self, index):
         """The result of a case, or None while there is none."""
-        return self._node.GetNodeReference(f"{RESULT_ROLE}{index}")
+        return self._present(f"{RESULT_ROLE}{index}")
 
     @property
     def region(self):
@@ -103,7 +106,7 @@ class QueueState:
 
         :raises VolumeError: when it was removed from the scene.
         """
-        region = self._node.GetNodeReference(REGION_ROLE)
+        region = self._present(REGION_ROLE)
         if region is None and self.isRegional:
             raise VolumeError(
                 _("The region of the queue was removed from the scene; start a new queue.")
@@ -138,6 +141,16 @@ class QueueState:
         }
         self._text = json.dumps(data)
         self._node.SetParameter(PARAMETER, self._text)
+
+    def _readNodes(self):
+        """Hold the nodes: a scene that is imported while the queue runs replaces the references."""
+        indices = range(len(self.cases))
+        numbered = [f"{role}{index}" for role in (CASE_ROLE, RESULT_ROLE) for index in indices]
+        self._nodes = {r: self._node.GetNodeReference(r) for r in (REGION_ROLE, *numbered)}
+
+    def _present(self, role):
+        node = self._nodes.get(role)
+        return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
 
     def _refer(self, role, index, node):
         self._node.SetNodeReferenceID(f"{role}{index}", node.GetID() if node is not None else None)

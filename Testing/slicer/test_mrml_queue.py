@@ -179,6 +179,34 @@ def test_a_saved_queue_goes_on_in_the_loaded_scene(scene: Any, logic: Any, tmp_p
     assert slicer.util.arrayFromVolume(queue.result(2)).shape[1:] == (19, 19)
 
 
+def test_a_queue_goes_on_with_its_own_volumes_when_another_scene_is_added(
+    scene: Any, logic: Any, tmp_path: Path
+) -> None:
+    """Which has a queue and a region of its own, to which the parameter node refers then."""
+    markups = slicer.vtkSlicerMarkupsLogic()
+    markups.SetMRMLScene(scene)
+    others = [add_noise(f"Other {name}", seed=9) for name in "AB"]
+    region = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    region.SetCenter(12, 12, 8)
+    region.SetSize(18, 18, 12)
+    for node in (*others, region):
+        node.AddDefaultStorageNode()
+    logic.queue(others, "denoise", model=MEDIAN, region=region)
+    assert scene.WriteToMRB(str(tmp_path / "other.mrb"))
+    scene.Clear(0)
+    volumes = [add_noise(name, seed=seed) for seed, name in enumerate("AB")]
+    chain = logic.queue(volumes, "denoise", model=MEDIAN, wait=False)
+    pump(logic, lambda: chain.job is not None)
+    assert scene.ReadFromMRB(str(tmp_path / "other.mrb"), False)
+    queue = chain.wait()
+    assert [case.status for case in queue.cases] == ["done"] * 2
+    assert [queue.indexOf(volume) for volume in volumes] == [0, 1]
+    results = [queue.result(index) for index in range(2)]
+    assert [node.GetNodeReference("MedEnhance.Input") for node in results] == volumes
+    shapes = {slicer.util.arrayFromVolume(node).shape for node in (*results, *volumes)}
+    assert len(shapes) == 1, "the region of the other scene was not taken"
+
+
 def test_a_queue_that_cannot_begin_says_why(scene: Any, logic: Any) -> None:
     node = add_noise()
     with pytest.raises(OptionsError, match="either a task or steps"):
