@@ -41,18 +41,35 @@ def guideFromNode(node, inputNode):
 
     The parent transforms of both nodes, which say how they were registered, are taken into account.
 
-    :raises VolumeError: when it is not an image that can be worked on, or either is under a
-        non-linear transform.
+    :raises VolumeError: when it is not an image that can be worked on, or cannot be placed.
     """
     volume = volumeFromNode(node)
+    return volume.with_voxels(volume.voxels, geometryBeside(node, inputNode))
+
+
+def geometryBeside(node, inputNode):
+    """The grid of a volume node in the coordinates of another one's own grid, as the scene shows.
+
+    :raises VolumeError: when either is under a non-linear transform, or what lies between the two
+        shears.
+    """
+    checkLinear(node)
     checkLinear(inputNode)
+    geometry = geometryFromNode(node)
     toInput = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
         node.GetParentTransformNode(), inputNode.GetParentTransformNode(), toInput
     )
     ras = slicer.util.arrayFromVTKMatrix(toInput)
-    matrix = RAS_TO_LPS @ ras @ RAS_TO_LPS @ volume.geometry.matrix
-    return volume.with_voxels(volume.voxels, Geometry.from_matrix(matrix, volume.geometry.size))
+    matrix = RAS_TO_LPS @ ras @ RAS_TO_LPS @ geometry.matrix
+    try:
+        return Geometry.from_matrix(matrix, geometry.size)
+    except VolumeError:
+        raise VolumeError(
+            f"The transforms between '{node.GetName()}' and '{inputNode.GetName()}' shear; register "
+            f"'{node.GetName()}' rigidly, or resample it onto the other's grid (module Resample "
+            "Scalar/Vector/DWI Volume)."
+        ) from None
 
 
 def checkVolumeNode(node):
@@ -65,16 +82,24 @@ def checkVolumeNode(node):
         kind = f"a {node.GetClassName()}"
     if kind is not None:
         raise VolumeError(f"'{name}' is {kind}, not a scalar image; choose a grey-value volume.")
-    image = node.GetImageData()
-    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
-        raise VolumeError(f"'{name}' holds no voxels; load its image first.")
-    components = image.GetNumberOfScalarComponents()
+    components = imageOf(node).GetNumberOfScalarComponents()
     if components != 1:
         raise VolumeError(
             f"'{name}' has {components} values per voxel (colour or vector); convert it to a "
             "scalar volume with the module Vector to Scalar Volume."
         )
     checkLinear(node)
+
+
+def imageOf(node):
+    """The image of a volume node.
+
+    :raises VolumeError: when it has none, as after its file was not found.
+    """
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise VolumeError(f"'{node.GetName()}' holds no voxels; load its image first.")
+    return image
 
 
 def checkLinear(node):
@@ -89,11 +114,14 @@ def checkLinear(node):
 
 
 def geometryFromNode(node):
-    """The node's grid, without its parent transform; index 0 is the first voxel that is stored."""
+    """The node's grid, without its parent transform; index 0 is the first voxel that is stored.
+
+    :raises VolumeError: when there are no voxels, or it is sheared.
+    """
+    image = imageOf(node)
     ijkToRas = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(ijkToRas)
     matrix = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(ijkToRas)
-    image = node.GetImageData()
     firstVoxel = np.array([*image.GetExtent()[0::2], 1.0])
     matrix[:, 3] = matrix @ firstVoxel
     return Geometry.from_matrix(matrix, image.GetDimensions())

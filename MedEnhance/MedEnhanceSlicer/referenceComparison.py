@@ -14,11 +14,12 @@ from MedEnhanceLib.quality.comparison import (
     compare_volumes,
 )
 
-from .bridge import geometryFromNode, guideFromNode, volumeFromNode
+from .bridge import geometryBeside, geometryFromNode, guideFromNode, volumeFromNode
 
 STEP_MS = 0
 VOLUME_CLASSES = ("vtkMRMLScalarVolumeNode",)
-LABEL_CLASSES = ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
+LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
+LABEL_CLASSES = ("vtkMRMLSegmentationNode", LABEL_MAP)
 
 
 def referenceClasses(result):
@@ -57,6 +58,8 @@ def segmentSteps(result, referenceNode):
             "The input volume is no longer in the scene, so there is no grid to compare on; load "
             "it, or run again."
         )
+    if referenceNode.IsA(LABEL_MAP):
+        checkOnGrid(referenceNode, grid)
     pairs = pairsOf(result.node, referenceNode)
     if not pairs:
         raise VolumeError(
@@ -81,7 +84,7 @@ def pairsOf(node, referenceNode):
     """
     segmentation = node.GetSegmentation()
     named = {segmentation.GetSegment(s).GetName(): s for s in segmentation.GetSegmentIDs()}
-    if referenceNode.IsA("vtkMRMLLabelMapVolumeNode"):
+    if referenceNode.IsA(LABEL_MAP):
         present = set(np.unique(slicer.util.arrayFromVolume(referenceNode)).tolist())
         values = {n: segmentation.GetSegment(s).GetLabelValue() for n, s in named.items()}
         return [(n, s, values[n]) for n, s in named.items() if values[n] in present]
@@ -99,14 +102,18 @@ def segmentMask(node, segmentID, grid):
 
 def referenceMask(node, key, grid):
     """The same of a reference; a label map must be on the grid already."""
-    if not node.IsA("vtkMRMLLabelMapVolumeNode"):
-        return segmentMask(node, key, grid)
-    if not geometryFromNode(node).is_close(geometryFromNode(grid), SAME_PLACE_MM):
+    if node.IsA(LABEL_MAP):
+        return slicer.util.arrayFromVolume(node) == key
+    return segmentMask(node, key, grid)
+
+
+def checkOnGrid(node, grid):
+    """Raise VolumeError when a label map is not on the grid of the input, as the scene shows it."""
+    if not geometryBeside(node, grid).is_close(geometryFromNode(grid), SAME_PLACE_MM):
         raise VolumeError(
             f"'{node.GetName()}' is not on the grid of the input; convert it to a segmentation "
             "(Data module, right-click), which is resampled."
         )
-    return slicer.util.arrayFromVolume(node) == key
 
 
 class ReferenceComparison:

@@ -9,7 +9,7 @@ from slicer.util import VTKObservationMixin
 from MedEnhanceLib.errors import MedEnhanceError
 
 from . import views
-from .bridge import checkVolumeNode, geometryFromNode
+from .bridge import checkVolumeNode, geometryFromNode, guideFromNode
 from .parameters import TaskChoice
 from .region import boxOfRegion, fitRegion, lieApart
 
@@ -89,7 +89,7 @@ class RegionSection(VTKObservationMixin):
         if guide is node:
             return _("The guide is the volume itself; choose another contrast.")
         try:
-            checkVolumeNode(guide)
+            guideFromNode(guide, node)
             apart = lieApart(node, guide)
         except MedEnhanceError as error:
             return str(error)

@@ -58,7 +58,8 @@ def reportOf(result):
     if result.isSegmentation:
         before, after = wholeInput(result), labelMapOf(result)
     else:
-        before, after = result.inputVolume, volumeFromNode(result.node)
+        before = None if inputNote(result) else result.inputVolume
+        after = volumeFromNode(result.node)
     unsure = result.uncertaintyNode
     notes = (strengthNote(result), inputNote(result))
     return report_of(

@@ -44,12 +44,17 @@ class ReportPart:
 
     def onSave(self, checked=None):
         """Ask for a file and write the report; the pictures of a large volume take seconds."""
+        # While the user is asked, a run may end, and its result be shown.
+        result = self._result
         fileName = askForFile(self.ui.saveReportButton.window())
         if not fileName:
             return
+        if not slicer.mrmlScene.IsNodePresent(result.node):
+            self._say(_("The result was removed from the scene meanwhile; choose another."))
+            return
         try:
             with slicer.util.WaitCursor():
-                path = saveReport(self._result, fileName)
+                path = saveReport(result, fileName)
         except MedEnhanceError as error:
             self._say(str(error))
         except Exception as error:

@@ -5,7 +5,7 @@ import json
 import slicer
 import vtk
 
-from MedEnhanceLib.errors import MedEnhanceError
+from MedEnhanceLib.errors import MedEnhanceError, VolumeError
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
@@ -77,14 +77,21 @@ class ResultNode:
     def inputVoxels(self):
         """The input's voxels (k, j, i) where they are on the result's grid, else None."""
         before = self.inputVolume
-        if before is None or self.isSegmentation or self.node.GetImageData() is None:
+        if before is None or self.isSegmentation:
             return None
-        isSame = before.geometry.is_close(geometryFromNode(self.node), SAME_PLACE_MM)
+        try:
+            grid = geometryFromNode(self.node)
+        except VolumeError:
+            # It lost its file, or a transform that shears was hardened.
+            return None
+        isSame = before.geometry.is_close(grid, SAME_PLACE_MM)
         return before.voxels if isSame else None
 
     @property
     def uncertaintyNode(self):
-        return mapOf(self.node, UNCERTAINTY_REFERENCE_ROLE)
+        """The map beside the result, or None where there is none or its file was not found."""
+        node = mapOf(self.node, UNCERTAINTY_REFERENCE_ROLE)
+        return None if node is None or node.GetImageData() is None else node
 
     @property
     def measures(self):

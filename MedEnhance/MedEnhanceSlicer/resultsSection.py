@@ -76,6 +76,9 @@ class ResultsSection:
 
     def refresh(self):
         """Look again which results there are; the newest is shown when none is yet."""
+        if not self._isActive:
+            # A run goes on in the background; the views are those of another module now.
+            return
         nodes = resultNodes(slicer.mrmlScene)
         current = self._result.node if self._result is not None else None
         if current not in nodes:
@@ -109,7 +112,7 @@ class ResultsSection:
     def onNodeAdded(self, caller, event):
         """It may become a result, of the queue or of a script; it is complete a moment later."""
         if self._result is None and not caller.IsImporting():
-            qt.QTimer.singleShot(0, self._refreshIfActive)
+            qt.QTimer.singleShot(0, self._refreshIfNone)
 
     def onNodeModified(self):
         """The result may have been filled with another one, or its input be another one now."""
@@ -120,8 +123,8 @@ class ResultsSection:
         if self._isActive and self._state() != self._shownState:
             self.refresh()
 
-    def _refreshIfActive(self):
-        if self._isActive and self._result is None:
+    def _refreshIfNone(self):
+        if self._result is None:
             self.refresh()
 
     def _removeLostMaps(self):

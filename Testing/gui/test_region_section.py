@@ -14,6 +14,7 @@ from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
+from Testing.slicer.saving import sheared
 
 OpenPanel = Callable[..., PanelDriver]
 SHAPE_KJI = (24, 40, 40)
@@ -160,8 +161,25 @@ def test_a_guide_that_cannot_help_is_told(panel: PanelDriver) -> None:
     assert "#e69f00" in panel.ui.regionTextLabel.styleSheet
     panel.choose("guideSelector", "Head")
     assert "the volume itself" in panel.ui.regionTextLabel.text
+    sheared(slicer.mrmlScene, far)
+    panel.choose("guideSelector", "Far")
+    assert "shear; register 'Far' rigidly" in panel.ui.regionTextLabel.text
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
     panel.choose("guideSelector", "Empty")
     assert "'Empty' holds no voxels" in panel.ui.regionTextLabel.text
     panel.choose("guideSelector", "None")
     assert not panel.ui.regionTextLabel.visible
+
+
+def test_an_input_without_voxels_does_not_stop_the_panel(panel: PanelDriver) -> None:
+    """As when a scene is loaded whose files were moved."""
+    add_region()
+    panel.choose("regionSelector", "Region")
+    add_head("T1", shape=SHAPE_KJI)
+    panel.choose("guideSelector", "T1")
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
+    panel.choose("inputSelector", "Empty")
+    panel.leave()
+    panel.enter()
+    assert "'Empty' holds no voxels" in panel.ui.suitabilityLabel.text
+    assert not panel.ui.applyButton.enabled

@@ -18,6 +18,7 @@ from Testing.gui.results import blend, composite, head, show
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
 from Testing.slicer.results import denoised, segmented, super_resolved
+from Testing.slicer.saving import sheared
 
 OpenPanel = Callable[..., PanelDriver]
 
@@ -224,6 +225,43 @@ def test_the_uncertainty_is_offered_when_there_is_one(panel: PanelDriver) -> Non
     unsure = node.GetNodeReference("MedEnhance.Uncertainty")
     assert composite().GetForegroundVolumeID() == unsure.GetID()
     assert not panel.ui.blendWidget.visible
+
+
+def test_an_uncertainty_without_voxels_is_not_offered(panel: PanelDriver) -> None:
+    node = super_resolved(head())
+    node.GetNodeReference("MedEnhance.Uncertainty").SetAndObserveImageData(None)
+    show(panel, node)
+    assert panel.ui.fadeComboBox.count == 1
+
+
+def test_a_result_under_a_hardened_shear_does_not_stop_the_panel(panel: PanelDriver) -> None:
+    node = show(panel, denoised(head()))
+    sheared(slicer.mrmlScene, node)
+    node.HardenTransform()
+    panel.breathe()
+    panel.leave()
+    panel.enter()
+    assert not panel.ui.blendWidget.visible and panel.ui.resultNoteLabel.visible
+
+
+def test_the_views_stay_when_a_queue_goes_on_without_the_panel(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    first = show(panel, segmented(head()))
+    panel.click("compareButton")
+    panel.choose_task("Segment")
+    panel.widget.logic.queue([add_head("Other")], "segment", wait=False)
+    chain = panel.widget.logic.runner.chain
+    chain.onEvent = panel.widget.panel.onJobEvent
+    panel.leave()
+    panel.wait_until(lambda: worker.busy)
+    worker.succeed()
+    panel.wait_until(lambda: chain.finished)
+    assert composite("MedEnhanceBefore").GetBackgroundVolumeID() == head().GetID()
+    segmentations = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    assert len(segmentations) == 2 and first in segmentations
+    assert not any(node.GetDisplayNode().GetNumberOfViewNodeIDs() for node in segmentations)
+
 
 
 def test_strength_is_changed_kept_and_reset(panel: PanelDriver) -> None:

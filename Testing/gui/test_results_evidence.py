@@ -236,6 +236,61 @@ def test_a_report_says_that_the_input_is_another_one(panel: PanelDriver, tmp_pat
     assert "no longer, what the model saw" in content and "data:image/png" not in content
 
 
+def test_a_report_is_of_the_result_that_it_was_asked_for(
+    panel: PanelDriver, worker: FakeWorker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import reportPart
+
+    wanted = show(panel, denoised(head()))
+    saved: list[Any] = []
+
+    def run_ends(parent: Any) -> str:
+        panel.apply()
+        worker.succeed()
+        panel.wait_for_end()
+        assert panel.ui.resultSelector.currentNode() is not wanted
+        return str(tmp_path / "report.html")
+
+    def save(result: Any, path: str) -> str:
+        saved.append(result.node)
+        return path
+
+    monkeypatch.setattr(reportPart, "askForFile", run_ends)
+    monkeypatch.setattr(reportPart, "saveReport", save)
+    panel.click("saveReportButton")
+    assert saved == [wanted]
+
+
+def test_a_report_of_a_result_that_is_removed_meanwhile_is_not_saved(
+    panel: PanelDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer import reportPart
+
+    denoised(head())
+    node = show(panel, denoised(head()))
+
+    def removed(parent: Any) -> str:
+        slicer.mrmlScene.RemoveNode(node)
+        return str(tmp_path / "report.html")
+
+    monkeypatch.setattr(reportPart, "askForFile", removed)
+    panel.click("saveReportButton")
+    assert "was removed from the scene" in panel.ui.reportNoteLabel.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_of_a_result_on_another_grid_has_no_picture(
+    panel: PanelDriver, tmp_path: Path
+) -> None:
+    from MedEnhanceSlicer.reportFile import saveReport
+
+    node = denoised(head())
+    slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node)[:, :-2].copy())
+    content = saveReport(ResultNode(node), tmp_path / "report.html").read_text("utf-8")
+    assert "in the place of the result" in content and "data:image/png" not in content
+
+
+
 def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: Path) -> None:
     denoised(head(), strength=0.5)
     through_bundle(slicer.mrmlScene, tmp_path)

@@ -36,3 +36,16 @@ def turned(scene: Any, node: Any) -> Any:
     transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     node.SetAndObserveTransformNodeID(transform.GetID())
     return transform
+
+
+def sheared(scene: Any, node: Any) -> Any:
+    """Put a node under an affine transform that shears."""
+    import numpy as np
+    import slicer
+
+    transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Affine")
+    matrix = np.eye(4)
+    matrix[0, 1] = 0.05
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    return transform

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import slicer
 from MedEnhanceSlicer import bridge, outputs, resultMaps
 
+from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from Testing.slicer.grids import GRIDS, add_volume, matrix, rotation
+from Testing.slicer.saving import sheared
 from Testing.slicer_scene import subject_hierarchy
 
 
@@ -40,6 +43,14 @@ def test_both_parent_transforms_place_the_guide(scene: Any) -> None:
     in_input = np.linalg.inv(of_input) @ on_screen
     expected = in_input[:3] * [-1, -1, 1]
     np.testing.assert_allclose(placed.geometry.to_world(index), expected, atol=1e-6)
+
+
+def test_a_guide_under_a_transform_that_shears_is_told_with_the_way_out(scene: Any) -> None:
+    node, guide = add_volume(), add_volume("Guide")
+    sheared(scene, guide)
+    with pytest.raises(VolumeError, match="'Guide' and 'Head' shear; register 'Guide' rigidly"):
+        bridge.guideFromNode(guide, node)
+
 
 
 def test_uncertainty_lies_beside_its_result(scene: Any) -> None:

@@ -78,6 +78,28 @@ def test_a_label_map_is_matched_by_value(scene: Any) -> None:
     assert not any("Posterior" in name for name in found)
 
 
+def test_a_label_map_that_was_moved_is_not_on_the_grid(scene: Any) -> None:
+    node = add_volume()
+    result = segmented(node)
+    labels = np.ones(SHAPE_KJI, np.uint8)
+    reference = slicer.util.addVolumeFromArray(labels, None, "L", "vtkMRMLLabelMapVolumeNode")
+    reference.CopyOrientation(node)
+    transform = turned(scene, reference)
+    with pytest.raises(VolumeError, match="'L' is not on the grid"):
+        stepsOf(ResultNode(result), reference)
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    result.SetAndObserveTransformNodeID(transform.GetID())
+    assert 0 < values(result, reference)["Dice of Anterior hippocampus"] < 1
+
+
+def test_a_label_map_without_voxels_is_told(scene: Any) -> None:
+    result = segmented(add_volume())
+    reference = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "L")
+    with pytest.raises(VolumeError, match="'L' holds no voxels"):
+        stepsOf(ResultNode(result), reference)
+
+
+
 def test_segments_are_matched_by_name_or_when_they_are_alone(scene: Any) -> None:
     node = add_volume()
     result, reference = segmented(node), segmented(node)
