@@ -291,10 +291,12 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
         sliceNode=None,
         wait=True,
         onEvent=None,
+        region=None,
     ):
         """Lay what a model makes of one slice over the slice views; nothing is saved.
 
         :param sliceNode: vtkMRMLSliceNode whose plane is looked at; by default the red one.
+        :param region: as for `process`; noise is judged inside it, while the whole slice is shown.
         :param others: as for `process`.
         :return: the preview's hidden node, or the `Job`. Take it off the views again with
             ``slicer.mrmlScene.RemoveNode(node)``.
@@ -302,11 +304,12 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
             model needs to see all of it.
         """
         task = Task.named(str(task))
-        chosen = self.choose(inputVolume, task, model).require()
+        chosen = self.choose(inputVolume, task, model, region=region).require()
         dependencies.checkFor(chosen)
         if options is None or isinstance(options, dict):
             options = options_from_json(task, options or {})
-        job = PreviewJob(inputVolume, task, chosen, options, sliceNode or shownSlice(), onEvent)
+        view = sliceNode or shownSlice()
+        job = PreviewJob(inputVolume, task, chosen, options, view, onEvent, region)
         self.runner.start(job)
         return job.wait() if wait else job
 

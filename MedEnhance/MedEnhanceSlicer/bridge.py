@@ -66,9 +66,9 @@ def geometryBeside(node, inputNode):
         return Geometry.from_matrix(matrix, geometry.size)
     except VolumeError:
         raise VolumeError(
-            f"The transforms between '{node.GetName()}' and '{inputNode.GetName()}' shear; register "
-            f"'{node.GetName()}' rigidly, or resample it onto the other's grid (module Resample "
-            "Scalar/Vector/DWI Volume)."
+            f"The transforms between '{node.GetName()}' and '{inputNode.GetName()}' shear; "
+            f"register '{node.GetName()}' rigidly, or resample it onto the other's grid (module "
+            "Resample Scalar/Vector/DWI Volume)."
         ) from None
 
 

@@ -166,8 +166,13 @@ def restrict(display, viewIDs):
 
 def ordinaryViews():
     """Composite nodes of the slice views other than those of the side-by-side layout."""
+    return viewsBut(BEFORE, AFTER)
+
+
+def viewsBut(*names):
+    """Composite nodes of the slice views, but for some."""
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    return [node for node in composites if node.GetLayoutName() not in (BEFORE, AFTER)]
+    return [node for node in composites if node.GetLayoutName() not in names]
 
 
 def setLayers(background, foreground=None, opacity=0.0):

@@ -22,8 +22,10 @@ from MedEnhanceLib.tasks.denoise import told_level
 from MedEnhanceLib.volume import LabelMap
 
 from .bridge import RAS_TO_LPS, displayOf, fillVolumeNode, geometryFromNode, volumeFromNode
+from .comparison import BEFORE, viewsBut
 from .jobs import Job
 from .nodes import VOLUME, removeNode
+from .region import volumeInRegion
 
 NAME = "MedEnhance preview"
 LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
@@ -47,20 +49,21 @@ class PreviewJob(Job):
     :raises MedEnhanceError: when the plane misses the volume or the model needs all of it.
     """
 
-    def __init__(self, inputNode, task, model, options, sliceNode, onEvent=None):
+    def __init__(self, inputNode, task, model, options, sliceNode, onEvent=None, region=None):
         checkModel(model)
         options = replace(options, evidence=False)
-        super().__init__(inputNode, task, model, options, NAME, onEvent=onEvent)
+        super().__init__(inputNode, task, model, options, NAME, onEvent=onEvent, region=region)
         self.axis, self.index = crossing(inputNode, sliceNode)
 
     def read(self):
-        """The slab; the noise is that of the whole volume, as it will be in the run."""
+        """The slab; the noise is that of the whole volume or region, as it will be in the run."""
         volume = volumeFromNode(self.inputNode)
         if self.task is Task.DENOISE and self.options.noise is None:
-            isCT = known_modality(volume, self.model)[0] == "CT"
-            sigma = noiseOf(self.inputNode, volume, isCT)
+            worked = volumeInRegion(self.inputNode, self.region)
+            isCT = known_modality(worked, self.model)[0] == "CT"
+            sigma = noiseOf(self.inputNode, worked, isCT)
             if sigma > 0:
-                told = toldNoise(sigma, volume, self.model, isCT)
+                told = toldNoise(sigma, worked, self.model, isCT)
                 self.options = replace(self.options, noise=told)
         reach = CONTEXT + SHOWN
         return cutSlab(volume, self.axis, self.index - reach, self.index + reach), None
@@ -86,8 +89,9 @@ _noise = {}
 
 
 def noiseOf(node, volume, isCT):
-    """Noise of a node's whole volume; kept while its voxels stay, since previews come in rows."""
-    key = (node.GetID(), node.GetImageData().GetMTime(), isCT)
+    """Noise of a node's Volume, or a region of it; kept while its voxels stay, since previews come
+    in rows."""
+    key = (node.GetID(), node.GetImageData().GetMTime(), volume.geometry, isCT)
     if key not in _noise:
         _noise.clear()
         _noise[key] = estimate_noise(volume.voxels, not isCT)
@@ -162,27 +166,54 @@ def cutSlab(volume, axis, first, last):
 
 
 def showPreview(image, inputNode):
-    """Fill the preview node of the image's kind and lay it over the input in all slice views."""
+    """Fill the preview node of the image's kind and lay it over the input in the slice views."""
     isLabels = isinstance(image, LabelMap)
-    nodeClass = LABEL_MAP if isLabels else VOLUME
-    for other in previewNodes():
-        if other.GetClassName() != nodeClass:
-            removeNode(other)
-    node = previewNode(nodeClass)
+    node = previewNode(LABEL_MAP if isLabels else VOLUME)
     node.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
     fillVolumeNode(node, image)
+    fadeOthers(node)
     if isLabels:
-        slicer.util.setSliceViewerLayers(label=node, labelOpacity=LABEL_OPACITY)
-        return node
+        layLabels(node)
+    else:
+        layOver(inputNode, node)
+    return node
+
+
+def previewViews():
+    """Where previews are shown: not in the view that shows the input beside a result."""
+    return viewsBut(BEFORE)
+
+
+def fadeOthers(node):
+    """Let a preview of the other kind be seen no more.
+
+    It keeps its layer, by which it is known that something else is to be shown there again.
+    """
+    others = [other.GetID() for other in previewNodes() if other is not node]
+    for view in previewViews():
+        if view.GetForegroundVolumeID() in others:
+            view.SetForegroundOpacity(0.0)
+        if view.GetLabelVolumeID() in others:
+            view.SetLabelOpacity(0.0)
+
+
+def layLabels(node):
+    for view in previewViews():
+        view.SetLabelVolumeID(node.GetID())
+        view.SetLabelOpacity(LABEL_OPACITY)
+
+
+def layOver(inputNode, node):
+    """Show a preview over the input, with the input's window, level and colours."""
     source, display = inputNode.GetScalarVolumeDisplayNode(), node.GetScalarVolumeDisplayNode()
     if source is not None:
         display.SetAutoWindowLevel(False)
         display.SetWindowLevelMinMax(source.GetWindowLevelMin(), source.GetWindowLevelMax())
         display.SetAndObserveColorNodeID(source.GetColorNodeID())
-    slicer.util.setSliceViewerLayers(
-        background=inputNode, foreground=node, foregroundOpacity=1.0, fit=False
-    )
-    return node
+    for view in previewViews():
+        view.SetBackgroundVolumeID(inputNode.GetID())
+        view.SetForegroundVolumeID(node.GetID())
+        view.SetForegroundOpacity(1.0)
 
 
 def previewNode(nodeClass):
@@ -221,7 +252,7 @@ class Layers:
         :param inputNode: the volume that the preview will be laid over.
         """
         self._before, self._input = {}, inputNode.GetID()
-        for view in nodesOfClass("vtkMRMLSliceCompositeNode"):
+        for view in previewViews():
             self._before[view.GetID()] = (
                 view.GetBackgroundVolumeID(),
                 view.GetForegroundVolumeID(),
@@ -234,8 +265,7 @@ class Layers:
         """Take the preview off the slice views and out of the scene; what else is shown stays."""
         scene = slicer.mrmlScene
         previews = previewNodes()
-        # A layer is empty where a preview of the other kind was taken off.
-        ids = [None, *(node.GetID() for node in previews)]
+        ids = [node.GetID() for node in previews]
         for viewID, shown in self._before.items():
             view = scene.GetNodeByID(viewID)
             if view is not None:

@@ -122,6 +122,7 @@ class PreviewSection:
             optionsFromParameters(parameters),
             view,
             onEvent=self.onJobEvent,
+            region=parameters.region,
         )
         if not self._isShown:
             # Anew each time: the user may have shown something else since a preview that failed.

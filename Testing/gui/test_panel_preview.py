@@ -10,7 +10,9 @@ import slicer
 
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeModel, FakeWorker, catalog
+from Testing.gui.results import composite, head, show
 from Testing.gui.volumes import add_head
+from Testing.slicer.results import denoised
 
 
 @pytest.fixture
@@ -115,6 +117,59 @@ def test_the_slice_looked_at_is_on_the_screen(panel: PanelDriver, views: Any) ->
     assert shownSlice() is None
     panel.click("previewButton")
     assert "No slice view" in panel.ui.previewLabel.text
+
+
+def test_a_preview_beside_its_input_leaves_the_input_seen(
+    panel: PanelDriver, worker: FakeWorker, views: Any
+) -> None:
+    result = show(panel, denoised(head()))
+    panel.click("compareButton")
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    left, right = composite("MedEnhanceBefore"), composite("MedEnhanceAfter")
+    assert left.GetBackgroundVolumeID() == head().GetID() and not left.GetForegroundVolumeID()
+    shown = slicer.mrmlScene.GetNodeByID(right.GetForegroundVolumeID())
+    assert shown.GetName() == "MedEnhance preview"
+    panel.click("hidePreviewButton")
+    assert right.GetBackgroundVolumeID() == result.GetID() and not right.GetForegroundVolumeID()
+
+
+def test_hiding_a_preview_leaves_another_comparison_as_it_is(
+    panel: PanelDriver, worker: FakeWorker, views: Any
+) -> None:
+    show(panel, denoised(head()))
+    panel.click("compareButton")
+    panel.click("compareButton")
+    other = add_head("Other patient")
+    result = show(panel, denoised(other))
+    panel.choose("inputSelector", "Other patient")
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    panel.click("compareButton")
+    panel.click("hidePreviewButton")
+    assert composite("MedEnhanceBefore").GetBackgroundVolumeID() == other.GetID()
+    assert composite("MedEnhanceAfter").GetBackgroundVolumeID() == result.GetID()
+
+
+def test_a_preview_is_told_the_noise_of_the_region(panel: PanelDriver, worker: FakeWorker) -> None:
+    _composite, view = slice_view()
+    view.SetSliceOffset(4)
+    voxels = slicer.util.arrayFromVolume(head())
+    voxels[:, :, 20:] += np.random.default_rng(1).normal(0, 200, voxels[:, :, 20:].shape)
+    slicer.util.arrayFromVolumeModified(head())
+    panel.choose_model("Median")
+    told = []
+    for extent in (100, 36):
+        region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"Region {extent}")
+        region.SetSize(extent, 100, 100)
+        panel.choose("regionSelector", region.GetName())
+        panel.click("previewButton")
+        told.append(worker.jobs[-1][3].noise)
+        worker.succeed()
+        panel.wait_until(lambda: panel.ui.previewButton.enabled)
+    assert told[1] < told[0] / 2
 
 
 def test_a_preview_whose_input_is_removed_says_nothing_more(

@@ -263,7 +263,6 @@ def test_the_views_stay_when_a_queue_goes_on_without_the_panel(
     assert not any(node.GetDisplayNode().GetNumberOfViewNodeIDs() for node in segmentations)
 
 
-
 def test_strength_is_changed_kept_and_reset(panel: PanelDriver) -> None:
     before = slicer.util.arrayFromVolume(head()).copy()
     node = show(panel, denoised(head()))

@@ -290,7 +290,6 @@ def test_a_report_of_a_result_on_another_grid_has_no_picture(
     assert "in the place of the result" in content and "data:image/png" not in content
 
 
-
 def test_everything_works_after_loading_the_scene(panel: PanelDriver, tmp_path: Path) -> None:
     denoised(head(), strength=0.5)
     through_bundle(slicer.mrmlScene, tmp_path)

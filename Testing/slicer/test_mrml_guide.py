@@ -52,7 +52,6 @@ def test_a_guide_under_a_transform_that_shears_is_told_with_the_way_out(scene: A
         bridge.guideFromNode(guide, node)
 
 
-
 def test_uncertainty_lies_beside_its_result(scene: Any) -> None:
     node = add_volume()
     volume = bridge.volumeFromNode(node)

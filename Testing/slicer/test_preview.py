@@ -127,13 +127,29 @@ def test_a_preview_takes_the_place_of_one_of_the_other_kind(node: Any) -> None:
     for _ in range(2):
         shown = preview.showPreview(labels, node)
         assert composite.GetLabelVolumeID() == shown.GetID()
-        assert not composite.GetForegroundVolumeID()
+        assert composite.GetLabelOpacity() > 0
+        assert not composite.GetForegroundVolumeID() or composite.GetForegroundOpacity() == 0
         shown = preview.showPreview(slab, node)
         assert shown.GetClassName() == "vtkMRMLScalarVolumeNode"
         assert composite.GetForegroundVolumeID() == shown.GetID()
-        assert not composite.GetLabelVolumeID()
+        assert composite.GetForegroundOpacity() == 1
+        assert composite.GetLabelOpacity() == 0
     layers.restore()
     assert composite.GetLabelVolumeID() == before.GetID()
+    assert not composite.GetForegroundVolumeID()
+
+
+def test_a_view_that_the_preview_was_taken_off_stays_as_it_is(node: Any) -> None:
+    composite = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Other patient")
+    for volume in (composite.SetBackgroundVolumeID, composite.SetForegroundVolumeID):
+        volume(other.GetID())
+    layers = preview.Layers()
+    layers.remember(node)
+    preview.showPreview(preview.cutSlab(volumeFromNode(node), 0, 4, 6), node)
+    composite.SetForegroundVolumeID(None)
+    layers.restore()
+    assert composite.GetBackgroundVolumeID() == node.GetID()
     assert not composite.GetForegroundVolumeID()
 
 

@@ -99,7 +99,6 @@ def test_a_label_map_without_voxels_is_told(scene: Any) -> None:
         stepsOf(ResultNode(result), reference)
 
 
-
 def test_segments_are_matched_by_name_or_when_they_are_alone(scene: Any) -> None:
     node = add_volume()
     result, reference = segmented(node), segmented(node)
