@@ -9,9 +9,10 @@ import json
 import numpy as np
 import slicer
 
+from .content import contentHash, contentState
 from .differenceMap import removedNode
 from .nodes import showsFrames
-from .outputs import REFERENCE_ATTRIBUTE, STRENGTH_ATTRIBUTE
+from .outputs import CONTENT_ATTRIBUTE, STRENGTH_ATTRIBUTE
 from .resultNode import PROVENANCE_ATTRIBUTE
 
 BLENDED = "strength_after_blending"
@@ -28,6 +29,7 @@ def blendable(result):
         and not showsFrames(result.node)
         and result.strength >= LEAST_STRENGTH
         and slicer.util.arrayFromVolume(result.node).dtype.kind == "f"
+        and not result.isChanged
     )
 
 
@@ -42,7 +44,7 @@ class Blend:
         self._kept = result.strength
         self._difference = None
         self._unsure = None
-        self._changed = result.lastChange
+        self._changed = contentState(result.node)
 
     @property
     def result(self):
@@ -61,7 +63,7 @@ class Blend:
     def isCurrent(self):
         """Whether nobody else has changed the result's voxels since."""
         isThere = slicer.mrmlScene.IsNodePresent(self._result.node)
-        return bool(isThere) and self._result.lastChange == self._changed
+        return bool(isThere) and contentState(self._result.node) == self._changed
 
     def apply(self, strength):
         """Blend input and full output into the result's own voxels; its maps follow.
@@ -75,7 +77,7 @@ class Blend:
         np.multiply(self._difference, weight, out=voxels)
         voxels += result.inputVoxels
         slicer.util.arrayFromVolumeModified(result.node)
-        self._changed = result.lastChange
+        self._changed = contentState(result.node)
         self._follow(removedNode(result), self._difference, -weight)
         self._follow(result.uncertaintyNode, self._unsure, weight)
         self._describe(strength)
@@ -108,15 +110,12 @@ class Blend:
             slicer.util.arrayFromVolumeModified(mapNode)
 
     def _describe(self, strength):
-        """Write the strength on the node; the options say what the run was asked for.
-
-        What was measured against a reference was that of another strength.
-        """
+        """Write the strength on the node; the options say what the run was asked for."""
         node = self._result.node
         provenance = self._result.provenance
         provenance[BLENDED] = strength
         wasModifying = node.StartModify()
         node.SetAttribute(STRENGTH_ATTRIBUTE, repr(float(strength)))
-        node.RemoveAttribute(REFERENCE_ATTRIBUTE)
+        node.SetAttribute(CONTENT_ATTRIBUTE, contentHash(node))
         node.SetAttribute(PROVENANCE_ATTRIBUTE, json.dumps(provenance))
         node.EndModify(wasModifying)

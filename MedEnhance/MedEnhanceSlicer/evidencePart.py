@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from .evidenceTable import fillTable, measuresOf, storeTable
 from .referenceComparison import ReferenceComparison, referenceClasses
-from .resultNotes import strengthNote
+from .resultNotes import measuresNote
 
 
 class EvidencePart:
@@ -55,7 +55,7 @@ class EvidencePart:
         """Show the measures as they are now."""
         result, ui = self._result, self.ui
         fillTable(ui.evidenceTable, measuresOf(result))
-        note = strengthNote(result)
+        note = measuresNote(result)
         ui.evidenceNoteLabel.visible = bool(note)
         ui.evidenceNoteLabel.text = note
         self._showButtons()

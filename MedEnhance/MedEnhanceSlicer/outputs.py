@@ -10,6 +10,7 @@ from MedEnhanceLib.task import Task
 
 from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
 from .comparison import setBackground
+from .content import contentHash
 from .nodes import (
     USE,
     USE_ATTRIBUTE,
@@ -34,8 +35,17 @@ SEGMENTATION = "vtkMRMLSegmentationNode"
 INPUT_REFERENCE_ROLE = "MedEnhance.Input"
 STRENGTH_ATTRIBUTE = "MedEnhance.Strength"
 REFERENCE_ATTRIBUTE = "MedEnhance.ReferenceMeasures"
+MEASURED_CONTENT_ATTRIBUTE = "MedEnhance.ReferenceMeasuresOf"
+"""Hash of what the node held when it was measured against a reference."""
+CONTENT_ATTRIBUTE = "MedEnhance.Content"
+"""Hash of what the run, or a change of the strength, has put into the node."""
 STEPS_ATTRIBUTE = "MedEnhance.Steps"
-LATER_ATTRIBUTES = (STRENGTH_ATTRIBUTE, REFERENCE_ATTRIBUTE, STEPS_ATTRIBUTE)
+LATER_ATTRIBUTES = (
+    STRENGTH_ATTRIBUTE,
+    REFERENCE_ATTRIBUTE,
+    MEASURED_CONTENT_ATTRIBUTE,
+    STEPS_ATTRIBUTE,
+)
 """What is changed, measured or told of a result afterwards; a new result does not have it."""
 DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 """The images that a volume was loaded from; a result that fills its node did not come from them."""
@@ -102,6 +112,7 @@ def storeResult(result, inputNode, name, outputNode=None):
             copyMeaning(outputNode, inputNode)
             copyAppearance(outputNode, inputNode)
         describe(outputNode, inputNode, result)
+        outputNode.SetAttribute(CONTENT_ATTRIBUTE, contentHash(outputNode))
         removeMap(outputNode, REMOVED_REFERENCE_ROLE)
         if result.uncertainty is None:
             removeMap(outputNode, UNCERTAINTY_REFERENCE_ROLE)

@@ -13,7 +13,7 @@ from MedEnhanceLib.volume import Label, LabelMap
 
 from .bridge import volumeFromNode
 from .evidenceTable import measuresOf
-from .resultNotes import inputNote, strengthNote
+from .resultNotes import inputNote, measuresNote
 from .segmentTable import segmentsOf
 
 DEFAULT_NAME = "medenhance_report.html"
@@ -61,7 +61,7 @@ def reportOf(result):
         before = None if inputNote(result) else result.inputVolume
         after = volumeFromNode(result.node)
     unsure = result.uncertaintyNode
-    notes = (strengthNote(result), inputNote(result))
+    notes = (measuresNote(result), inputNote(result))
     return report_of(
         result.task,
         before,

@@ -11,8 +11,11 @@ from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 
 from .bridge import geometryFromNode, volumeFromNode
+from .content import contentHash, contentState, keptHash
 from .outputs import (
+    CONTENT_ATTRIBUTE,
     INPUT_REFERENCE_ROLE,
+    MEASURED_CONTENT_ATTRIBUTE,
     REFERENCE_ATTRIBUTE,
     STEPS_ATTRIBUTE,
     STRENGTH_ATTRIBUTE,
@@ -99,13 +102,17 @@ class ResultNode:
 
     @property
     def referenceMeasures(self):
-        """What was measured against a reference, if that was asked for."""
+        """What was measured against a reference, if that was asked for and still holds."""
+        told = self.node.GetAttribute(MEASURED_CONTENT_ATTRIBUTE)
+        if told is not None and told != contentHash(self.node):
+            return []
         return measuresFromText(self.node.GetAttribute(REFERENCE_ATTRIBUTE))
 
     @referenceMeasures.setter
     def referenceMeasures(self, measures):
         text = json.dumps([vars(measure) for measure in measures])
         self.node.SetAttribute(REFERENCE_ATTRIBUTE, text)
+        self.node.SetAttribute(MEASURED_CONTENT_ATTRIBUTE, contentHash(self.node))
 
     @property
     def warnings(self):
@@ -148,10 +155,10 @@ class ResultNode:
         return None
 
     @property
-    def lastChange(self):
-        """When the result's voxels were changed last, as VTK counts; None for what has none."""
-        image = None if self.isSegmentation else self.node.GetImageData()
-        return None if image is None else image.GetMTime()
+    def isChanged(self):
+        """Whether someone else has changed what the run, or the choice of a strength, has made."""
+        told = self.node.GetAttribute(CONTENT_ATTRIBUTE)
+        return told is not None and told != contentHash(self.node)
 
     def _presentInput(self):
         """The input, or the region of it, as it is now; None when it is gone."""
@@ -171,18 +178,8 @@ class ResultNode:
         if volume is None or not all(told):
             return volume is not None
         part = self.node.GetAttribute(REGION_ATTRIBUTE)
-        return hashOf(volume, (self.inputNode.GetImageData().GetMTime(), part)) in told
-
-
-_hashes = {}
-
-
-def hashOf(volume, state):
-    """Hash of a volume's voxels; kept while its state is the same, since it is asked for often."""
-    if state not in _hashes:
-        _hashes.clear()
-        _hashes[state] = voxel_hash(volume)
-    return _hashes[state]
+        state = (*contentState(self.inputNode), part)
+        return keptHash(state, lambda: voxel_hash(volume)) in told
 
 
 def measuresFromText(text):

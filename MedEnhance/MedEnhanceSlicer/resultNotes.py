@@ -15,6 +15,18 @@ def inputNote(result):
     return ""
 
 
+def measuresNote(result):
+    """What must be said along with the measures: all sentences there are, or ""."""
+    return " ".join(note for note in (strengthNote(result), changeNote(result)) if note)
+
+
+def changeNote(result):
+    """One sentence when the result is no longer what the run has measured, else ""."""
+    if not result.isChanged:
+        return ""
+    return _("The result was changed since the run, so what the run measured no longer holds.")
+
+
 def strengthNote(result):
     """One sentence when the strength that is shown is not that of the measures, else ""."""
     if not result.isDenoised or result.strength == 1:

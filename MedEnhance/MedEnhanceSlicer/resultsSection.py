@@ -3,6 +3,7 @@
 import qt
 import slicer
 
+from .content import contentState
 from .differencePart import DifferencePart
 from .evidencePart import EvidencePart
 from .nodeWatch import NodeWatch
@@ -140,7 +141,7 @@ class ResultsSection:
             return [node.GetID() for node in resultNodes(scene)]
         related = (result.node, result.inputNode, result.uncertaintyNode)
         ids = [None if node is None else node.GetID() for node in related]
-        return [*ids, result.provenance, result.lastChange, inputNote(result)]
+        return [*ids, result.provenance, contentState(result.node), inputNote(result)]
 
     def _choose(self, node):
         self._result = None if node is None else ResultNode(node)

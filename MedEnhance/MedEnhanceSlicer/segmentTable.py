@@ -38,25 +38,38 @@ def volumeMl(node, segmentID, counted):
 
     :param counted: what was counted before, since a hundred segments may share one label map.
     """
+    count = sliceCounts(node, segmentID, counted).sum()
+    labelmap = labelmapOf(node.GetSegmentation().GetSegment(segmentID))
+    return float(count * np.prod(labelmap.GetSpacing()) / 1000.0) if count else 0.0
+
+
+def sliceCounts(node, segmentID, counted):
+    """How many voxels a segment has in each slice of its label map.
+
+    :param counted: as for `volumeMl`.
+    """
     segment = node.GetSegmentation().GetSegment(segmentID)
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    labelmap = segment.GetRepresentation(name)
+    labelmap = labelmapOf(segment)
     if labelmap is None or labelmap.GetNumberOfPoints() == 0:
-        return 0.0
+        return np.zeros(0, int)
     if labelmap not in counted:
         voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segmentID)
         counted[labelmap] = voxelCounts(voxels)
     counts, value = counted[labelmap], segment.GetLabelValue()
-    count = counts[value] if 0 <= value < len(counts) else 0
-    return float(count * np.prod(labelmap.GetSpacing()) / 1000.0)
+    isThere = 0 <= value < counts.shape[1]
+    return counts[:, value] if isThere else np.zeros(len(counts), int)
+
+
+def labelmapOf(segment):
+    """A segment's label map, perhaps shared with others, or None."""
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    return segment.GetRepresentation(name)
 
 
 def voxelCounts(voxels):
-    """How many voxels each label value has; slice by slice, so that it takes hardly any memory."""
-    counts = np.zeros(int(voxels.max(initial=0)) + 1, int)
-    for each in voxels:
-        counts += np.bincount(np.maximum(each, 0).ravel(), minlength=len(counts))
-    return counts
+    """How many voxels each label value has in each slice: (slices, values)."""
+    length = int(voxels.max(initial=0)) + 1
+    return np.array([np.bincount(np.maximum(s, 0).ravel(), minlength=length) for s in voxels])
 
 
 def centreOf(node, segmentID):

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import slicer
+import vtk
 
 from MedEnhanceLib.errors import VolumeError
 
@@ -15,14 +16,26 @@ SURFACE_VOXEL_LIMIT = 2_000_000
 SURFACE_SMOOTHING = "0.5"
 """Slicer's own default: the steps of voxels go, thin structures stay."""
 MADE_TAG = "MedEnhance.Made"
-"""Which segments were made here, and may be replaced; a user may have added others."""
+"""Holds the ID of a segment that was made here, and may be replaced; a user may have added others,
+and a copy of one, which is the user's own, has another ID."""
+
+
+def madeSegments(node):
+    """The segments of a segmentation node that MedEnhance made, by their IDs."""
+    segmentation = node.GetSegmentation()
+    segments = {each: segmentation.GetSegment(each) for each in segmentation.GetSegmentIDs()}
+    return {each: segment for each, segment in segments.items() if tagOf(segment) == each}
+
+
+def tagOf(segment):
+    """What notes that a segment was made here, or None."""
+    tag = vtk.reference("")
+    return str(tag) if segment.GetTag(MADE_TAG, tag) else None
 
 
 def holdsOthers(node):
     """Whether a segmentation node has segments that MedEnhance did not make."""
-    segmentation = node.GetSegmentation()
-    segments = [segmentation.GetSegment(each) for each in segmentation.GetSegmentIDs()]
-    return not all(segment.HasTag(MADE_TAG) for segment in segments)
+    return len(madeSegments(node)) < node.GetSegmentation().GetNumberOfSegments()
 
 
 def fillSegmentationNode(node, labelMap, referenceNode):
@@ -77,7 +90,7 @@ def describeSegments(node, labels):
     segmentation = node.GetSegmentation()
     for segmentID in list(segmentation.GetSegmentIDs()):
         segment = segmentation.GetSegment(segmentID)
-        segment.SetTag(MADE_TAG, "1")
+        segment.SetTag(MADE_TAG, segmentID)
         label = labels.get(segment.GetLabelValue())
         if label is None:
             segment.SetName(f"Label {segment.GetLabelValue()}")

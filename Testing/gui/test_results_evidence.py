@@ -152,6 +152,17 @@ def test_measuring_against_reference_segments(panel: PanelDriver) -> None:
     assert values["HD95 of Posterior hippocampus (mm)"] == "0"
 
 
+def test_what_was_measured_of_segments_goes_when_they_are_edited(panel: PanelDriver) -> None:
+    node = show(panel, segmented(head()))
+    panel.choose("referenceSelector", segmented(head()).GetName())
+    measured(panel)
+    assert panel.ui.evidenceTable.rowCount > 2 and not panel.ui.evidenceNoteLabel.visible
+    node.GetSegmentation().RemoveSegment(node.GetSegmentation().GetNthSegmentID(1))
+    show(panel, node)
+    assert panel.ui.evidenceTable.rowCount == 2
+    assert "was changed since the run" in panel.ui.evidenceNoteLabel.text
+
+
 def test_measuring_can_be_stopped(panel: PanelDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     from MedEnhanceLib.quality import comparison
 

@@ -267,6 +267,16 @@ def test_the_input_is_refused_as_output(scene: Any) -> None:
         segmented(node, add_volume("Other"))
 
 
+def test_a_copy_of_a_segment_is_the_users_own(scene: Any) -> None:
+    node = add_volume()
+    made = segmented(node)
+    copy = slicer.vtkSegment()
+    copy.DeepCopy(made.GetSegmentation().GetNthSegment(0))
+    made.GetSegmentation().AddSegment(copy)
+    with pytest.raises(VolumeError, match="has segments that MedEnhance did not make"):
+        segmented(node, made)
+
+
 def test_segments_of_others_are_never_replaced(scene: Any, tmp_path: Path) -> None:
     node = add_volume()
     mine = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
