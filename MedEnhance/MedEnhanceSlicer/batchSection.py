@@ -10,8 +10,9 @@ from . import dependencies, views
 from .caseQueue import QueueChain, QueueState
 from .chain import Chain
 from .choosingSection import takeTyped
+from .nodeWatch import NodeWatch
 from .parameters import AUTOMATIC_MODEL, optionsFromParameters
-from .queueTable import QueueTable
+from .queueTable import QueueTable, shownVolumes
 from .recipe import Step
 from .recipeEditor import RecipeEditor
 
@@ -36,6 +37,7 @@ class BatchSection(VTKObservationMixin):
         self._isBeginning = False
         self._recipe = RecipeEditor(ui, logic, self._currentStep, self._say)
         self._table = QueueTable(ui.queueTableWidget)
+        self._watch = NodeWatch(self._showTable)
         self._say("")
         for name, slot in (
             ("runSequence", self.onRunSequence),
@@ -55,6 +57,7 @@ class BatchSection(VTKObservationMixin):
         self._parameters = parameters
         self._recipe.setParameters(parameters)
         self.removeObservers()
+        self._watch.follow()
         if parameters is not None:
             scene = slicer.mrmlScene
             ended = scene.EndBatchProcessEvent
@@ -69,7 +72,8 @@ class BatchSection(VTKObservationMixin):
         """Show the recipe and the queue of the scene."""
         if self._parameters is not None:
             self._recipe.update()
-            self._table.show(self._queue())
+            self._showTable()
+            self._watch.follow(*shownVolumes())
 
     def showState(self, job, isBeginning=False):
         """What can be clicked now.
@@ -181,6 +185,10 @@ class BatchSection(VTKObservationMixin):
             job.cancel()
             if not job.finished:
                 self._onEvent(job)
+
+    def _showTable(self):
+        """A volume may have been renamed."""
+        self._table.show(self._queue())
 
     def _queue(self):
         """The queue that runs, or else that of the scene."""

@@ -53,8 +53,13 @@ class FrameJob(Job):
         return volume, guideFromNode(self.guideNode, placeOf(self.inputNode, self.index))
 
     def store(self, result):
-        """Keep the result's frame for the new sequence; the scene stays as it is."""
+        """Keep the result's frame for the new sequence; the scene stays as it is.
+
+        :raises VolumeError: when the frame was removed during the run.
+        """
         frame = self.inputNode.GetNthDataNode(self.index)
+        if frame is None:
+            raise framesChanged(self.inputNode)
         make = segmentationFrame if self.task is Task.SEGMENT else volumeFrame
         self.frame = make(result.output, frame)
         annotate(self.frame, result)
@@ -133,10 +138,7 @@ class SequenceChain(Chain):
         :raises VolumeError: when it does not have the frames of the input.
         """
         if indexValues(made) != indexValues(self.sequence):
-            raise VolumeError(
-                f"The frames of '{self.sequence.GetName()}' were changed during the run; run it "
-                "again."
-            )
+            raise framesChanged(self.sequence)
         scene = self.sequence.GetScene()
         made.SetName(scene.GenerateUniqueName(self.name))
         scene.AddNode(made)
@@ -149,6 +151,13 @@ class SequenceChain(Chain):
         if self.browser is not None and scene.IsNodePresent(self.browser):
             joinBrowser(self.browser, made, self.sequence)
         return made
+
+
+def framesChanged(sequence):
+    """The error to raise when a sequence does not have the frames that it had."""
+    return VolumeError(
+        f"The frames of '{sequence.GetName()}' were changed during the run; run it again."
+    )
 
 
 def sequenceAndBrowser(source):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import qt
@@ -33,6 +34,7 @@ class SetupSection:
         self.logic = logic
         self._modelsChanged = modelsChanged
         self._process = None
+        self._answer = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.onPoll)
@@ -53,7 +55,7 @@ class SetupSection:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._process.stdout.close()
+            self._answer.close()
             self._process = None
 
     def onCollapsed(self, collapsed=False):
@@ -121,11 +123,13 @@ class SetupSection:
         for model in modelFolders.trusted():
             command += ["--trust", model]
         try:
+            # A pipe would fill up, as it is read only when the check has ended.
+            self._answer = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = subprocess.Popen(
                 command,
                 env=own_environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=self._answer,
                 stderr=subprocess.DEVNULL,
                 # On Windows a console would open over Slicer.
                 creationflags=NO_WINDOW if os.name == "nt" else 0,
@@ -144,8 +148,9 @@ class SetupSection:
         process, self._process = self._process, None
         self._timer.stop()
         self.ui.checkSetupButton.enabled = True
-        said = process.stdout.read()
-        process.stdout.close()
+        with self._answer as answer:
+            answer.seek(0)
+            said = answer.read()
         try:
             found = json.loads(said)
         except ValueError:

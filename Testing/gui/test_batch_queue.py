@@ -55,6 +55,12 @@ def test_the_queue_lists_ticks_and_runs(panel: PanelDriver, worker: FakeWorker) 
     assert ticked(panel) == ["Head", "Second"]
 
 
+def test_a_volume_that_is_renamed_is_listed_under_its_new_name(panel: PanelDriver) -> None:
+    tick(panel, "Head")
+    slicer.util.getNode("Head").SetName("Renamed")
+    assert cases(panel) == {"Renamed": ""} and ticked(panel) == ["Renamed"]
+
+
 def test_a_failed_case_is_told_and_resumed(panel: PanelDriver, worker: FakeWorker) -> None:
     add_head("Second")
     panel.breathe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -248,6 +249,25 @@ def test_the_check_tells_what_is_there(panel: PanelDriver) -> None:
     assert "Runs are computed on: CPU" in said
     assert "torch" in said and "models are whole" in said
     panel.picture("14-check-setup")
+
+
+def test_the_check_may_have_much_to_tell(
+    panel: PanelDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe holds."""
+    from MedEnhanceSlicer import setupSection
+
+    start = setupSection.subprocess.Popen
+    found = dict.fromkeys(("packages", "models", "devices"), ())
+    code = f"import json; print(json.dumps(dict({found}, ok=False, problems=['wrong'] * 50_000)))"
+    monkeypatch.setattr(
+        setupSection.subprocess,
+        "Popen",
+        lambda _command, **options: start([sys.executable, "-c", code], **options),
+    )
+    panel.click("checkSetupButton")
+    panel.wait_until(lambda: panel.ui.checkSetupButton.enabled)
+    assert panel.ui.setupLabel.text.count("wrong") == 50_000
 
 
 def test_the_check_opens_no_console_on_windows(

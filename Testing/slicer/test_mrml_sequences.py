@@ -133,6 +133,23 @@ def test_frames_that_come_or_go_during_the_run_are_told(scene: Any, logic: Any) 
     assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 1
 
 
+def test_the_frame_that_is_worked_on_is_removed(
+    scene: Any, logic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer.sequences import FrameJob
+
+    sequence, store = add_sequence(), FrameJob.store
+
+    def store_too_late(job: Any, result: Any) -> Any:
+        if job.index == 2:
+            sequence.RemoveDataNodeAtValue(sequence.GetNthIndexValue(2))
+        return store(job, result)
+
+    monkeypatch.setattr(FrameJob, "store", store_too_late)
+    with pytest.raises(VolumeError, match="frames of 'Perfusion' were changed during the run"):
+        logic.processSequence(sequence, "denoise", model=MEDIAN)
+
+
 def test_the_result_is_played_with_the_input(scene: Any, logic: Any, sequences_logic: Any) -> None:
     sequence = add_sequence()
     browser = add_browser(sequence)
