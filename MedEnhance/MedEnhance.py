@@ -26,7 +26,7 @@ from MedEnhanceSlicer.outputs import checkOutputNode
 from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
 from MedEnhanceSlicer.parameterNode import parametersOf
-from MedEnhanceSlicer.parameters import AUTOMATIC_MODEL
+from MedEnhanceSlicer.parameters import AUTOMATIC_MODEL, optionsOf
 from MedEnhanceSlicer.preview import PreviewJob, shownSlice
 from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import SlicerParameterNamePropertyName
@@ -38,7 +38,6 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from MedEnhanceLib.options import options_from_json
 from MedEnhanceLib.task import Task
 
 UI_FILES = ("MedEnhance", "MedEnhanceResults", "MedEnhanceBatch", "MedEnhanceSetup")
@@ -272,8 +271,7 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
     ):
         """The job that `process` starts with the same arguments, checked but not started."""
         task = Task.named(str(task))
-        if options is None or isinstance(options, dict):
-            options = options_from_json(task, options or {})
+        options = optionsOf(task, options)
         chosen = self.choose(inputVolume, task, model, guideVolume is not None, region).require()
         dependencies.checkFor(chosen)
         checkOutputNode(outputNode, inputVolume, task, guideVolume)
@@ -306,8 +304,7 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
         task = Task.named(str(task))
         chosen = self.choose(inputVolume, task, model, region=region).require()
         dependencies.checkFor(chosen)
-        if options is None or isinstance(options, dict):
-            options = options_from_json(task, options or {})
+        options = optionsOf(task, options)
         view = sliceNode or shownSlice()
         job = PreviewJob(inputVolume, task, chosen, options, view, onEvent, region)
         self.runner.start(job)

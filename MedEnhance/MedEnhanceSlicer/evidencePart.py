@@ -28,9 +28,6 @@ class EvidencePart:
         ui.storeTableButton.connect("clicked(bool)", self.onStoreTable)
         ui.referenceSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onReferenceChosen)
 
-    def setActive(self, isActive):
-        """Nothing to follow."""
-
     def show(self, result):
         """Show another result, or none."""
         isOther = (result and result.node) is not (self._result and self._result.node)

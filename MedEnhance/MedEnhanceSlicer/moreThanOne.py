@@ -1,11 +1,10 @@
 """What the logic offers for more than one run: sequences, recipes and queues."""
 
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.options import options_from_json
 from MedEnhanceLib.task import Task
 
 from .caseQueue import QueueChain, QueueState
-from .parameters import AUTOMATIC_MODEL
+from .parameters import AUTOMATIC_MODEL, optionsOf
 from .recipe import RecipeChain, Step
 from .sequences import SequenceChain
 
@@ -44,8 +43,7 @@ class MoreThanOne:
         :raises MedEnhanceError: says in one sentence what is wrong and what to do.
         """
         task = Task.named(str(task))
-        if options is None or isinstance(options, dict):
-            options = options_from_json(task, options or {})
+        options = optionsOf(task, options)
         chain = SequenceChain(
             self, sequence, task, model, options, region, outputName, onEvent, guideVolume
         )
@@ -123,8 +121,7 @@ class MoreThanOne:
         if (task is None) == (steps is None):
             raise OptionsError("A queue needs either a task or steps; give one of them.")
         if steps is None:
-            toJson = getattr(options, "to_json", None)
-            data = toJson() if toJson is not None else dict(options or {})
+            data = optionsOf(Task.named(str(task)), options).to_json()
             steps = [Step.of({"task": str(task), "model": model, "options": data})]
         self.runner.checkFree()
         self._queueState().begin(volumes, steps, keepIntermediate, region)

@@ -4,7 +4,12 @@ from enum import Enum
 
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
+from MedEnhanceLib.options import (
+    DenoiseOptions,
+    SegmentOptions,
+    SuperResolutionOptions,
+    options_from_json,
+)
 from MedEnhanceLib.task import Task
 
 AUTOMATIC_MODEL = "auto"
@@ -89,6 +94,15 @@ class PrecisionChoice(Enum):
             PrecisionChoice.BFLOAT16: _("bfloat16"),
             PrecisionChoice.FLOAT16: _("16 bits"),
         }[self]
+
+
+def optionsOf(task, options):
+    """A task's options from what a script gives: the library's, a dictionary of them, or None.
+
+    :raises OptionsError: when one is unknown or makes no sense.
+    """
+    isPlain = options is None or isinstance(options, dict)
+    return options_from_json(task, options or {}) if isPlain else options
 
 
 def optionsFromParameters(parameters):

@@ -23,12 +23,6 @@ class ReportPart:
         self._result = None
         ui.saveReportButton.connect("clicked(bool)", self.onSave)
 
-    def setActive(self, isActive):
-        """Nothing to follow."""
-
-    def stop(self):
-        """Nothing moves."""
-
     def show(self, result):
         """Show another result, or none."""
         isOther = (result and result.node) is not (self._result and self._result.node)

@@ -53,8 +53,7 @@ class ResultsSection:
         self.clear()
         self._isActive = parameters is not None
         self._observe(slicer.mrmlScene if self._isActive else None)
-        for part in self._parts:
-            part.setActive(self._isActive)
+        self._difference.setActive(self._isActive)
         if self._isActive:
             self.refresh()
         else:
@@ -72,7 +71,7 @@ class ResultsSection:
 
     def clear(self):
         """A run begins: nothing moves any more."""
-        for part in self._parts:
+        for part in (self._difference, self._strength, self._evidence):
             part.stop()
 
     def refresh(self):

@@ -29,12 +29,6 @@ class SegmentsPart:
         ui.segmentsTable.connect("cellActivated(int,int)", self.onSegmentChosen)
         ui.surfaceCheckBox.connect("toggled(bool)", self.onSurface)
 
-    def setActive(self, isActive):
-        """Nothing to follow."""
-
-    def stop(self):
-        """Nothing moves."""
-
     def show(self, result):
         """Show another result, or none."""
         self._result = result if result is not None and result.isSegmentation else None

@@ -28,9 +28,6 @@ class StrengthPart:
         ui.keepButton.connect("clicked(bool)", self.onKeep)
         ui.resetButton.connect("clicked(bool)", self.onReset)
 
-    def setActive(self, isActive):
-        """Nothing to follow."""
-
     def show(self, result):
         """Show another result, or none."""
         if self._shows(result):
