@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,12 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from Testing.gui.driver import PanelDriver
-from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.fakes import FakeWorker
 from Testing.gui.standins.pythonqt import unwrap
-from Testing.gui.volumes import add_head
-
-OpenPanel = Callable[..., PanelDriver]
 
 
-def open_batch(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
-    """A panel with one volume and all parts for more than one open."""
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    add_head()
-    panel = open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+def with_batch(panel: PanelDriver) -> PanelDriver:
+    """The panel with all parts for more than one open."""
     for name in ("batch", "sequence", "recipe", "queue"):
         getattr(panel.ui, name + "CollapsibleButton").collapsed = False
     panel.breathe()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ if all(importlib.util.find_spec(name) for name in ("slicer", "PySide6")):
     from Testing.gui import standins
 
     standins.install()
-    from Testing.gui.driver import PanelDriver, close_panels
+    from Testing.gui.driver import OpenPanel, PanelDriver, close_panels
     from Testing.gui.fakes import FakeWorker, catalog
     from Testing.gui.standins import layout, pythonqt
     from Testing.gui.volumes import add_head
@@ -37,7 +37,7 @@ def scene() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_panel(scene: Any) -> Callable[..., PanelDriver]:
+def open_panel(scene: Any) -> OpenPanel:
     """Opens the module's panel as the application does."""
     return PanelDriver
 
@@ -56,14 +56,14 @@ def views(scene: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def results_panel(open_panel: Any, worker: FakeWorker, views: Any) -> PanelDriver:
-    """A panel over the worker, in an application with views, with a head loaded."""
+def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
+    """A panel over the worker, with a head loaded."""
     from MedEnhanceSlicer.jobs import JobRunner
 
     import MedEnhance
 
     add_head()
-    return PanelDriver(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
+    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
 
 
 @pytest.fixture

@@ -180,6 +180,9 @@ class PanelDriver:
         unwrap(self.parent).deleteLater()
 
 
+OpenPanel = Callable[..., PanelDriver]
+
+
 def close_panels() -> None:
     """Close what the tests opened."""
     while _open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import slicer
 
-from Testing.gui.batch import OpenPanel, add_recipe, add_sequence, answer, open_batch
+from Testing.gui.batch import add_recipe, add_sequence, answer, with_batch
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
 from Testing.gui.test_panel_pictures import assert_picture
@@ -15,13 +15,8 @@ LONG = "T1 MPRAGE sagittal 1 mm isotropic, session 2"
 
 
 @pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
-
-
-@pytest.fixture
-def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
-    return open_batch(open_panel, worker)
+def panel(panel: PanelDriver) -> PanelDriver:
+    return with_batch(panel)
 
 
 def only_batch(panel: PanelDriver) -> None:

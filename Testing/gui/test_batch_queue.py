@@ -10,16 +10,15 @@ from PySide6 import QtWidgets
 
 from MedEnhanceLib.task import Task
 from Testing.gui.batch import (
-    OpenPanel,
     add_recipe,
     answer,
     cases,
-    open_batch,
     steps,
     tick,
     ticked,
     tip,
     volumes,
+    with_batch,
 )
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
@@ -27,13 +26,8 @@ from Testing.gui.volumes import add_head
 
 
 @pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
-
-
-@pytest.fixture
-def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
-    return open_batch(open_panel, worker)
+def panel(panel: PanelDriver) -> PanelDriver:
+    return with_batch(panel)
 
 
 def test_the_queue_lists_ticks_and_runs(panel: PanelDriver, worker: FakeWorker) -> None:

@@ -7,24 +7,16 @@ import signal
 
 import slicer
 
-from Testing.gui.batch import OpenPanel, cases, tick, tip
-from Testing.gui.driver import PanelDriver
+from Testing.gui.batch import cases, tick, tip, with_batch
+from Testing.gui.driver import OpenPanel
 from Testing.gui.test_panel_real import process_id
 from Testing.gui.volumes import add_head, add_noise
-
-
-def opened(open_panel: OpenPanel) -> PanelDriver:
-    panel = open_panel()
-    for name in ("batch", "recipe", "queue"):
-        getattr(panel.ui, name + "CollapsibleButton").collapsed = False
-    panel.breathe()
-    return panel
 
 
 def test_a_killed_process_costs_one_case_of_the_queue(open_panel: OpenPanel) -> None:
     add_noise("Large")
     add_head("B")
-    panel = opened(open_panel)
+    panel = with_batch(open_panel())
     panel.choose_model("Non-local means")
     panel.click("tickAllButton")
     panel.click("runQueueButton")
@@ -41,7 +33,7 @@ def test_a_volume_deleted_in_the_queue(open_panel: OpenPanel) -> None:
     large = add_noise("Large")
     for name in ("B", "C"):
         add_head(name)
-    panel = opened(open_panel)
+    panel = with_batch(open_panel())
     panel.choose_model("Non-local means")
     for name in ("Large", "B", "C"):
         tick(panel, name)
@@ -57,7 +49,7 @@ def test_a_volume_deleted_in_the_queue(open_panel: OpenPanel) -> None:
 
 def test_a_recipe_with_a_real_process(open_panel: OpenPanel) -> None:
     add_head("Head", shape=(24, 40, 40))
-    panel = opened(open_panel)
+    panel = with_batch(open_panel())
     panel.choose_model("Median")
     panel.click("addStepButton")
     panel.choose_task("Segment")

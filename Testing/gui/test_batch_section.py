@@ -11,15 +11,14 @@ from PySide6 import QtWidgets
 
 from MedEnhanceLib.task import Task
 from Testing.gui.batch import (
-    OpenPanel,
     add_recipe,
     add_sequence,
     answer,
-    open_batch,
     select_step,
     steps,
     steps_of_results,
     volumes,
+    with_batch,
 )
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
@@ -27,13 +26,8 @@ from Testing.gui.volumes import add_head
 
 
 @pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
-
-
-@pytest.fixture
-def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
-    return open_batch(open_panel, worker)
+def panel(panel: PanelDriver) -> PanelDriver:
+    return with_batch(panel)
 
 
 def test_steps_are_added_moved_and_removed(panel: PanelDriver) -> None:

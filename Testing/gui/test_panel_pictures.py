@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import slicer
 from PySide6 import QtGui, QtWidgets
 
-from Testing.gui.driver import PanelDriver
+from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
 
-OpenPanel = Callable[..., PanelDriver]
 WIDTH = 360
 
 

@@ -9,20 +9,10 @@ import pytest
 import slicer
 
 from Testing.gui.driver import PanelDriver
-from Testing.gui.fakes import FakeModel, FakeWorker, catalog
+from Testing.gui.fakes import FakeModel, FakeWorker
 from Testing.gui.results import composite, head, show
 from Testing.gui.volumes import add_head
 from Testing.slicer.results import denoised
-
-
-@pytest.fixture
-def panel(open_panel: Any, worker: FakeWorker) -> PanelDriver:
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    add_head()
-    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
 
 
 def volumes() -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ import slicer
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import CancelledError, OptionsError, UnsuitableError
 from MedEnhanceLib.task import Task
-from Testing.gui.driver import PanelDriver
+from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.volumes import add_head, add_noise
-
-OpenPanel = Callable[..., PanelDriver]
 
 
 @pytest.fixture

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import slicer
 
-from Testing.gui.driver import PanelDriver
-from Testing.gui.fakes import FakeWorker, catalog
+from Testing.gui.driver import OpenPanel, PanelDriver
+from Testing.gui.fakes import FakeWorker
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
-
-OpenPanel = Callable[..., PanelDriver]
-
-
-@pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
-
-
-@pytest.fixture
-def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    add_head()
-    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
 
 
 def volumes() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,27 +9,9 @@ import pytest
 import slicer
 
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
-from Testing.gui.driver import PanelDriver
+from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.volumes import add_head
-
-OpenPanel = Callable[..., PanelDriver]
-
-
-@pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
-
-
-@pytest.fixture
-def panel(open_panel: OpenPanel, worker: FakeWorker) -> PanelDriver:
-    """A panel over a fake inference process, with a volume loaded."""
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    add_head()
-    return open_panel(MedEnhance.MedEnhanceLogic(JobRunner(worker), catalog()))
 
 
 def shown(panel: PanelDriver, *names: str) -> list[bool]:

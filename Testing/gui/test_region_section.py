@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,13 @@ import pytest
 import slicer
 import vtk
 
-from Testing.gui.driver import PanelDriver
+from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
 from Testing.slicer.saving import sheared
 
-OpenPanel = Callable[..., PanelDriver]
 SHAPE_KJI = (24, 40, 40)
-
-
-@pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import slicer
 from MedEnhanceSlicer.bridge import volumeFromNode
 
 from MedEnhanceLib.provenance import voxel_hash
-from Testing.gui.driver import PanelDriver
+from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker
 from Testing.gui.results import blend, composite, head, show
 from Testing.gui.standins.pythonqt import unwrap
@@ -20,13 +19,11 @@ from Testing.gui.volumes import add_head
 from Testing.slicer.results import denoised, segmented, super_resolved
 from Testing.slicer.saving import sheared
 
-OpenPanel = Callable[..., PanelDriver]
-
 
 @pytest.fixture
-def panel(results_panel: PanelDriver) -> PanelDriver:
-    """In an application with views, with a head loaded."""
-    return results_panel
+def panel(views: Any, panel: PanelDriver) -> PanelDriver:
+    """In an application with views."""
+    return panel
 
 
 def test_nothing_is_shown_before_there_is_a_result(panel: PanelDriver) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,13 +20,11 @@ from Testing.gui.volumes import add_head
 from Testing.slicer.results import denoised, segmented, super_resolved
 from Testing.slicer.saving import through_bundle
 
-OpenPanel = Callable[..., PanelDriver]
-
 
 @pytest.fixture
-def panel(results_panel: PanelDriver) -> PanelDriver:
-    """In an application with views, with a head loaded."""
-    return results_panel
+def panel(views: Any, panel: PanelDriver) -> PanelDriver:
+    """In an application with views."""
+    return panel
 
 
 def test_a_run_is_shown_with_its_evidence(panel: PanelDriver, worker: FakeWorker) -> None:

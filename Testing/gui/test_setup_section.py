@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,22 +14,15 @@ import pytest
 import slicer
 
 from MedEnhanceLib.resources import models_folder
-from Testing.gui.driver import PanelDriver
+from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker
 from Testing.gui.volumes import add_head
-
-OpenPanel = Callable[..., PanelDriver]
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's models are kept away from those of whoever runs the tests."""
     monkeypatch.setenv("MEDENHANCE_MODELS", str(tmp_path / "own"))
-
-
-@pytest.fixture
-def worker() -> FakeWorker:
-    return FakeWorker()
 
 
 @pytest.fixture
