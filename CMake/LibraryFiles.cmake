@@ -94,6 +94,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/filters/thresholding.py
   MedEnhanceLib/finder.py
   MedEnhanceLib/forecast.py
+  MedEnhanceLib/foreign_code.py
   MedEnhanceLib/geometry.py
   MedEnhanceLib/guide.py
   MedEnhanceLib/importing/__init__.py
@@ -170,6 +171,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/tasks/segment.py
   MedEnhanceLib/tasks/super_resolution.py
   MedEnhanceLib/tasks/tidying.py
+  MedEnhanceLib/texts.py
   MedEnhanceLib/tiles.py
   MedEnhanceLib/volume.py
   MedEnhanceLib/worker/__init__.py

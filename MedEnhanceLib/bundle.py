@@ -10,23 +10,21 @@ from typing import Any
 
 from MedEnhanceLib.errors import BundleError, OptionsError, TrustError
 from MedEnhanceLib.finder import Finder, read_finder
+from MedEnhanceLib.foreign_code import PROGRAMS, foreign_code
 from MedEnhanceLib.input_spec import InputSpec, read_input_spec, within
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.texts import quoted
 from MedEnhanceLib.volume import Label
 
 METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
 DEFAULT_WEIGHTS = "models/model.pt"
-# Targets of networks whose file of weights is a whole program, and what such a file is called.
-TORCHSCRIPT, ONNX = "TorchScript", "ONNX"
-PROGRAMS = {"torch.jit.load": TORCHSCRIPT, "onnxruntime.InferenceSession": ONNX}
-ALLOWED_NETWORKS = ("monai.networks.nets.", "MedEnhanceLib.engine.networks.")
 LARGEST_JSON = 4_000_000
 MOST_HALO = 512
 # What reading impossible facts raises.
 IMPOSSIBLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OptionsError)
-LONGEST_REASON, LONGEST_QUOTE, LONGEST_ID = 200, 60, 80
+LONGEST_REASON, LONGEST_ID = 200, 80
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ def _bundle(
         patch=_patch(facts, image),
         shipped=shipped,
         trusted=trusted,
-        foreign=_foreign_code(network, inference),
+        foreign=foreign_code(network, inference),
         is_described="input" in facts,
         finder=_finder(folder, facts["finder"]) if facts.get("finder") else None,
         denoiser=str(facts.get("denoiser", "")),
@@ -208,7 +206,7 @@ def _name(given: Any) -> str:
     name = str(given)
     if not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_ID:
         raise ValueError(
-            f"its id {_quoted(name)} is no name, which has 1 to {LONGEST_ID} visible letters"
+            f"its id {quoted(name)} is no name, which has 1 to {LONGEST_ID} visible letters"
         )
     return name
 
@@ -216,11 +214,6 @@ def _name(given: Any) -> str:
 def _texts(given: Any) -> tuple[str, ...]:
     """One text or several."""
     return (given,) if isinstance(given, str) else tuple(str(each) for each in given)
-
-
-def _quoted(text: Any) -> str:
-    """What a bundle says, fit to stand in a sentence."""
-    return repr(str(text)[:LONGEST_QUOTE])
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -257,12 +250,12 @@ def _weights(folder: Path, name: str) -> Path:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise BundleError(
-            f"The bundle '{folder.name}' names weights outside its own folder ({_quoted(name)}); "
+            f"The bundle '{folder.name}' names weights outside its own folder ({quoted(name)}); "
             "refused."
         )
     if not path.is_file():
         raise BundleError(
-            f"The bundle '{folder.name}' lacks its weights ({_quoted(name)}); copy the whole "
+            f"The bundle '{folder.name}' lacks its weights ({quoted(name)}); copy the whole "
             "bundle folder again."
         )
     return path
@@ -271,7 +264,7 @@ def _weights(folder: Path, name: str) -> Path:
 def _finder(folder: Path, facts: dict[str, Any]) -> Finder:
     if not isinstance(facts["network_def"].get("_target_"), str):
         raise BundleError(f"The finder of the bundle '{folder.name}' has no _target_.")
-    if reason := _foreign_code(facts["network_def"], facts):
+    if reason := foreign_code(facts["network_def"], facts):
         raise BundleError(
             f"The finder of the bundle '{folder.name}' {reason}; finders may only use networks on "
             "the allow-list, so the bundle is refused."
@@ -288,7 +281,7 @@ def _guess_task(folder: Path, metadata: dict[str, Any]) -> Task:
         return Task.SUPER_RESOLUTION
     if "denois" in words:
         return Task.DENOISE
-    said = _quoted(metadata.get("task", "an unnamed task"))
+    said = quoted(metadata.get("task", "an unnamed task"))
     raise BundleError(
         f"The bundle '{folder.name}' is for {said}, which "
         "MedEnhance does not do; it denoises, super-resolves and segments."
@@ -315,33 +308,3 @@ def _patch(facts: dict[str, Any], image: dict[str, Any]) -> tuple[int, int, int]
     if not size or len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
         return None
     return (size[0], size[1], size[2])
-
-
-def _foreign_code(network: dict[str, Any], inference: dict[str, Any]) -> str:
-    """Why building from this configuration would run code that is not on the allow-list."""
-    if PROGRAMS.get(network["_target_"]) == TORCHSCRIPT:
-        return "runs the program in its TorchScript file"
-    # An ONNX file can only name operators of onnxruntime, which cannot do more than compute.
-    builders = [target for target in _targets(network) if PROGRAMS.get(target) != ONNX]
-    for target in builders:
-        if not target.startswith(ALLOWED_NETWORKS):
-            return f"builds its network from {_quoted(target)}, which is not on the allow-list"
-    if expression := _first_expression(inference):
-        return f"holds the code expression {_quoted(expression)} in {INFERENCE}"
-    return ""
-
-
-def _targets(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [t for value in node.values() for t in _targets(value)]
-    if isinstance(node, list):
-        return [t for value in node for t in _targets(value)]
-    return []
-
-
-def _first_expression(node: Any) -> str:
-    if isinstance(node, str):
-        return node if node.lstrip().startswith("$") else ""
-    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return next((found for child in children if (found := _first_expression(child))), "")

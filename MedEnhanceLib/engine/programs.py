@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from MedEnhanceLib.bundle import ONNX, Bundle
+from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.memory import is_out_of_memory
 from MedEnhanceLib.errors import BundleError, DependencyError, InferenceError
+from MedEnhanceLib.foreign_code import ONNX
 from MedEnhanceLib.onnx_graph import read_onnx
 
 NUMBERS = {

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from MedEnhanceLib.bundle import INFERENCE, METADATA, ONNX, PROGRAMS, TORCHSCRIPT, Bundle
+from MedEnhanceLib.bundle import INFERENCE, METADATA, Bundle
 from MedEnhanceLib.errors import BundleError, FileError
+from MedEnhanceLib.foreign_code import ONNX, PROGRAMS, TORCHSCRIPT
 from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.importing.form import NetworkForm
 from MedEnhanceLib.importing.placing import place, staging

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from monai.networks import nets
 
 from MedEnhanceLib import Catalog, Geometry, MedEnhanceError, Task, Volume, suitability
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.catalog import user_folder
 from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.errors import BundleError, FileError, TrustError, UnsuitableError
+from MedEnhanceLib.foreign_code import MONAI_NETWORKS
 
 from .conftest import denoiser_bundle, head_like, unet_bundle
 
@@ -122,13 +126,29 @@ def test_a_pickle_that_executes_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["os.system", "MedEnhanceLib.cli.main.main", "monai.apps.download_url", "builtins.eval"],
+    [
+        "os.system",
+        "MedEnhanceLib.cli.main.main",
+        "monai.apps.download_url",
+        "monai.networks.nets.HoVerNet",
+        "monai.networks.nets.EfficientNetBN",
+        "monai.networks.nets.hovernet.UNet",
+        "builtins.eval",
+    ],
 )
 def test_networks_off_the_allow_list_need_trust(tmp_path: Path, target: str) -> None:
     folder = denoiser_bundle(tmp_path)
     edit(folder, "inference.json", lambda data: data["network_def"].update(_target_=target))
     with pytest.raises(TrustError, match="allow-list"):
         load_network(read_bundle(folder), CPU)
+
+
+@pytest.mark.parametrize("name", MONAI_NETWORKS)
+def test_allowed_networks_of_monai_are_told_nothing_to_fetch(name: str) -> None:
+    parameters = inspect.signature(getattr(nets, name)).parameters
+    assert not any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    fetching = re.compile("pretrained|url|progress|weights|repo|(path|file|filename|model_name)$")
+    assert not [name for name in parameters if fetching.search(name)]
 
 
 @pytest.mark.parametrize("place", ["network_def", "elsewhere"])
