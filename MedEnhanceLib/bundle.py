@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from MedEnhanceLib.foreign_code import PROGRAMS, foreign_code
 from MedEnhanceLib.input_spec import InputSpec, read_input_spec, within
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.task import Task
-from MedEnhanceLib.texts import quoted
+from MedEnhanceLib.texts import REPLACEMENT, printable, quoted
 from MedEnhanceLib.volume import Label
 
 METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
 DEFAULT_WEIGHTS = "models/model.pt"
+# What people call a modality, where that does not begin with DICOM's letters for it.
+MODALITIES = {"PET": "PT", "ULTRASOUND": "US", "SPECT": "NM"}
 LARGEST_JSON = 4_000_000
 MOST_HALO = 512
 # What reading impossible facts raises.
@@ -134,8 +137,9 @@ def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> B
     """
     metadata = _read_json(folder, METADATA)
     inference = _read_json(folder, INFERENCE)
-    facts = metadata.get("medenhance", {})
     try:
+        metadata = printable(metadata)
+        facts = metadata.get("medenhance", {})
         return _bundle(folder, metadata, inference, facts, shipped, trusted)
     except IMPOSSIBLE as error:
         what = " ".join(str(error).split())[:LONGEST_REASON]
@@ -171,8 +175,8 @@ def _bundle(
         id=_name(facts.get("id", folder.name)),
         title=str(facts.get("title", metadata.get("name", folder.name))),
         task=task,
-        method=str(facts.get("method", network["_target_"].rsplit(".", 1)[-1])),
-        modality=str(facts.get("modality", image.get("modality", ""))).upper()[:2],
+        method=str(facts.get("method", printable(network["_target_"]).rsplit(".", 1)[-1])),
+        modality=_modality(str(facts.get("modality", image.get("modality", "")))),
         contrasts=_texts(facts.get("contrasts", ())),
         body_part=str(facts.get("body_part", "")),
         version=str(metadata.get("version", "")),
@@ -204,11 +208,17 @@ def _bundle(
 
 def _name(given: Any) -> str:
     name = str(given)
-    if not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_ID:
+    if REPLACEMENT in name or not name.isprintable() or not 0 < len(name.strip()) <= LONGEST_ID:
         raise ValueError(
             f"its id {quoted(name)} is no name, which has 1 to {LONGEST_ID} visible letters"
         )
     return name
+
+
+def _modality(said: str) -> str:
+    """As DICOM writes it, in two letters."""
+    name = said.strip().upper()
+    return MODALITIES.get(name, name[:2])
 
 
 def _texts(given: Any) -> tuple[str, ...]:
@@ -297,10 +307,19 @@ def _network_image(metadata: dict[str, Any]) -> dict[str, Any]:
 
 def _labels(metadata: dict[str, Any], facts: dict[str, Any]) -> tuple[Label, ...]:
     if "labels" in facts:
-        return tuple(Label.from_json(row) for row in facts["labels"])
+        return _told_apart([Label.from_json(row) for row in facts["labels"]])
     outputs = metadata.get("network_data_format", {}).get("outputs", {})
     names = outputs.get("pred", {}).get("channel_def", {})
-    return tuple(Label(int(value), str(name)) for value, name in names.items() if int(value) > 0)
+    return _told_apart([Label(int(v), str(name)) for v, name in names.items() if int(v) > 0])
+
+
+def _told_apart(labels: list[Label]) -> tuple[Label, ...]:
+    """Labels of the same name get their values added to it, as volumes are listed by name."""
+    given = Counter(label.name for label in labels)
+    return tuple(
+        replace(label, name=f"{label.name} ({label.value})") if given[label.name] > 1 else label
+        for label in labels
+    )
 
 
 def _patch(facts: dict[str, Any], image: dict[str, Any]) -> tuple[int, int, int] | None:

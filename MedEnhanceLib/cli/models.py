@@ -94,7 +94,8 @@ def _cell(value: Any) -> str:
 
 def _print_one(model: Model) -> None:
     out = console()
-    out.print(f"{model.title} ({model.id}, version {model.version or '-'})", style="bold")
+    head = f"{model.title} ({model.id}, version {model.version or '-'})"
+    out.print(head, style="bold", markup=False)
     for line in (model.description, f"Task: {model.task}. Method: {model.method}. {_suits(model)}"):
         out.print(line, markup=False)
     _print_part("Labels", [f"{label.value} {label.name}" for label in model.labels])

@@ -26,7 +26,7 @@ def print_table(
     title: str, header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1
 ) -> None:
     """A table whose first ``text_columns`` are words and whose other columns are numbers."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+    table = _titled(title)
     for number, name in enumerate(header):
         is_text = number < text_columns
         table.add_column(name, justify="left" if is_text else "right", no_wrap=not is_text)
@@ -37,7 +37,7 @@ def print_table(
 
 def print_evidence(title: str, measures: Iterable[Measure]) -> None:
     """What a run changed."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, title_style="bold")
+    table = _titled(title)
     table.add_column("Evidence")
     for name in ("before", "after"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -47,6 +47,11 @@ def print_evidence(title: str, measures: Iterable[Measure]) -> None:
         cells = (m.name, number_text(m.before), number_text(m.after), m.unit, m.meaning)
         table.add_row(*[Text(cell) for cell in cells])
     console().print(table)
+
+
+def _titled(title: str) -> Table:
+    """A table under a title, in which brackets are brackets and no markup."""
+    return Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD)
 
 
 def number_text(value: float | None, digits: int = 4) -> str:

@@ -13,10 +13,11 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.programs import open_program
 from MedEnhanceLib.engine.sizes import TooLargeError, check_network_size, check_stored
 from MedEnhanceLib.errors import BundleError, DependencyError
+from MedEnhanceLib.texts import printable
 
 MOST_CACHED = 4
 
-_cache: OrderedDict[tuple[str, str, str], torch.nn.Module] = OrderedDict()
+_cache: OrderedDict[tuple[str, str, str, str], torch.nn.Module] = OrderedDict()
 
 
 def load_network(bundle: Bundle, device: torch.device) -> torch.nn.Module:
@@ -28,7 +29,7 @@ def load_network(bundle: Bundle, device: torch.device) -> torch.nn.Module:
         DependencyError: when a package that the network needs is missing.
     """
     bundle.require_trust()
-    key = (str(bundle.folder), bundle.verify_weights(), str(device))
+    key = (str(bundle.folder), repr(bundle.network), bundle.verify_weights(), str(device))
     if key not in _cache:
         _cache[key] = open_program(bundle, device) if bundle.program else _load(bundle, device)
         while len(_cache) > MOST_CACHED:
@@ -137,4 +138,4 @@ def _read_state(bundle: Bundle) -> dict[str, torch.Tensor]:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return printable(lines[0])[:200] if lines else type(error).__name__

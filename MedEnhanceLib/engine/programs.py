@@ -14,6 +14,7 @@ from MedEnhanceLib.engine.memory import is_out_of_memory
 from MedEnhanceLib.errors import BundleError, DependencyError, InferenceError
 from MedEnhanceLib.foreign_code import ONNX
 from MedEnhanceLib.onnx_graph import read_onnx
+from MedEnhanceLib.texts import printable
 
 NUMBERS = {
     "tensor(float)": np.float32,
@@ -146,4 +147,4 @@ def _last_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    return (lines[0] if "ONNXRuntimeError" in lines[0] else lines[-1])[:200]
+    return printable(lines[0] if "ONNXRuntimeError" in lines[0] else lines[-1])[:200]

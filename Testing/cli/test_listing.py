@@ -68,6 +68,13 @@ def test_one_model_with_its_results_and_limits(run: Run, tmp_path: Path) -> None
     assert json.loads(run("models", "filter-median", "--json").stdout)["id"] == "filter-median"
 
 
+def test_brackets_in_what_a_model_says_are_shown(run: Run, tmp_path: Path) -> None:
+    denoiser_bundle(tmp_path, "odd", title="[/bold] [red]x", method="[/]", limits=["[/no]"])
+    told = run("models", "odd", "--models", tmp_path)
+    assert told.exit_code == 0, told.output
+    assert all(part in told.stdout for part in ("[/bold] [red]x", "[/]", "[/no]"))
+
+
 def test_the_table_for_the_readme(run: Run, root: Path, tmp_path: Path) -> None:
     row = {"condition": "noise 3 %", "metric": "PSNR dB", "value": 38.5}
     rows = [{**row, "subject": "a"}, {**row, "subject": "mean of 2", "value": 37.25}]

@@ -181,6 +181,27 @@ def test_networks_are_loaded_once(tmp_path: Path) -> None:
     assert load_network(bundle, CPU) is load_network(bundle, CPU)
 
 
+def test_a_network_that_was_defined_anew_is_built_anew(tmp_path: Path) -> None:
+    folder = unet_bundle(tmp_path)
+    load_network(read_bundle(folder), CPU)
+    edit(folder, "inference.json", lambda data: data["network_def"].update(norm="batch"))
+    with pytest.raises(BundleError, match="cannot be used"):
+        load_network(read_bundle(folder), CPU)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [("PET", "PT"), ("mri", "MR"), ("CT", "CT"), ("Ultrasound", "US"), ("", "")]
+)
+def test_modalities_are_known_by_other_names(tmp_path: Path, said: str, found: str) -> None:
+    assert read_bundle(unet_bundle(tmp_path, modality=said)).modality == found
+
+
+def test_labels_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    labels = [{"value": n, "name": name} for n, name in enumerate(("Cyst", "Liver", "Cyst"), 1)]
+    names = [label.name for label in read_bundle(unet_bundle(tmp_path, labels=labels)).labels]
+    assert names == ["Cyst (1)", "Liver", "Cyst (3)"]
+
+
 def test_a_model_zoo_bundle_is_understood(tmp_path: Path) -> None:
     """MONAI's own metadata, without MedEnhance's key."""
     folder = unet_bundle(tmp_path, "spleen_ct_segmentation")

@@ -173,6 +173,21 @@ def test_numbers_beyond_all_networks_are_refused(folder: Path, facts: dict) -> N
         read_bundle(folder)
 
 
+def test_texts_do_nothing_to_a_terminal(folder: Path) -> None:
+    nasty = "\x1b[2J\x1b]0;owned\x07nice\nmedenhance: done \u202e"
+    facts = {name: nasty for name in ("title", "method", "body_part")}
+    facts |= {"limits": [nasty], "contrasts": nasty, "results": [{nasty: nasty}]}
+    edit(folder, "metadata.json", lambda data: data["medenhance"].update(facts))
+    edit(folder, "metadata.json", lambda data: data.update(description=nasty, version=nasty))
+    bundle = read_bundle(folder)
+    texts = [bundle.title, bundle.method, bundle.body_part, bundle.description, bundle.version]
+    texts += [*bundle.limits, *bundle.contrasts, *bundle.results[0]]
+    assert all(text.isprintable() and "nice medenhance" in text for text in texts)
+    edit(folder, "metadata.json", lambda data: data["medenhance"].update(id="a\x1bb"))
+    with pytest.raises(BundleError, match="is no name"):
+        read_bundle(folder)
+
+
 NASTY = (
     None,
     True,
