@@ -113,6 +113,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/io/frames.py
   MedEnhanceLib/io/headers.py
   MedEnhanceLib/io/multiframe.py
+  MedEnhanceLib/io/nifti_header.py
   MedEnhanceLib/io/reading.py
   MedEnhanceLib/io/segments.py
   MedEnhanceLib/io/series.py

@@ -1,8 +1,9 @@
 """Faults in a file that ITK passes over in silence.
 
 ITK fills the missing end of a NIfTI file with zeros, makes zeros of its NaN and infinite voxels,
-takes a zero or NaN spacing for 1 mm, and turns a negative one into a flip. For a patient's image
-each of these is an error; a spacing that is not stated at all is warned of.
+takes a zero or NaN spacing for 1 mm, and turns a negative one into a flip. It takes any unit of
+NRRD and MetaImage for mm, and a MetaImage's values for scaled. For a patient's image each of these
+is an error; a spacing that is not stated at all is warned of.
 """
 
 from __future__ import annotations
@@ -11,37 +12,42 @@ import gzip
 import math
 import os
 import re
-import struct
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.geometry import RAS_TO_LPS, Geometry
 from MedEnhanceLib.io.checks import ImageWarning, not_finite_sentence
 from MedEnhanceLib.io.compressed import GARBLED, check_meta_voxels, check_nrrd_voxels
 from MedEnhanceLib.io.formats import Format
+from MedEnhanceLib.io.nifti_header import NIFTI_2, NiftiHeader, nifti_header, opened
 from MedEnhanceLib.io.text_headers import TextHeader, meta_header, nrrd_header
 from MedEnhanceLib.io.toolkit import truncated
 
 CHUNK = 1 << 20
-NIFTI_1 = 348
-NIFTI_2 = 540
+# NIfTI's numbers for the types that ITK cannot read.
+UNREADABLE = {1: "single bits", 1536: "128-bit floats", 2048: "256-bit complex numbers"}
 DISAGREEMENT_MM = 0.1
 AXES = 3
+# As NRRD and MetaImage write the unit that ITK takes any for, or none.
+MILLIMETRES = (b"mm", b"millimeter", b"millimeters", b"millimetre", b"millimetres", b"?", b"")
+BZIP2 = (b"bzip2", b"bz2")
+# Fields of MetaImage that say how values are to be scaled, and what they say when they are not.
+UNSCALED = {b"ElementToIntensityFunctionSlope": 1.0, b"ElementToIntensityFunctionOffset": 0.0}
 
 
 def check_header(path: Path, form: Format) -> None:
     """Raise `FileError` or `VolumeError` for a fault that ITK would not report."""
     if form.name == "NIfTI":
-        header = _nifti_header(path)
+        header = nifti_header(path)
         _check_spacing(header.spacing, path.name)
+        _check_nifti_layout(path.name, header)
         _check_nifti_data(path, header)
     elif form.engine == "MetaImageIO":
         text = meta_header(path)
@@ -55,18 +61,31 @@ def check_header(path: Path, form: Format) -> None:
 
 def is_nifti_2(path: Path) -> bool:
     """Whether a NIfTI file is of the second version, which not every ITK reads."""
-    return _nifti_header(path).version == NIFTI_2
+    return nifti_header(path).version == NIFTI_2
 
 
 def check_nifti_complete(path: Path) -> None:
     """Raise `FileError` when a NIfTI file holds less than its header promises."""
-    header = _nifti_header(path)
+    header = nifti_header(path)
     _check_nifti_data(path, replace(header, floats=None))
 
 
-def _check_nifti_data(path: Path, header: _Nifti) -> None:
+def _check_nifti_layout(name: str, header: NiftiHeader) -> None:
+    if header.kind in UNREADABLE:
+        raise FileError(
+            f"'{name}' holds {UNREADABLE[header.kind]}, which are not read here; save it with "
+            "voxels of 8 to 64 bits."
+        )
+    if header.begin < header.earliest:
+        raise FileError(
+            f"'{name}' is damaged: it says that its voxels begin at byte {header.begin}, where its "
+            f"header of {header.earliest} bytes still is; export it again."
+        )
+
+
+def _check_nifti_data(path: Path, header: NiftiHeader) -> None:
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             found, not_finite = _survey(file, header)
     except (OSError, EOFError, zlib.error) as error:
         raise truncated(path, GARBLED) from error
@@ -76,7 +95,7 @@ def _check_nifti_data(path: Path, header: _Nifti) -> None:
         raise VolumeError(not_finite_sentence(path.name, *not_finite, header.voxels))
 
 
-def _survey(file: BinaryIO, header: _Nifti) -> tuple[int, tuple[int, int]]:
+def _survey(file: BinaryIO, header: NiftiHeader) -> tuple[int, tuple[int, int]]:
     """Length of the uncompressed file, and how many of its voxels are NaN and infinite."""
     if header.floats is None and not isinstance(file, gzip.GzipFile):
         return file.seek(0, os.SEEK_END), (0, 0)
@@ -105,7 +124,7 @@ def warn_of_second_position(path: Path, form: Format, used: Geometry) -> None:
     """Warn when a NIfTI file's sform puts the image elsewhere than where ITK (and Slicer) do."""
     if form.name != "NIfTI":
         return
-    sform = _nifti_header(path).sform
+    sform = nifti_header(path).sform
     if sform is None:
         return
     corners = np.array([[0, 0, 0, 1], [*(n - 1 for n in used.size), 1]], dtype=float)
@@ -117,101 +136,6 @@ def warn_of_second_position(path: Path, form: Format, used: Geometry) -> None:
             ImageWarning,
             stacklevel=2,
         )
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where one version of NIfTI keeps its facts: byte offsets, and `struct` letters of types."""
-
-    whole: str
-    real: str
-    start: str
-    code: str
-    units: str
-    dim_at: int
-    kind_at: int
-    pixdim_at: int
-    start_at: int
-    code_at: int
-    sform_at: int
-    units_at: int
-
-
-# NIfTI's numbers for the types that can hold NaN.
-FLOATS = {16: "f4", 64: "f8"}
-
-# Millimetres of its units of length, by their number in the lowest bits: metres and micrometres.
-LENGTHS, LENGTH_BITS = {1: 1e3, 3: 1e-3}, 7
-
-# By the length of the header, which is its first number.
-LAYOUTS = {
-    NIFTI_1: _Layout("h", "f", "f", "h", "B", 40, 70, 76, 108, 254, 280, 123),
-    NIFTI_2: _Layout("q", "d", "q", "i", "i", 16, 12, 104, 168, 348, 400, 500),
-}
-
-
-@dataclass(frozen=True)
-class _Nifti:
-    """What the checks need of a NIfTI header.
-
-    Attributes:
-        version: length of the header, by which the versions are known.
-        spacing: as stated, also when it makes no sense.
-        voxels: how many there are.
-        begin: byte of the uncompressed file at which they begin.
-        bytes: length that the uncompressed file must have.
-        floats: number type of the voxels, or None when they are not real floating-point numbers.
-        sform: 4x4 matrix from index to RAS in mm, or None when the file states none.
-    """
-
-    version: int
-    spacing: tuple[float, ...]
-    voxels: int
-    begin: int
-    bytes: int
-    floats: str | None
-    sform: NDArray[np.float64] | None
-
-
-def _nifti_header(path: Path) -> _Nifti:
-    try:
-        with _opened(path) as file:
-            raw = file.read(NIFTI_2)
-    except (OSError, EOFError, zlib.error) as error:
-        raise truncated(path, "its start cannot be read") from error
-    if len(raw) < NIFTI_1:
-        raise truncated(path, f"it has only {len(raw)} bytes")
-    for order in "<>":
-        length = struct.unpack_from(order + "i", raw)[0]
-        if length in LAYOUTS and len(raw) >= length:
-            return _parse_nifti(raw, order, length)
-    raise FileError(f"'{path.name}' is not a NIfTI file inside; export it again.")
-
-
-def _parse_nifti(raw: bytes, order: str, version: int) -> _Nifti:
-    at = LAYOUTS[version]
-    dims = struct.unpack_from(f"{order}8{at.whole}", raw, at.dim_at)
-    axes = min(max(dims[0], 0), 7)
-    kind, bits = struct.unpack_from(f"{order}2h", raw, at.kind_at)
-    voxels = math.prod(max(n, 0) for n in dims[1 : axes + 1])
-    pixdim = struct.unpack_from(f"{order}8{at.real}", raw, at.pixdim_at)
-    start = struct.unpack_from(order + at.start, raw, at.start_at)[0]
-    begin = max(0, int(start)) if math.isfinite(start) else 0
-    sform = None
-    if struct.unpack_from(order + at.code, raw, at.code_at)[0] > 0:
-        sform = np.eye(4)
-        rows = struct.unpack_from(f"{order}12{at.real}", raw, at.sform_at)
-        unit = struct.unpack_from(order + at.units, raw, at.units_at)[0] & LENGTH_BITS
-        sform[:3] = np.reshape(rows, (3, 4)) * LENGTHS.get(unit, 1.0)
-    return _Nifti(
-        version=version,
-        spacing=pixdim[1 : min(axes, 3) + 1],
-        voxels=voxels,
-        begin=begin,
-        bytes=begin + math.ceil(voxels * bits / 8),
-        floats=order + FLOATS[kind] if kind in FLOATS else None,
-        sform=sform,
-    )
 
 
 def _check_meta(name: str, header: TextHeader) -> None:
@@ -232,13 +156,27 @@ def _check_meta(name: str, header: TextHeader) -> None:
                     f"The voxel spacing in '{name}' is not a number; correct its header."
                 ) from error
             _check_spacing(spacing[:3], name)
+        if key == b"DistanceUnits":
+            _check_unit(value, name)
+        if key in UNSCALED and not _is_number(value, UNSCALED[key]):
+            raise VolumeError(
+                f"'{name}' says that its values are still to be scaled ({key.decode()} = "
+                f"{_shown(value)}), which is not done here; save it with the scaled values."
+            )
     if b"NDims" in stated and not stated & {b"ElementSpacing", b"ElementSize"}:
         _warn_of_no_spacing(name)
 
 
 def _check_nrrd(name: str, header: TextHeader) -> None:
-    """Warn when a NRRD header leaves out how far apart the voxels are along an axis."""
+    """Check what a NRRD header states, also how far apart the voxels are along each axis."""
     fields = dict(header.fields)
+    if fields.get(b"encoding", b"").lower() in BZIP2:
+        raise FileError(
+            f"'{name}' is compressed with bzip2, which is not read here; save it with gzip, or "
+            "uncompressed."
+        )
+    for unit in re.findall(rb'"([^"]*)"', fields.get(b"space units", b"")):
+        _check_unit(unit, name)
     stated = fields.get(b"space directions") or fields.get(b"spacings") or b""
     # A vector, or a number, for each axis; none, or NaN, where there are components or times.
     known = [n for n in re.findall(rb"\([^)]*\)|\S+", stated) if not re.search(rb"(?i)nan|none", n)]
@@ -256,6 +194,20 @@ def _warn_of_no_spacing(name: str) -> None:
     )
 
 
+def _check_unit(unit: bytes, name: str) -> None:
+    if unit.strip().lower() not in MILLIMETRES:
+        raise VolumeError(
+            f"'{name}' states lengths in '{_shown(unit)}', but all are read as mm; save it in mm."
+        )
+
+
+def _is_number(value: bytes, wanted: float) -> bool:
+    try:
+        return float(value) == wanted
+    except ValueError:
+        return False
+
+
 def _shown(value: bytes) -> str:
     return value.decode("ascii", "replace")[:20]
 
@@ -267,9 +219,3 @@ def _check_spacing(spacing: Sequence[float], name: str) -> None:
             f"'{name}' states the voxel spacing {stated} mm, which is not positive; correct its "
             "header (in Slicer: Volumes > Volume Information > Image Spacing)."
         )
-
-
-def _opened(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb")
