@@ -19,12 +19,13 @@ WINDOW, CT_WINDOW = (1, 1, 1), (4, 4, 1)
 
 @dataclass(frozen=True)
 class RemovedSignal:
-    """What the input has that the output lacks, within the object.
+    """What the input has that the output lacks, within the object but for ``grave_voxels``.
 
     Attributes:
         edge_correlation: of its local strength with the output's gradient.
         unexplained_percent: of the object, where its local strength is above a limit.
-        grave_voxels: of the object, where it is above twice that limit.
+        grave_voxels: of the whole volume, where it is above twice that limit; a structure that
+            was taken away whole is no part of the output's object.
         neighbour_correlation: between voxels that touch, mean over the axes.
     """
 
@@ -43,7 +44,7 @@ def removed_signal(
     window: tuple[int, int, int],
     limit: float,
 ) -> RemovedSignal:
-    """Look at ``before - after`` within the object.
+    """Look at ``before - after``.
 
     Args:
         before, after: input and output, (k, j, i).
@@ -72,14 +73,14 @@ def _unexplained(
     window: tuple[int, int, int],
     limit: float,
 ) -> tuple[float, int]:
-    """Where the strength is above the limit, in percent of the object, and above twice of it."""
+    """Where the strength is above the limit, in percent of the object; voxels above twice of it."""
 
     def counted(slab: Slab) -> tuple[int, int, int]:
         removed = _difference(before[slab.grown], after[slab.grown])
         square = _mean_square(removed, window)[slab.inner]
         within = inside[slab.core]
         above = (square > limit**2) & within
-        grave = (square > (2 * limit) ** 2) & above
+        grave = square > (2 * limit) ** 2
         size, many, few = (int(np.count_nonzero(mask)) for mask in (within, above, grave))
         return size, many, few
 

@@ -48,6 +48,19 @@ def test_smeared_edges_and_vessels_are(clean: np.ndarray, noise: np.ndarray) -> 
     assert any("shows structure" in w for w in warnings_of(before + noise, smeared))
 
 
+@pytest.mark.parametrize("left", [-850, -600])
+def test_what_was_erased_from_the_lung_is_told(
+    clean: np.ndarray, noise: np.ndarray, left: int
+) -> None:
+    """What is left of it is no part of the body any more."""
+    lung = np.where(np.arange(SHAPE[1])[:, None] < 60, -850, clean).astype(np.float32)
+    nodule = lung.copy()
+    nodule[4:8, 30:40, 30:40] = 40
+    erased = np.where(nodule != lung, left, lung).astype(np.float32)
+    assert warnings_of(lung + noise, lung) == []
+    assert any("taken away" in w for w in warnings_of(nodule + noise, erased))
+
+
 def test_the_mean_is_judged_in_hu(clean: np.ndarray, noise: np.ndarray) -> None:
     water = np.where(clean > -500, 0.0, clean).astype(np.float32)
     assert warnings_of(water + noise, water + 1) == []
