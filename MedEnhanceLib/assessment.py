@@ -28,6 +28,8 @@ LEAST_SOFT_SHARE = 0.5
 ALREADY_CLEAN = 0.5
 # The squares of larger values, and of smaller ones, leave the range of 32-bit floats.
 LARGEST_VALUE = 1e15
+# Of the largest value: less than this, 32-bit floats do not tell apart.
+LEAST_NOISE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -280,8 +282,14 @@ def noise_percent(volume: Volume, noise: float | None = None) -> float:
 
 
 def check_noise_level(volume: Volume, level: float) -> None:
-    """Raise `OptionsError` when a level of noise is more than a volume of such values can have."""
+    """Raise `OptionsError` when a level of noise is none that a volume of such values can have."""
     largest = largest_usual(volume.voxels)
+    if level < LEAST_NOISE * largest:
+        raise OptionsError(
+            f"A noise level of {level:g} is nothing beside the volume's values, which go up to "
+            f"{largest:g}; give its standard deviation in the volume's unit, or let it be "
+            "estimated."
+        )
     if level > largest:
         raise OptionsError(
             f"A noise level of {level:g} is more than the volume's own values, which go up to "

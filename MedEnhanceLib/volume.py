@@ -20,7 +20,8 @@ class Volume:
     """A scalar image in three dimensions.
 
     Attributes:
-        voxels: shape (k, j, i), or (channel, k, j, i); read-only. Any real number type.
+        voxels: shape (k, j, i), or (channel, k, j, i); read-only. Any real number type;
+            truth values become 0 and 1.
         geometry: where the voxels are.
         modality: DICOM modality ("MR", "CT") or "" when unknown.
         units: unit of the voxel values ("HU") or "".
@@ -41,6 +42,8 @@ class Volume:
                 f"The voxels are of type {voxels.dtype}, not plain numbers; convert the image to a "
                 "scalar volume first."
             )
+        if voxels.dtype.kind == "b":
+            voxels = voxels.astype(np.uint8)
         _check_shape(voxels, self.geometry)
         object.__setattr__(self, "voxels", _read_only(voxels))
 

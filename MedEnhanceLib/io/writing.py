@@ -74,7 +74,7 @@ def _storable(image: Volume | LabelMap) -> NDArray[Any]:
                 f"The volume has {len(voxels)} channels; write them one by one, each to its file."
             )
         voxels = voxels[0]
-    if isinstance(image, LabelMap) or voxels.dtype.kind == "b":
+    if isinstance(image, LabelMap):
         return voxels.astype(_smallest(voxels))
     if voxels.dtype.kind == "f":
         return _as_float32(voxels)

@@ -93,6 +93,13 @@ def test_more_noise_than_signal_is_refused() -> None:
         check_noise_level(volume(head_like()), 3000)
 
 
+@pytest.mark.parametrize("level", [1e-300, 1e-25, 1e-6])
+def test_noise_beyond_all_digits_is_refused(level: float) -> None:
+    check_noise_level(volume(head_like()), 1e-3)
+    with pytest.raises(OptionsError, match="is nothing beside the volume's values"):
+        check_noise_level(volume(100 * head_like()), level)
+
+
 def test_spacing_noise_and_slices_warn() -> None:
     assert "outside" in suitability(volume(head_like(), "MR", 3.0), MR).reasons[0]
     assert "one slice" in suitability(volume(head_like((1, 30, 30)), "MR"), MR).reasons[0]

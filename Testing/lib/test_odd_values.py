@@ -41,6 +41,14 @@ def test_non_local_means_keep_the_sign_of_what_is_no_magnitude() -> None:
     assert not any("moved" in warning for warning in result.warnings)
 
 
+def test_truth_values_are_zeros_and_ones() -> None:
+    mask = np.random.default_rng(0).random((12, 24, 24)) > 0.5
+    given = volume(mask)
+    assert given.voxels.dtype == np.uint8 and (given.voxels == mask).all()
+    result = enhance(given, "denoise", "filter-median", catalog=FILTERS_ALONE)
+    assert result.volume.voxels.max() <= 1
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint8, np.float64])
 def test_sharpness_does_not_depend_on_the_number_type(kind: type) -> None:
     """From the least to the largest of a type there are more steps than it can count."""
