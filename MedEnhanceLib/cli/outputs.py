@@ -14,7 +14,7 @@ from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.io import write_image
 from MedEnhanceLib.io.formats import format_to_write, has_dicom_mark
 from MedEnhanceLib.io.toolkit import is_there, itk_name
-from MedEnhanceLib.io.writing import STAGE
+from MedEnhanceLib.io.writing import DETACHED, STAGE, place_of
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
 from MedEnhanceLib.volume import LabelMap, Volume
 
@@ -22,7 +22,6 @@ from MedEnhanceLib.volume import LabelMap, Volume
 Content = Volume | LabelMap | dict[str, Any] | bytes
 IMAGE, SEGMENTATION, REPORT, PICTURE = "image", "segmentation", "report", "picture"
 MARKDOWN, JSON_REPORT = "table", "report of an evaluation"
-DETACHED = (".mhd", ".nhdr")
 DATA_ENDINGS = (".raw", ".raw.gz", ".zraw")
 DATA_FILE = re.compile(rb"^(?:data file:|ElementDataFile\s*=)\s*([^\r\n]+?)\s*$", re.M | re.I)
 LONGEST_HEADER = 1 << 16
@@ -144,9 +143,10 @@ def _named_in(header: Path) -> set[Path]:
 
 
 def _stage(path: Path) -> Path:
-    sweep(STAGE, path.parent)
+    folder = place_of(path).parent
+    sweep(STAGE, folder)
     try:
-        return make_folder(STAGE, path.parent)
+        return make_folder(STAGE, folder)
     except OSError as error:
         raise FileError(
             f"'{path}' cannot be written there ({error.strerror}); choose another folder."
@@ -174,9 +174,10 @@ def _write(content: Content, staged: Path, path: Path) -> None:
 
 def _move(stage: Path, path: Path) -> None:
     """A header goes last, so that it never points to voxels that are not there."""
+    place = place_of(path)
     for file in sorted(stage.iterdir(), key=lambda f: f.name == path.name):
         try:
-            os.replace(file, path.parent / file.name)
+            os.replace(file, place if file.name == path.name else place.parent / file.name)
         except OSError as error:
             raise FileError(
                 f"'{path}' cannot be replaced ({error.strerror}); close the program that has it "

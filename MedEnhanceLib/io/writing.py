@@ -23,6 +23,8 @@ from MedEnhanceLib.volume import LabelMap, Volume
 # Hidden folders beside the targets, in which files grow.
 STAGE = ".medenhance-"
 LITTLE_SPACE = 1 << 20
+# Headers that name the file of their voxels, which lies beside them.
+DETACHED = (".mhd", ".nhdr")
 # Windows knows no quota of its own.
 DISK_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -43,6 +45,7 @@ def write_image(image: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     form = format_to_write(path)
     _check_target(path)
+    place = place_of(path)
     header = _header(image, path, form)
     voxels = _storable(image)
     simpleitk()
@@ -50,9 +53,22 @@ def write_image(image: Volume | LabelMap, path: str | os.PathLike[str]) -> None:
     for key, value in header.items():
         file.SetMetaData(key, value)
     try:
-        _write_beside(file, path, form)
+        _write_beside(file, path.name, place, form)
     except (OSError, RuntimeError, FileError) as error:
         raise _unwritten(error, path, voxels.nbytes) from error
+
+
+def place_of(path: Path) -> Path:
+    """Where an output goes: what its name links to, if it is a link.
+
+    A link to a header whose voxels lie beside it makes way instead, so that they stay together.
+
+    Raises:
+        FileError: when a pipe, a device or the like is there.
+    """
+    if path.exists() and not path.is_file():
+        raise FileError(f"'{path}' is no ordinary file and is not replaced; name another output.")
+    return path if path.suffix.lower() in DETACHED else Path(os.path.realpath(path))
 
 
 def _header(image: Volume | LabelMap, path: Path, form: Format) -> dict[str, str]:
@@ -109,12 +125,12 @@ def _check_target(path: Path) -> None:
         raise FileError(f"The folder '{folder}' does not exist; create it first.")
 
 
-def _write_beside(image: Any, path: Path, form: Format) -> None:
-    with staging(STAGE, path.parent) as stage:
+def _write_beside(image: Any, name: str, place: Path, form: Format) -> None:
+    with staging(STAGE, place.parent) as stage:
         # The last name is used already here, since a detached header repeats it.
-        staged = stage / f"{path.name[: -len(form.extension)]}{form.extension}"
+        staged = stage / f"{name[: -len(form.extension)]}{form.extension}"
         _write(image, staged, form)
-        _move(staged, path)
+        _move(staged, place)
 
 
 def _write(image: Any, path: Path, form: Format) -> None:

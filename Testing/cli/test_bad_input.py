@@ -306,6 +306,19 @@ def test_a_full_disk_is_told_of_the_file_that_was_named(
     _refused(done, f"'{out}' cannot be written: the disk is full (0 MB free, up to 0.")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_outputs_follow_links_and_replace_no_pipes(run: Run, volume_file: Path) -> None:
+    link, target, pipe = (volume_file.with_name(name) for name in ("l.json", "t.json", "p.json"))
+    out = volume_file.with_name("out.nii")
+    target.touch()
+    link.symlink_to(target)
+    done = run("denoise", volume_file, out, "--model", "filter-median", "--report", link)
+    assert done.exit_code == 0 and link.is_symlink() and "evidence" in target.read_text()
+    os.mkfifo(pipe)
+    done = run("denoise", volume_file, out, "--model", "filter-median", "--report", pipe)
+    assert done.exit_code == 1 and "no ordinary file" in done.stderr and pipe.is_fifo()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_links_in_a_circle(run: Run, volume_file: Path) -> None:
     circle = volume_file.with_name("circle.nii")

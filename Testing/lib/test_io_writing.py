@@ -70,6 +70,28 @@ def test_folders_are_no_files(tmp_path: Path, volume: Volume) -> None:
     refuse(volume, tmp_path / "file" / "out.nii", "does not exist")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_a_link_is_followed(tmp_path: Path, volume: Volume) -> None:
+    for link, target in (("a.nii", "there.nii"), ("b.nii", "elsewhere/new.nii")):
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        (tmp_path / "there.nii").touch()
+        (tmp_path / link).symlink_to(tmp_path / target)
+        write_image(volume, tmp_path / link)
+        assert (tmp_path / link).is_symlink()
+        np.testing.assert_array_equal(read_volume(tmp_path / target).voxels, volume.voxels)
+    assert len(os.listdir(tmp_path)) == 4
+    (tmp_path / "c.mhd").symlink_to(tmp_path / "elsewhere" / "c.mhd")
+    write_image(volume, tmp_path / "c.mhd")
+    np.testing.assert_array_equal(read_volume(tmp_path / "c.mhd").voxels, volume.voxels)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_pipe_is_not_replaced(tmp_path: Path, volume: Volume) -> None:
+    os.mkfifo(tmp_path / "x.nii")
+    refuse(volume, tmp_path / "x.nii", "is no ordinary file")
+    assert os.listdir(tmp_path) == ["x.nii"]
+
+
 def test_an_unwritable_folder(
     tmp_path: Path, volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
