@@ -10,18 +10,18 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError, VolumeError
 from MedEnhanceLib.intensity import largest_usual, robust_peak
 from MedEnhanceLib.io import looks_like_labels
+from MedEnhanceLib.io.checks import SAMPLE_STRIDE
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block, estimate_noise
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
-AIR_HU = -200
+BELOW_MR = -200
 # Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.
 NEGATIVE_SHARE_OF_CT = 0.01
-SAMPLE_STRIDE = 101
 HU_OFFSET = 1024
 """Added to CT by what cannot store negative values."""
-SOFT_TISSUE_HU = 150
+SOFT_WITHIN_HU = 150
 NOT_AIR_HU = -700
 LEAST_SOFT_SHARE = 0.5
 """Of what is brighter than air; in scans at hand .72 to .96 in CT, at most .21 in MR."""
@@ -91,7 +91,7 @@ def modality_of(volume: Volume) -> str:
     """The DICOM modality: as the volume says, or "CT" for values like Hounsfield units, or ""."""
     if volume.modality or volume.units == "HU":
         return volume.modality or "CT"
-    if volume.voxels.min() >= AIR_HU or volume.voxels.max() <= 0:
+    if volume.voxels.min() >= BELOW_MR or volume.voxels.max() <= 0:
         return ""
     return "CT" if _has_negative_values(volume) else ""
 
@@ -114,7 +114,7 @@ def _looks_like_shifted_ct(volume: Volume) -> bool:
     """Whether most of what is brighter than air then would be soft tissue."""
     hounsfield = volume.voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
     inside = hounsfield[hounsfield > NOT_AIR_HU]
-    is_soft = np.abs(inside) <= SOFT_TISSUE_HU
+    is_soft = np.abs(inside) <= SOFT_WITHIN_HU
     return bool(inside.size > 0 and np.mean(is_soft) > LEAST_SOFT_SHARE and hounsfield.min() < 0)
 
 
@@ -209,7 +209,7 @@ def _modality_warning(volume: Volume, model: Model) -> str:
             f"{volume.voxels.min():g} up), as fat and air have in Hounsfield units; check that "
             "its header rescales it."
         )
-    if model.modality == "MR" and volume.voxels.min() < AIR_HU and _has_negative_values(volume):
+    if model.modality == "MR" and volume.voxels.min() < BELOW_MR and _has_negative_values(volume):
         return (
             f"The volume has many values below zero (down to {volume.voxels.min():g}), as fat and "
             "air have in CT; check that it is MR."
@@ -217,7 +217,7 @@ def _modality_warning(volume: Volume, model: Model) -> str:
     if model.modality == "MR" and not modality_of(volume) and _looks_like_shifted_ct(volume):
         return (
             f"The volume looks like CT to which {HU_OFFSET} was added (most values are within "
-            f"{SOFT_TISSUE_HU} of it, as soft tissue's are then), but '{model.title}' was made for "
+            f"{SOFT_WITHIN_HU} of it, as soft tissue's are then), but '{model.title}' was made for "
             f"MR; if it is CT, subtract {HU_OFFSET} and choose a model for CT."
         )
     if model.modality and not modality_of(volume) and volume.voxels.min() < 0:

@@ -23,13 +23,14 @@ from MedEnhanceLib.options import (
 )
 from MedEnhanceLib.provenance import provenance
 from MedEnhanceLib.reporting import Reporter
-from MedEnhanceLib.result import CancelCallback, ProgressCallback, Result
+from MedEnhanceLib.result import CancelCallback, Measure, ProgressCallback, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.denoise import denoise
 from MedEnhanceLib.tasks.ensemble import check_uncertainty
+from MedEnhanceLib.tasks.network import Traces
 from MedEnhanceLib.tasks.segment import segment
 from MedEnhanceLib.tasks.super_resolution import super_resolve
-from MedEnhanceLib.volume import Volume, check_is_volume
+from MedEnhanceLib.volume import LabelMap, Volume, check_is_volume
 
 
 def enhance(
@@ -156,7 +157,7 @@ def _run(
     catalog: Catalog,
     options: Options,
     reporter: Reporter,
-) -> Any:
+) -> tuple[Volume | LabelMap, list[Measure], list[str], Traces]:
     if isinstance(options, DenoiseOptions):
         return denoise(volume, model, options, reporter, guide)
     if isinstance(options, SuperResolutionOptions):

@@ -50,7 +50,8 @@ Peers = Annotated[
         "--peers",
         help="Add the installed programs of others (DIPY, ANTs, BM4D; pip install "
         "medenhance[bench], where bm4d is for non-commercial use only). Or name them with "
-        "--model: peer-dipy-nlmeans, peer-ants-denoise, peer-bm4d, peer-atropos.",
+        "--model: peer-dipy-nlmeans, peer-ants-denoise, peer-bm4d for denoising, peer-atropos for "
+        "segmentation.",
         rich_help_panel=choosing.MODELS,
     ),
 ]

@@ -25,14 +25,12 @@ class Spot:
     value: float
 
 
-def hot_spots(
-    voxels: NDArray[Any], count: int = SPOTS, slices_apart: int = SLICES_APART
-) -> list[Spot]:
+def hot_spots(voxels: NDArray[Any], count: int = SPOTS) -> list[Spot]:
     """The slices along k where a map (k, j, i) is largest, and the place within each.
 
     The size is the root mean square over 3 x 3 x 3 voxels (zero beyond the edges), so that no
     single voxel of noise wins.
-    Slices nearer to one another than ``slices_apart`` show the same thing and count once. Slices
+    Slices nearer to one another than `SLICES_APART` show the same thing and count once. Slices
     where the map is zero do not count. The largest comes first.
     """
     strength = _strength_nearby(np.asarray(voxels, np.float32))
@@ -41,7 +39,7 @@ def hot_spots(
     for k in np.argsort(-peaks, kind="stable"):
         if len(chosen) == count or not peaks[k] > 0:
             break
-        if all(abs(int(k) - other) >= slices_apart for other in chosen):
+        if all(abs(int(k) - other) >= SLICES_APART for other in chosen):
             chosen.append(int(k))
     return [_spot(strength[k], k) for k in chosen]
 

@@ -28,7 +28,7 @@ from MedEnhanceLib.options import LARGEST_FACTOR, SuperResolutionOptions
 from MedEnhanceLib.quality.added_detail import unaccounted_voxels
 from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, foreground, super_resolution_evidence
 from MedEnhanceLib.reporting import Reporter
-from MedEnhanceLib.resample import resample
+from MedEnhanceLib.resample import MOST_VOXELS, resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
 from MedEnhanceLib.tasks.consistency import (
@@ -61,7 +61,6 @@ CONSISTENCY_GOAL_PERCENT = 0.4
 PROFILE_MEANING = "Full width at half maximum of the profile that was sharpened by."
 CHECKED_MEANING = "Full width at half maximum of the profile that the output was checked with."
 DENOISED_MEANING = "Standard deviation of the noise, which was removed before sharpening."
-MOST_VOXELS = 2_000_000_000
 
 
 def super_resolve(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from MedEnhanceLib.tiles import Index
 NOISE = 0.03
 WINDOW, OVERLAP, MODE = (96, 96, 96), 0.25, "gaussian"
 """MONAI's sliding window as its own bundles mostly set it."""
-Way = Callable[[], NDArray[Any]]
 
 
 class Contest:
