@@ -97,6 +97,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/foreign_code.py
   MedEnhanceLib/geometry.py
   MedEnhanceLib/guide.py
+  MedEnhanceLib/hounsfield.py
   MedEnhanceLib/importing/__init__.py
   MedEnhanceLib/importing/bundles.py
   MedEnhanceLib/importing/copying.py
@@ -105,6 +106,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/importing/placing.py
   MedEnhanceLib/input_spec.py
   MedEnhanceLib/intensity.py
+  MedEnhanceLib/interpolated.py
   MedEnhanceLib/io/__init__.py
   MedEnhanceLib/io/checks.py
   MedEnhanceLib/io/compressed.py

@@ -7,25 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from MedEnhanceLib.bundle import Bundle
-from MedEnhanceLib.errors import OptionsError, VolumeError
-from MedEnhanceLib.intensity import largest_usual, robust_peak
+from MedEnhanceLib.errors import OptionsError, UnsuitableError, VolumeError
+from MedEnhanceLib.hounsfield import (
+    HU_OFFSET,
+    SOFT_WITHIN_HU,
+    has_negative_values,
+    lies_below_mr,
+    looks_like_ct,
+    looks_like_shifted_ct,
+)
+from MedEnhanceLib.intensity import largest_usual, peak_without_noise, robust_peak, usual_values
+from MedEnhanceLib.interpolated import interpolated_axes
 from MedEnhanceLib.io import looks_like_labels
-from MedEnhanceLib.io.checks import SAMPLE_STRIDE
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block, estimate_noise
+from MedEnhanceLib.slabs import sample
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
-BELOW_MR = -200
-# Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.
-NEGATIVE_SHARE_OF_CT = 0.01
-HU_OFFSET = 1024
-"""Added to CT by what cannot store negative values."""
-SOFT_WITHIN_HU = 150
-NOT_AIR_HU = -700
-LEAST_SOFT_SHARE = 0.5
-"""Of what is brighter than air; in scans at hand .72 to .96 in CT, at most .21 in MR."""
 ALREADY_CLEAN = 0.5
+BEYOND_TRAINED = 1.07
+"""Estimates differ from the truth by some 5 %."""
 # The squares of larger values, and of smaller ones, leave the range of 32-bit floats.
 LARGEST_VALUE = 1e15
 # Of the largest value: less than this, 32-bit floats do not tell apart.
@@ -91,9 +93,7 @@ def modality_of(volume: Volume) -> str:
     """The DICOM modality: as the volume says, or "CT" for values like Hounsfield units, or ""."""
     if volume.modality or volume.units == "HU":
         return volume.modality or "CT"
-    if volume.voxels.min() >= BELOW_MR or volume.voxels.max() <= 0:
-        return ""
-    return "CT" if _has_negative_values(volume) else ""
+    return "CT" if looks_like_ct(volume.voxels) else ""
 
 
 def known_modality(volume: Volume, model: Model) -> tuple[str, str]:
@@ -103,19 +103,6 @@ def known_modality(volume: Volume, model: Model) -> tuple[str, str]:
     if found := modality_of(volume):
         return found, "by its values"
     return model.modality, "as the model's"
-
-
-def _has_negative_values(volume: Volume) -> bool:
-    sample = volume.voxels.reshape(-1)[::SAMPLE_STRIDE]
-    return bool(np.mean(sample < 0) > NEGATIVE_SHARE_OF_CT)
-
-
-def _looks_like_shifted_ct(volume: Volume) -> bool:
-    """Whether most of what is brighter than air then would be soft tissue."""
-    hounsfield = volume.voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
-    inside = hounsfield[hounsfield > NOT_AIR_HU]
-    is_soft = np.abs(inside) <= SOFT_WITHIN_HU
-    return bool(inside.size > 0 and np.mean(is_soft) > LEAST_SOFT_SHARE and hounsfield.min() < 0)
 
 
 def _refusal(volume: Volume, model: Model) -> str:
@@ -131,7 +118,7 @@ def _refusal(volume: Volume, model: Model) -> str:
             f"The volume looks like {found} (it has the values of fat and air), {made_for}; choose "
             f"a model for {found}, or state the modality {model.modality}."
         )
-    if model.modality == "CT" and not found and not _has_negative_values(volume):
+    if model.modality == "CT" and not found and not has_negative_values(volume.voxels):
         return (
             f"The volume's values ({volume.voxels.min():g} to {volume.voxels.max():g}) are no "
             f"Hounsfield units, for which '{model.title}' was made; if it is CT, rescale it (air "
@@ -189,6 +176,7 @@ def _warnings(volume: Volume, model: Model, noise: float | None) -> list[str]:
         _spacing_warning(volume, model),
         _slices_warning(volume, model),
         _noise_warning(volume, model, noise),
+        _interpolation_warning(volume, model, noise),
     ]
 
 
@@ -203,18 +191,20 @@ def _undescribed_warning(model: Model) -> str:
 
 
 def _modality_warning(volume: Volume, model: Model) -> str:
-    if model.modality == "CT" and not _has_negative_values(volume):
+    if model.modality != "MR" and known_modality(volume, model) == ("CT", "by its values"):
+        return "The volume is taken for CT because of its values; state its modality if it is not."
+    if model.modality == "CT" and not has_negative_values(volume.voxels):
         return (
             f"The volume says that it is CT, but has hardly a value below zero (from "
             f"{volume.voxels.min():g} up), as fat and air have in Hounsfield units; check that "
             "its header rescales it."
         )
-    if model.modality == "MR" and volume.voxels.min() < BELOW_MR and _has_negative_values(volume):
+    if model.modality == "MR" and lies_below_mr(volume.voxels):
         return (
             f"The volume has many values below zero (down to {volume.voxels.min():g}), as fat and "
             "air have in CT; check that it is MR."
         )
-    if model.modality == "MR" and not modality_of(volume) and _looks_like_shifted_ct(volume):
+    if model.modality == "MR" and not modality_of(volume) and looks_like_shifted_ct(volume.voxels):
         return (
             f"The volume looks like CT to which {HU_OFFSET} was added (most values are within "
             f"{SOFT_WITHIN_HU} of it, as soft tissue's are then), but '{model.title}' was made for "
@@ -222,7 +212,7 @@ def _modality_warning(volume: Volume, model: Model) -> str:
         )
     if model.modality and not modality_of(volume) and volume.voxels.min() < 0:
         if model.modality == "CT":
-            return "The volume does not say that it is CT, and shows no air; check that it is CT."
+            return "The volume does not say that it is CT, nor do its values; check that it is CT."
         return (
             f"The volume has values below zero (down to {volume.voxels.min():g}), which "
             f"{model.modality} images hardly have; check that it is {model.modality}."
@@ -260,11 +250,24 @@ def _noise_warning(volume: Volume, model: Model, told: float | None) -> str:
     return ""
 
 
+def _interpolation_warning(volume: Volume, model: Model, told: float | None) -> str:
+    if "noise_percent" not in model.ranges or told is not None:
+        return ""
+    names = ["zyx"[axis] for axis in interpolated_axes(volume.voxels)]
+    if not names:
+        return ""
+    return (
+        f"The volume looks interpolated along {' and '.join(reversed(names))}, so that its noise "
+        "is underestimated and only partly removed; take the scanner's images before "
+        "interpolation, or give the noise level."
+    )
+
+
 def _level_warning(noise: float, unit: str, trained: tuple[float, float], model: Model) -> str:
     least, most = trained
     if noise < least * ALREADY_CLEAN:
         return f"The volume is already clean (noise {noise:.3g} {unit}); little to remove."
-    if noise > most * 1.1:
+    if noise > most * BEYOND_TRAINED:
         return (
             f"The noise, {noise:.3g} {unit}, is more than the {most:g} {unit} that "
             f"'{model.title}' was trained on."
@@ -276,9 +279,21 @@ def noise_percent(volume: Volume, noise: float | None = None) -> float:
     """The noise, by default that of the volume's middle, in percent of the volume's robust peak."""
     if volume.voxels.max() <= 0:
         return 0.0
-    if noise is None:
-        noise = estimate_noise(central_block(volume.voxels))
-    return 100 * noise / robust_peak(volume.voxels)
+    if noise is not None:
+        return 100 * noise / robust_peak(volume.voxels)
+    noise = estimate_noise(central_block(volume.voxels))
+    return 100 * noise / peak_without_noise(usual_values(sample(volume.voxels)), noise)
+
+
+def check_estimate(volume: Volume, sigma: float) -> None:
+    """Raise `UnsuitableError` when the estimated noise is more than such values can have."""
+    largest = largest_usual(volume.voxels)
+    if sigma > largest:
+        raise UnsuitableError(
+            f"The noise is estimated at {sigma:.3g}, more than the volume's own values, which go "
+            f"up to {largest:.3g}, so that it is a pattern rather than noise; tell the denoiser "
+            "the noise level, or choose another volume."
+        )
 
 
 def check_noise_level(volume: Volume, level: float) -> None:

@@ -15,7 +15,11 @@ from MedEnhanceLib.slabs import filtered, sample, slabs
 PEAK_PERCENTILE = 99.9
 FOREGROUND = 10 / 255
 """Share of the peak from which on a voxel counts as tissue."""
+LEAST_OBJECT_SHARE = 0.02
+"""Of the values that are not zero; the object is more of them."""
 ROBUST_PEAK = "robust_peak"
+LEAST_PEAK_SHARE = 0.5
+"""Of the peak is left, however strong the noise."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,17 @@ def robust_peak(voxels: NDArray[Any]) -> float:
     return peak
 
 
+def peak_without_noise(values: NDArray[Any], noise: float) -> float:
+    """The robust peak (of n values), less what noise raised it by: as much as it would once more.
+
+    After Cook and Stefanski 1994, "Simulation-extrapolation estimation in parametric measurement
+    error models", doi:10.1080/01621459.1994.10476871.
+    """
+    peak = robust_peak(values)
+    noisier = values + np.random.default_rng(0).normal(0, noise, values.shape)
+    return max(2 * peak - robust_peak(noisier), LEAST_PEAK_SHARE * peak)
+
+
 def largest_usual(voxels: NDArray[Any]) -> float:
     """The largest absolute value that is no outlier; for MR images the robust peak.
 
@@ -93,6 +108,24 @@ def otsu_threshold(values: NDArray[Any]) -> float:
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     # Nothing parts a constant.
     return least + float(centres[int(np.argmax(np.nan_to_num(between)))])
+
+
+def usual_values(values: NDArray[Any]) -> NDArray[Any]:
+    """The values (n) but for a few, such as an implant's, that are far brighter than all others.
+
+    Those are what Otsu's threshold parts from the rest where it should part the object from air.
+    """
+    while True:
+        usual = values <= otsu_threshold(values)
+        few = LEAST_OBJECT_SHARE * np.count_nonzero(values)
+        if usual.all() or np.count_nonzero(~usual) >= few:
+            return values
+        values = values[usual]
+
+
+def object_threshold(values: NDArray[Any]) -> float:
+    """Otsu's threshold between the object and air, whatever few values are far brighter."""
+    return otsu_threshold(usual_values(values))
 
 
 def zscore_scaling(voxels: NDArray[Any]) -> Scaling:

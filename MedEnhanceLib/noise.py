@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
-from MedEnhanceLib.intensity import otsu_threshold
+from MedEnhanceLib.intensity import object_threshold
 from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample
 
 SHORTEST_AXIS = 8
@@ -26,6 +27,10 @@ LARGEST_SHARE = 0.5
 TEXTURE_RATIO = 3.0
 LEAST_NOISE_SHARE = 0.6
 """Smooth texture, or noise that was interpolated, is not to be mistaken for a lack of noise."""
+
+PART_EDGE = 40
+FEWEST_IN_PART, LEAST_IN_PART = 3000, 0.1
+"""Voxels of the object, and their share, that it takes to estimate the noise of a part."""
 
 # Texture that still passes for noise in an estimate, as a share of the image's peak.
 USUAL_TEXTURE = 0.0115
@@ -79,6 +84,25 @@ def prudent_level(sigma: float, peak: float) -> float:
     """
     texture = USUAL_TEXTURE * peak
     return float(np.sqrt(max(sigma**2 - texture**2, (LEAST_LEVEL_SHARE * sigma) ** 2)))
+
+
+def noise_in_parts(voxels: NDArray[Any]) -> list[float]:
+    """Sigma in the middle of each eighth of a volume that holds enough of the object.
+
+    Args:
+        voxels: (k, j, i) of an MR magnitude image; axes too short to halve are not.
+    """
+    threshold = object_threshold(sample(voxels))
+    halves = [
+        [slice(0, n // 2), slice(n // 2, n)] if n >= 2 * SHORTEST_AXIS else [slice(0, n)]
+        for n in voxels.shape
+    ]
+    parts = (central_block(voxels[part], PART_EDGE) for part in product(*halves))
+    return [
+        estimate_noise(part)
+        for part in parts
+        if np.count_nonzero(part > threshold) >= max(FEWEST_IN_PART, LEAST_IN_PART * part.size)
+    ]
 
 
 def _energy(detail: NDArray[np.float32]) -> float:
@@ -154,7 +178,7 @@ def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray
 
 def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The flattest tenth of the object, in small volumes up to half of it."""
-    inside = low > otsu_threshold(sample(low))
+    inside = low > object_threshold(sample(low))
     if inside.sum() < FEWEST_SAMPLES:
         return np.ones(low.shape, dtype=bool)
     gradient = filtered(low, _squared_gradient, 1)

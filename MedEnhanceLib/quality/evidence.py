@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.intensity import otsu_threshold
-from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.intensity import object_threshold
+from MedEnhanceLib.noise import estimate_noise, noise_in_parts
 from MedEnhanceLib.quality.removed_signal import CT_WINDOW, WINDOW, RemovedSignal, removed_signal
 from MedEnhanceLib.quality.separable import box_mean
 from MedEnhanceLib.quality.sharpness import (
@@ -33,6 +33,8 @@ STRUCTURE_CORRELATION = 0.25
 GRAVE_VOXELS = 27
 MEAN_SHIFT_PERCENT = 2.0
 CONSISTENCY_PERCENT = 2.0
+MOST_TOLERATED_PERCENT = 40.0
+UNEVEN_RATIO, UNEVEN_FROM_PERCENT = 2.0, 4.0
 # Estimates of noise that is the same everywhere are hardly too low; where it triples from one side
 # to the other, they are of about its mean.
 TOLD_OVER_ESTIMATE = 2.0
@@ -53,7 +55,7 @@ def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
 def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     """The object (k, j, i): Otsu's foreground, or everything when there is none."""
     smooth = filtered(voxels, partial(box_mean, radius=(1, 1, 1)), 1)
-    inside: NDArray[np.bool_] = smooth > otsu_threshold(sample(smooth))
+    inside: NDArray[np.bool_] = smooth > object_threshold(sample(smooth))
     return inside if inside.any() else np.ones(voxels.shape, bool)
 
 
@@ -154,13 +156,30 @@ def told_noise_evidence(told: float, sigma: float, units: str) -> tuple[list[Mea
     ]
 
 
+def uneven_noise_warning(voxels: NDArray[Any], peak: float) -> list[str]:
+    """A warning when the noise of an MR image (k, j, i) differs much from part to part."""
+    parts = [100 * sigma / peak for sigma in noise_in_parts(voxels)]
+    # Of weak noise most is texture, which differs.
+    if len(parts) < 2 or max(parts) < max(UNEVEN_FROM_PERCENT, UNEVEN_RATIO * min(parts)):
+        return []
+    return [
+        f"The noise differs within the volume, from {min(parts):.1f} to {max(parts):.1f} % of the "
+        "peak, but is taken to be the same everywhere: where it is strong too little is removed, "
+        "where it is weak too much; look at the removed signal."
+    ]
+
+
 def _structure_warning(removed: RemovedSignal) -> list[str]:
     correlation, unexplained = removed.edge_correlation, removed.unexplained_percent
-    if correlation > STRUCTURE_CORRELATION or unexplained > UNEXPLAINED_PERCENT:
+    signs = []
+    if unexplained > UNEXPLAINED_PERCENT:
+        signs.append(f"in {unexplained:.1f} % of the object more was removed than noise")
+    if correlation > STRUCTURE_CORRELATION:
+        signs.append(f"correlation with edges {correlation:.2f}")
+    if signs:
         return [
-            f"The removed signal shows structure (in {unexplained:.1f} % of the object more was "
-            f"removed than noise, correlation with edges {correlation:.2f}); look at it before "
-            "trusting the result, or lower the strength."
+            f"The removed signal shows structure ({', '.join(signs)}); look at it before trusting "
+            "the result, or lower the strength."
         ]
     if removed.grave_voxels >= GRAVE_VOXELS:
         return [
@@ -232,7 +251,8 @@ def super_resolution_evidence(
         ),
     ]
     warnings = []
-    if residual_percent > max(CONSISTENCY_PERCENT, 2 * tolerated_percent):
+    tolerated = min(2 * tolerated_percent, MOST_TOLERATED_PERCENT)
+    if residual_percent > max(CONSISTENCY_PERCENT, tolerated):
         warnings.append(
             f"The output, put back into thick slices, differs from the input by "
             f"{residual_percent:.2f} % of the peak; details may be invented."

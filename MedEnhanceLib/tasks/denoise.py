@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import check_estimate, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
-from MedEnhanceLib.intensity import ROBUST_PEAK, scaling_named
+from MedEnhanceLib.intensity import ROBUST_PEAK, largest_usual, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
 from MedEnhanceLib.provenance import voxel_hash
-from MedEnhanceLib.quality.evidence import denoise_evidence, foreground, told_noise_evidence
+from MedEnhanceLib.quality.evidence import (
+    denoise_evidence,
+    foreground,
+    told_noise_evidence,
+    uneven_noise_warning,
+)
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.ensemble import (
@@ -66,6 +71,8 @@ def _denoised(
     reporter.phase("Estimating the noise", 0.05)
     is_measured = options.evidence or options.noise is None
     measured = estimate_noise(volume.voxels, is_mr) if is_measured else 0.0
+    if options.noise is None:
+        check_estimate(volume, measured)
     sigma = options.noise or measured
     if sigma == 0:
         return _unchanged(volume, options)
@@ -103,6 +110,8 @@ def _evidence(
     measures, warnings = denoise_evidence(
         volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
     )
+    if is_mr:
+        warnings += uneven_noise_warning(volume.voxels, largest_usual(volume.voxels))
     if told is None:
         return measures, warnings
     level, hints = told_noise_evidence(told, sigma, volume.units)

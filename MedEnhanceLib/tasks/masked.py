@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.hounsfield import NO_NOISE_HU
 from MedEnhanceLib.slabs import Slab, over_slabs
 from MedEnhanceLib.volume import Volume
 
 AIR_HU = -1000
 PADDING_HU = -1024
 """Scanners fill with it, or with less, what lies outside of the circle that they measure."""
-NO_NOISE_HU = -1500
-"""The noise of air does not reach down to this."""
 
 
 def keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None:

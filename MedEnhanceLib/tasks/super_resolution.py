@@ -16,7 +16,7 @@ from MedEnhanceLib.acquisition import (
     interpolate_axis,
     joined_parts,
 )
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import check_estimate, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
@@ -103,6 +103,7 @@ def _refined(
     reporter.phase("Estimating the noise", 0.05)
     is_mr = modality_of(volume) != "CT"
     sigma = estimate_noise(volume.voxels, is_mr)
+    check_estimate(volume, sigma)
     measured, cleaned = volume, FILTER_TRACES
     if denoiser is not None and _is_denoised_first(volume, sigma, model, options):
         reporter.phase("Removing noise", 0.4)

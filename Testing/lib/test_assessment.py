@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from MedEnhanceLib import Catalog, Geometry, Volume, suitability
+from MedEnhanceLib import Catalog, Geometry, Volume, read_volume, suitability
+from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.assessment import check_noise_level, known_modality, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.task import Task
 
 from .conftest import head_like
@@ -46,7 +50,7 @@ def test_channels_are_refused() -> None:
 
 
 def test_ct_is_refused_by_an_mr_model_from_tag_or_from_values() -> None:
-    hounsfield = (head_like() * 2 - 1000).astype(np.int16)
+    hounsfield = (head_like() * 1.75 - 1000).astype(np.int16)
     assert modality_of(volume(hounsfield)) == "CT"
     for ct in (volume(hounsfield), volume(head_like(), "CT")):
         verdict = suitability(ct, MR)
@@ -81,6 +85,25 @@ def test_a_limb_without_much_air_is_ct_and_ringing_is_not() -> None:
     assert modality_of(volume(ringing)) == ""
 
 
+def test_values_below_zero_are_no_ct_where_no_tissue_is_in_hounsfield_units() -> None:
+    """Phase images, field maps, and MR that was scaled to have a mean of zero."""
+    rng = np.random.default_rng(0)
+    phase = rng.integers(-4096, 4096, (20, 30, 30)).astype(np.int16)
+    quiet_phase = np.where(rng.random(phase.shape) < 0.5, rng.normal(0, 100, phase.shape), phase)
+    field_map = rng.normal(0, 80, (20, 30, 30))
+    scaled = 1000 * (head_like() - 400) / 400
+    for voxels in (phase, quiet_phase, field_map, scaled, head_like() - 300):
+        assert modality_of(volume(voxels)) == ""
+        assert "below zero" in suitability(volume(voxels), MR).reasons[0]
+
+
+def test_padding_and_lung_do_not_hide_a_ct() -> None:
+    rng = np.random.default_rng(0)
+    body = np.where(rng.random((20, 30, 30)) < 0.5, 50.0, -850.0) + rng.normal(0, 30, (20, 30, 30))
+    body[:, :, :8] = -3024
+    assert modality_of(volume(body.astype(np.int16))) == "CT"
+
+
 def test_segmentation_is_refused_as_an_image() -> None:
     labels = np.round(head_like(sigma=0) / 300).astype(np.uint8)
     labels[0, 0, 0] = 0
@@ -110,6 +133,18 @@ def test_spacing_noise_and_slices_warn() -> None:
     assert "already clean" in suitability(volume(clean, "MR"), noisy).reasons[0]
 
 
+@pytest.mark.parametrize(("percent", "warns"), [(11, False), (13, True)])
+def test_noise_is_judged_by_the_peak_without_it(root: Path, percent: float, warns: bool) -> None:
+    """Nor by the peak of an implant."""
+    trained = Bundle("n", "N", Task.DENOISE, "CNN", "MR", ranges={"noise_percent": (0.5, 11)})
+    scan = read_volume(root / "Resources/SampleData/mr_head_t1.nii.gz")
+    sigma = percent / 100 * robust_peak(scan.voxels)
+    noisy = add_rician_noise(scan.voxels, sigma, np.random.default_rng(1))
+    noisy[6:16, :30, :30] = 2000
+    said = suitability(volume(noisy, "MR"), trained).reasons
+    assert any("more than" in sentence for sentence in said) == warns
+
+
 def test_field_of_view_is_refused_with_the_way_out() -> None:
     crop = Bundle("s", "S", Task.SEGMENT, "CNN", "MR", ranges={"extent_mm": (10, 15)})
     verdict = suitability(volume(head_like(), "MR"), crop)
@@ -124,7 +159,7 @@ def test_shipped_filters_take_anything_sensible(catalog: Catalog) -> None:
 
 
 def test_what_looks_like_ct_is_warned_of_where_it_is_said_to_be_mr() -> None:
-    hounsfield = (head_like() * 2 - 1000).astype(np.int16)
+    hounsfield = (head_like() * 1.75 - 1000).astype(np.int16)
     assert "as fat and air have in CT" in suitability(volume(hounsfield, "MR"), MR).reasons[0]
     assert known_modality(volume(hounsfield, "MR"), MR) == ("MR", "stated")
     assert known_modality(volume(hounsfield), MR) == ("CT", "by its values")
@@ -132,8 +167,11 @@ def test_what_looks_like_ct_is_warned_of_where_it_is_said_to_be_mr() -> None:
 
 
 def test_a_guessed_modality_is_told_as_a_guess() -> None:
-    hounsfield = (head_like() * 2 - 1000).astype(np.int16)
+    hounsfield = (head_like() * 1.75 - 1000).astype(np.int16)
     assert "looks like CT" in suitability(volume(hounsfield), MR).reasons[0]
     assert "The volume is CT" in suitability(volume(hounsfield, "CT"), MR).reasons[0]
+    taken = "taken for CT because of its values; state its modality"
+    assert taken in suitability(volume(hounsfield), CT).reasons[0]
+    assert not any(taken in said for said in suitability(volume(hounsfield, "CT"), CT).reasons)
     airless = np.abs(hounsfield) + 1
     assert [known_modality(volume(airless), model)[0] for model in (CT, MR)] == ["CT", "MR"]

@@ -12,6 +12,8 @@ import torch
 
 from MedEnhanceLib import Catalog, Geometry, Result, Volume, enhance, read_volume
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
+from MedEnhanceLib.quality.evidence import _structure_warning
+from MedEnhanceLib.quality.removed_signal import RemovedSignal
 
 from .conftest import write_bundle
 
@@ -133,6 +135,13 @@ def test_a_model_that_paints_or_erases_is_caught(
     network, arguments = painter(root, amount)
     result = run(tmp_path, scan, network, "denoise", **arguments)
     assert said(result, "taken away or put in")
+
+
+def test_only_what_shows_structure_is_named() -> None:
+    (edges,) = _structure_warning(RemovedSignal(0.5, 0.0, 0, 0.0))
+    (places,) = _structure_warning(RemovedSignal(0.0, 3.0, 0, 0.0))
+    assert "correlation with edges 0.50" in edges and "%" not in edges
+    assert "in 3.0 % of the object" in places and "edges" not in places
 
 
 def thick(noise: float) -> Volume:

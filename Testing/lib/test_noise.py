@@ -8,8 +8,9 @@ import SimpleITK as sitk
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import BundleError, VolumeError
-from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named
+from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named, usual_values
 from MedEnhanceLib.noise import estimate_noise, prudent_level
+from MedEnhanceLib.quality.evidence import foreground, uneven_noise_warning
 
 from .conftest import head_like
 
@@ -43,6 +44,24 @@ def test_thin_volumes(shape: tuple[int, int, int]) -> None:
     clean = np.full(shape, 500.0, np.float32)
     noisy = add_rician_noise(clean, 20.0, np.random.default_rng(1))
     assert estimate_noise(noisy) == pytest.approx(20, rel=0.15)
+
+
+def test_an_implant_does_not_hide_the_object() -> None:
+    noisy = head_like((40, 48, 44), sigma=30)
+    plain = estimate_noise(noisy)
+    noisy[18:24, 20:26, 20:26] = 9000
+    assert estimate_noise(noisy) == pytest.approx(plain, rel=0.1)
+    assert 0.2 < foreground(noisy).mean() < 0.3
+    assert usual_values(np.full(9, 3.0)).size == 9
+
+
+def test_noise_that_rises_across_the_volume_is_told_and_even_noise_is_not() -> None:
+    clean = head_like((48, 56, 60), sigma=0)
+    rising = np.linspace(9, 90, 60, dtype=np.float32)
+    for sigma, told in ((rising, 1), (rising.mean(), 0)):
+        first, second = np.random.default_rng(1).normal(0, 1, (2, *clean.shape)) * sigma
+        warnings = uneven_noise_warning(np.hypot(clean + first, second), 900.0)
+        assert len(warnings) == told and all("differs within" in said for said in warnings)
 
 
 def test_no_noise_is_zero() -> None:

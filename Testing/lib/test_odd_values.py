@@ -10,7 +10,7 @@ import pytest
 from MedEnhanceLib import Geometry, Volume, enhance, suitability, write_image
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
-from MedEnhanceLib.errors import OptionsError, VolumeError
+from MedEnhanceLib.errors import OptionsError, UnsuitableError, VolumeError
 from MedEnhanceLib.filters import FILTERS
 from MedEnhanceLib.intensity import otsu_threshold
 from MedEnhanceLib.options import SuperResolutionOptions
@@ -199,3 +199,14 @@ def test_one_bright_voxel_does_not_hide_what_disagrees_with_the_input() -> None:
         found = enhance(scan, "super-resolution", "filter-bspline", options)
         misfits += [m.after for m in found.evidence if m.name == "Data consistency"]
     assert misfits[1] > misfits[0] > 0
+
+
+@pytest.mark.parametrize("task", ["denoise", "super-resolution"])
+def test_a_pattern_that_passes_for_more_noise_than_there_is_signal_is_refused(task: str) -> None:
+    squares = np.where(np.indices((16, 24, 24)).sum(axis=0) % 2, 300.0, 100.0)
+    image = Volume(squares, Geometry((24, 24, 16), (1, 1, 3)), "MR")
+    with pytest.raises(UnsuitableError, match="more than the volume's own values"):
+        enhance(image, task, catalog=FILTERS_ALONE)
+    if task == "denoise":
+        told = enhance(image, task, "filter-median", {"noise": 2.0}, catalog=FILTERS_ALONE)
+        assert told.volume.voxels.max() <= 300

@@ -1,0 +1,75 @@
+"""Whether values are those of CT in Hounsfield units, from the values alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.io.checks import SAMPLE_STRIDE
+from MedEnhanceLib.slabs import sample
+
+BELOW_MR = -200
+# Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.
+NEGATIVE_SHARE_OF_CT = 0.01
+HU_OFFSET = 1024
+"""Added to CT by what cannot store negative values."""
+SOFT_WITHIN_HU = 150
+NOT_AIR_HU = -700
+LEAST_SOFT_SHARE = 0.5
+"""Of what is brighter than air; in scans at hand .72 to .96 in CT, at most .21 in MR."""
+LEAST_SOFT_SHARE_OF_CROPS = 0.4
+"""Central parts of CT have .44 and more; MR scaled to a mean of zero .13, phase images .36."""
+LEAST_AIR_SHARE = 0.005
+NO_NOISE_HU = -1500
+"""The noise of air does not reach down to this."""
+PADDING_SHARE = 0.99
+MUSCLE_HU = 80
+LEAST_MUSCLE_SHARE = 0.4
+MUSCLE_OVER_MIRRORED = 2.0
+"""As many values of a field map lie below zero as above."""
+
+
+def looks_like_ct(voxels: NDArray[Any]) -> bool:
+    """Whether voxels (k, j, i) show fat or air, and soft tissue, where they are in CT."""
+    return bool(voxels.max() > 0) and lies_below_mr(voxels) and _has_tissue(voxels)
+
+
+def lies_below_mr(voxels: NDArray[Any]) -> bool:
+    """Whether voxels (k, j, i) go further below zero than those of MR images."""
+    return bool(voxels.min() < BELOW_MR) and has_negative_values(voxels)
+
+
+def has_negative_values(voxels: NDArray[Any]) -> bool:
+    """Of more than one voxel in a hundred."""
+    values = voxels.reshape(-1)[::SAMPLE_STRIDE]
+    return bool(np.mean(values < 0) > NEGATIVE_SHARE_OF_CT)
+
+
+def _has_tissue(voxels: NDArray[Any]) -> bool:
+    """Whether soft tissue is where it is in Hounsfield units, beside air or, without, alone."""
+    values = sample(voxels)
+    inside = values[values > NOT_AIR_HU]
+    if inside.size == 0:
+        return False
+    if np.mean(values <= NOT_AIR_HU) >= LEAST_AIR_SHARE:
+        is_soft = (inside >= -SOFT_WITHIN_HU) & (inside <= SOFT_WITHIN_HU)
+        return bool(np.mean(is_soft) > LEAST_SOFT_SHARE_OF_CROPS and _is_air(values))
+    muscle = np.mean((inside > 0) & (inside <= MUSCLE_HU))
+    mirrored = np.mean((inside < 0) & (inside >= -MUSCLE_HU))
+    return bool(muscle > LEAST_MUSCLE_SHARE and muscle > MUSCLE_OVER_MIRRORED * mirrored)
+
+
+def _is_air(values: NDArray[Any]) -> bool:
+    """Whether what is darker than the noise of air has one value, as padding does."""
+    darker = values[values < NO_NOISE_HU]
+    return bool(darker.size == 0 or np.mean(darker == darker.min()) > PADDING_SHARE)
+
+
+def looks_like_shifted_ct(voxels: NDArray[Any]) -> bool:
+    """Whether most of what is brighter than air then would be soft tissue."""
+    hounsfield = voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
+    inside = hounsfield[hounsfield > NOT_AIR_HU]
+    is_soft = np.abs(inside) <= SOFT_WITHIN_HU
+    return bool(inside.size > 0 and np.mean(is_soft) > LEAST_SOFT_SHARE and hounsfield.min() < 0)
