@@ -35,7 +35,7 @@ LOOKS: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 """Typical brightness over the peak; what is drawn differs by some 7 % of the peak."""
-STYLES = {"random": 0.3, "T1": 0.16, "T2": 0.12, "FLAIR": 0.12, "phantom": 0.3}
+STYLES = {"random": 0.24, "T1": 0.14, "T2": 0.11, "FLAIR": 0.11, "phantom": 0.4}
 """How often an image is painted in which manner."""
 MIXED_LOOKS = ("muscle", "fat", "marrow", "mucosa", "vessel")
 """What is not of one kind: muscle and the fat between, vessels and dura, and so on."""
@@ -73,7 +73,7 @@ class Painter:
         if rng.random() < (0.3 if style == "phantom" else 0.8) and self.spacing == 1:
             image = blurred(image, rng.uniform(0.3, 0.8))
         image = acquired(image * shading(image.shape, rng), rng, self.spacing)
-        if is_stripped and rng.random() < 0.7:
+        if is_stripped and rng.random() < 0.95:
             image = torch.where(tissues > 0, image, 0.0)
         return image, tissues
 
