@@ -16,12 +16,12 @@ from MedEnhanceLib.hounsfield import (
     looks_like_ct,
     looks_like_shifted_ct,
 )
-from MedEnhanceLib.intensity import largest_usual, peak_without_noise, robust_peak, usual_values
+from MedEnhanceLib.intensity import largest_usual, peak_without_noise, robust_peak
 from MedEnhanceLib.interpolated import interpolated_axes
 from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block, estimate_noise
-from MedEnhanceLib.slabs import sample
+from MedEnhanceLib.slabs import THINNED, sample
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
@@ -282,12 +282,12 @@ def noise_percent(volume: Volume, noise: float | None = None) -> float:
     if noise is not None:
         return 100 * noise / robust_peak(volume.voxels)
     noise = estimate_noise(central_block(volume.voxels))
-    return 100 * noise / peak_without_noise(usual_values(sample(volume.voxels)), noise)
+    return 100 * noise / peak_without_noise(volume.voxels, noise)
 
 
 def check_estimate(volume: Volume, sigma: float) -> None:
     """Raise `UnsuitableError` when the estimated noise is more than such values can have."""
-    largest = largest_usual(volume.voxels)
+    largest = largest_usual(sample(volume.voxels)[::THINNED])
     if sigma > largest:
         raise UnsuitableError(
             f"The noise is estimated at {sigma:.3g}, more than the volume's own values, which go "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import BundleError, VolumeError
-from MedEnhanceLib.slabs import filtered, sample, slabs
+from MedEnhanceLib.slabs import THINNED, filtered, sample, slabs
 
 PEAK_PERCENTILE = 99.9
 FOREGROUND = 10 / 255
@@ -67,12 +67,17 @@ def robust_peak(voxels: NDArray[Any]) -> float:
     return peak
 
 
-def peak_without_noise(values: NDArray[Any], noise: float) -> float:
-    """The robust peak (of n values), less what noise raised it by: as much as it would once more.
+def peak_without_noise(voxels: NDArray[Any], noise: float) -> float:
+    """The robust peak of the usual values, less what noise raised it by.
+
+    That is as much as the same noise would raise it once more.
 
     After Cook and Stefanski 1994, "Simulation-extrapolation estimation in parametric measurement
     error models", doi:10.1080/01621459.1994.10476871.
     """
+    values = usual_values(sample(voxels)[::THINNED])
+    if values.max() <= 0:
+        return robust_peak(voxels)
     peak = robust_peak(values)
     noisier = values + np.random.default_rng(0).normal(0, noise, values.shape)
     return max(2 * peak - robust_peak(noisier), LEAST_PEAK_SHARE * peak)
@@ -115,17 +120,23 @@ def usual_values(values: NDArray[Any]) -> NDArray[Any]:
 
     Those are what Otsu's threshold parts from the rest where it should part the object from air.
     """
-    while True:
-        usual = values <= otsu_threshold(values)
-        few = LEAST_OBJECT_SHARE * np.count_nonzero(values)
-        if usual.all() or np.count_nonzero(~usual) >= few:
-            return values
-        values = values[usual]
+    return _without_few(values)[0]
 
 
 def object_threshold(values: NDArray[Any]) -> float:
     """Otsu's threshold between the object and air, whatever few values are far brighter."""
-    return otsu_threshold(usual_values(values))
+    return _without_few(values)[1]
+
+
+def _without_few(values: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """The usual values, and Otsu's threshold of them."""
+    while True:
+        threshold = otsu_threshold(values)
+        usual = values <= threshold
+        brighter = usual.size - np.count_nonzero(usual)
+        if brighter == 0 or brighter >= LEAST_OBJECT_SHARE * np.count_nonzero(values):
+            return values, threshold
+        values = values[usual]
 
 
 def zscore_scaling(voxels: NDArray[Any]) -> Scaling:

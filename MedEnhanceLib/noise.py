@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
-from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample
+from MedEnhanceLib.slabs import THINNED, Slab, filtered, over_slabs, sample
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -87,17 +87,20 @@ def prudent_level(sigma: float, peak: float) -> float:
 
 
 def noise_in_parts(voxels: NDArray[Any]) -> list[float]:
-    """Sigma in the middle of each eighth of a volume that holds enough of the object.
+    """Sigma in the middle of every other eighth of a volume that holds enough of the object.
+
+    No two of these share a face, so that both halves along each axis are looked at.
 
     Args:
         voxels: (k, j, i) of an MR magnitude image; axes too short to halve are not.
     """
-    threshold = object_threshold(sample(voxels))
+    threshold = object_threshold(sample(voxels)[::THINNED])
     halves = [
         [slice(0, n // 2), slice(n // 2, n)] if n >= 2 * SHORTEST_AXIS else [slice(0, n)]
         for n in voxels.shape
     ]
-    parts = (central_block(voxels[part], PART_EDGE) for part in product(*halves))
+    eighths = [e for e in product(*halves) if sum(part.start > 0 for part in e) % 2 == 0]
+    parts = [central_block(voxels[eighth], PART_EDGE) for eighth in eighths]
     return [
         estimate_noise(part)
         for part in parts

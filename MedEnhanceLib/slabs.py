@@ -16,6 +16,8 @@ Found = TypeVar("Found")
 MOST_VOXELS = 1_000_000
 MOST_AT_ONCE = 4
 LARGEST_SAMPLE = 1_000_000
+THINNED = 8
+"""So many times fewer values of a sample are enough to judge by."""
 LEAST_MARGINS = 4
 """A slab is this many margins thick, so that little is worked on twice."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.intensity import object_threshold
+from MedEnhanceLib.intensity import largest_usual, object_threshold
 from MedEnhanceLib.noise import estimate_noise, noise_in_parts
 from MedEnhanceLib.quality.removed_signal import CT_WINDOW, WINDOW, RemovedSignal, removed_signal
 from MedEnhanceLib.quality.separable import box_mean
@@ -156,16 +156,19 @@ def told_noise_evidence(told: float, sigma: float, units: str) -> tuple[list[Mea
     ]
 
 
-def uneven_noise_warning(voxels: NDArray[Any], peak: float) -> list[str]:
+def uneven_noise_warning(voxels: NDArray[Any]) -> list[str]:
     """A warning when the noise of an MR image (k, j, i) differs much from part to part."""
-    parts = [100 * sigma / peak for sigma in noise_in_parts(voxels)]
+    parts = noise_in_parts(voxels)
+    if len(parts) < 2 or max(parts) < UNEVEN_RATIO * min(parts):
+        return []
+    least, most = (100 * sigma / largest_usual(voxels) for sigma in (min(parts), max(parts)))
     # Of weak noise most is texture, which differs.
-    if len(parts) < 2 or max(parts) < max(UNEVEN_FROM_PERCENT, UNEVEN_RATIO * min(parts)):
+    if most < UNEVEN_FROM_PERCENT:
         return []
     return [
-        f"The noise differs within the volume, from {min(parts):.1f} to {max(parts):.1f} % of the "
-        "peak, but is taken to be the same everywhere: where it is strong too little is removed, "
-        "where it is weak too much; look at the removed signal."
+        f"The noise differs within the volume, from {least:.1f} to {most:.1f} % of the peak, but "
+        "is taken to be the same everywhere: where it is strong too little is removed, where it is "
+        "weak too much; look at the removed signal."
     ]
 
 

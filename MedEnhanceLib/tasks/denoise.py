@@ -12,7 +12,7 @@ from MedEnhanceLib.assessment import check_estimate, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
-from MedEnhanceLib.intensity import ROBUST_PEAK, largest_usual, scaling_named
+from MedEnhanceLib.intensity import ROBUST_PEAK, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
@@ -111,7 +111,7 @@ def _evidence(
         volume.voxels, clean, sigma, is_mr, volume.geometry, volume.units
     )
     if is_mr:
-        warnings += uneven_noise_warning(volume.voxels, largest_usual(volume.voxels))
+        warnings += uneven_noise_warning(volume.voxels)
     if told is None:
         return measures, warnings
     level, hints = told_noise_evidence(told, sigma, volume.units)

@@ -60,7 +60,7 @@ def test_noise_that_rises_across_the_volume_is_told_and_even_noise_is_not() -> N
     rising = np.linspace(9, 90, 60, dtype=np.float32)
     for sigma, told in ((rising, 1), (rising.mean(), 0)):
         first, second = np.random.default_rng(1).normal(0, 1, (2, *clean.shape)) * sigma
-        warnings = uneven_noise_warning(np.hypot(clean + first, second), 900.0)
+        warnings = uneven_noise_warning(np.hypot(clean + first, second))
         assert len(warnings) == told and all("differs within" in said for said in warnings)
 
 
