@@ -55,10 +55,10 @@ def pieces_and_whole(bundle: Bundle, shape: Index, peak: Peak, rounds: int) -> I
         note = f"{np.count_nonzero(whole.answer)} voxels labelled"
         agreement = _agreement(found)
         yield Row("pieces and whole pass agree", case, agreement, "Dice", 0.99, False, note)
-    flops = contest.flops_per_voxel() * engine.answer.size
+    flops = contest.flops_per_voxel()
     if flops > 0:
-        ideal = flops / peak.gflops / 1e9
-        note = f"{flops / engine.answer.size / 1e3:.0f} kFLOP a voxel"
+        ideal = flops * float(np.prod(shape)) / peak.gflops / 1e9
+        note = f"{flops / 1e3:.0f} kFLOP a voxel"
         yield Row(
             "network / its convolutions at peak", case, engine.seconds / ideal, "x", 2, note=note
         )

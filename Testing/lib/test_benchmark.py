@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from MedEnhanceLib import Catalog
+from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.benchmark import memory, runs
 from MedEnhanceLib.benchmark.networks import Peak, pieces_and_whole
 from MedEnhanceLib.benchmark.rows import Row
@@ -56,6 +58,15 @@ def test_all_ways_give_the_same(denoiser: Bundle, monkeypatch: pytest.MonkeyPatc
     assert np.abs(contest.engine() - whole).max() < 1e-5
     assert np.abs(contest.sliding_window() - whole).max() < 1e-5
     assert contest.flops_per_voxel() > 1000
+
+
+def test_a_network_that_gives_parts_of_slices_is_measured_too() -> None:
+    bundle = Catalog.default().find("mr-super-resolution")
+    assert isinstance(bundle, Bundle)
+    contest = Contest(bundle, (32, 32, 32))
+    contest.forward.precision = torch.float32
+    assert contest.engine().shape == (PARTS, 32, 32, 32)
+    assert np.abs(contest.engine() - contest.whole()).max() < 1e-5
 
 
 def test_pieces_are_compared_and_held_against_the_peak(denoiser: Bundle) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import FACTOR_UNIT
+from MedEnhanceLib.acquisition import FACTOR_UNIT, PARTS
 from MedEnhanceLib.benchmark.phantoms import body, head
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.channels import Channel
 from MedEnhanceLib.engine.forward import Forward
-from MedEnhanceLib.engine.inference import classify, regress
+from MedEnhanceLib.engine.inference import classify, regress_all
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
@@ -27,7 +27,7 @@ WINDOW, OVERLAP, MODE = (96, 96, 96), 0.25, "gaussian"
 
 
 class Contest:
-    """One network and one phantom; every way gives the output, or labels, (k, j, i).
+    """One network and one phantom; every way gives the outputs (n, k, j, i), or labels (k, j, i).
 
     Attributes:
         forward: the network as the engine opens it.
@@ -53,7 +53,8 @@ class Contest:
         """As a run does it."""
         if self.bundle.task is Task.SEGMENT:
             return classify(self.forward, self.channels, None)
-        return regress(self.forward, self.channels, None)
+        outputs = PARTS if self.bundle.input.thick_slices else 1
+        return regress_all(self.forward, self.channels, None, outputs)
 
     def whole(self) -> NDArray[Any]:
         """One pass over everything; its sizes must be multiples of what the network takes."""
@@ -101,4 +102,4 @@ class Contest:
     def _decided(self, output: NDArray[np.float32]) -> NDArray[Any]:
         if self.bundle.task is Task.SEGMENT:
             return output[0].argmax(axis=0).astype(np.uint8)
-        return output[0, 0]
+        return output[0]
