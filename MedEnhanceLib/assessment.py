@@ -21,7 +21,7 @@ from MedEnhanceLib.interpolated import interpolated_axes
 from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block, estimate_noise
-from MedEnhanceLib.slabs import THINNED, sample
+from MedEnhanceLib.slabs import thin_sample
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
@@ -276,7 +276,10 @@ def _level_warning(noise: float, unit: str, trained: tuple[float, float], model:
 
 
 def noise_percent(volume: Volume, noise: float | None = None) -> float:
-    """The noise, by default that of the volume's middle, in percent of the volume's robust peak."""
+    """The noise in percent of the volume's robust peak.
+
+    By default it is that of the volume's middle, and the peak is the one without that noise.
+    """
     if volume.voxels.max() <= 0:
         return 0.0
     if noise is not None:
@@ -287,7 +290,7 @@ def noise_percent(volume: Volume, noise: float | None = None) -> float:
 
 def check_estimate(volume: Volume, sigma: float) -> None:
     """Raise `UnsuitableError` when the estimated noise is more than such values can have."""
-    largest = largest_usual(sample(volume.voxels)[::THINNED])
+    largest = largest_usual(thin_sample(volume.voxels))
     if sigma > largest:
         raise UnsuitableError(
             f"The noise is estimated at {sigma:.3g}, more than the volume's own values, which go "

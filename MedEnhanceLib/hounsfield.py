@@ -33,7 +33,7 @@ MUSCLE_OVER_MIRRORED = 2.0
 
 def looks_like_ct(voxels: NDArray[Any]) -> bool:
     """Whether voxels (k, j, i) show fat or air, and soft tissue, where they are in CT."""
-    return bool(voxels.max() > 0) and lies_below_mr(voxels) and _has_tissue(voxels)
+    return lies_below_mr(voxels) and bool(voxels.max() > 0) and _has_tissue(voxels)
 
 
 def lies_below_mr(voxels: NDArray[Any]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import BundleError, VolumeError
-from MedEnhanceLib.slabs import THINNED, filtered, sample, slabs
+from MedEnhanceLib.slabs import filtered, sample, slabs, thin_sample
 
 PEAK_PERCENTILE = 99.9
 FOREGROUND = 10 / 255
@@ -75,7 +75,7 @@ def peak_without_noise(voxels: NDArray[Any], noise: float) -> float:
     After Cook and Stefanski 1994, "Simulation-extrapolation estimation in parametric measurement
     error models", doi:10.1080/01621459.1994.10476871.
     """
-    values = usual_values(sample(voxels)[::THINNED])
+    values = usual_values(thin_sample(voxels))
     if values.max() <= 0:
         return robust_peak(voxels)
     peak = robust_peak(values)

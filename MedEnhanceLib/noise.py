@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
-from MedEnhanceLib.slabs import THINNED, Slab, filtered, over_slabs, sample
+from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample, thin_sample
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -94,7 +94,7 @@ def noise_in_parts(voxels: NDArray[Any]) -> list[float]:
     Args:
         voxels: (k, j, i) of an MR magnitude image; axes too short to halve are not.
     """
-    threshold = object_threshold(sample(voxels)[::THINNED])
+    threshold = object_threshold(thin_sample(voxels))
     halves = [
         [slice(0, n // 2), slice(n // 2, n)] if n >= 2 * SHORTEST_AXIS else [slice(0, n)]
         for n in voxels.shape

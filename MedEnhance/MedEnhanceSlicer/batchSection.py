@@ -37,7 +37,7 @@ class BatchSection(VTKObservationMixin):
         self._isBeginning = False
         self._recipe = RecipeEditor(ui, logic, self._currentStep, self._say)
         self._table = QueueTable(ui.queueTableWidget)
-        self._watch = NodeWatch(self._showTable)
+        self._watch = NodeWatch(self.onVolumeModified)
         self._say("")
         for name, slot in (
             ("runSequence", self.onRunSequence),
@@ -74,6 +74,11 @@ class BatchSection(VTKObservationMixin):
             self._recipe.update()
             self._showTable()
             self._watch.follow(*shownVolumes())
+
+    def onVolumeModified(self):
+        """It may have been renamed; while voxels change, nothing is to be done."""
+        if self._table.names() != [volume.GetName() for volume in shownVolumes()]:
+            self._showTable()
 
     def showState(self, job, isBeginning=False):
         """What can be clicked now.
@@ -187,7 +192,6 @@ class BatchSection(VTKObservationMixin):
                 self._onEvent(job)
 
     def _showTable(self):
-        """A volume may have been renamed."""
         self._table.show(self._queue())
 
     def _queue(self):

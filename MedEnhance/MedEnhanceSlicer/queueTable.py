@@ -51,6 +51,10 @@ class QueueTable:
             self._showStatus(row, case)
         self._table.blockSignals(wasBlocked)
 
+    def names(self):
+        """The volumes' names as the table shows them, from top to bottom."""
+        return [self._table.item(row, VOLUME).text() for row in range(len(self._ids))]
+
     def clear(self):
         """Forget the volumes and ticks: another scene gives the same IDs to other volumes."""
         self._ids = []
