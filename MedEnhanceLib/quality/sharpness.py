@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.quality.separable import SHORTEST_RECURSIVE, along, gaussian_matrix
-from MedEnhanceLib.slabs import Slab, filtered, fullest_slab, mean_inside, quantile, sample
+from MedEnhanceLib.slabs import Slab, fullest_slab, mean_inside, over_slabs, quantile, sample
 
 STRONGEST_SHARE = 0.05
 ENOUGH_VOXELS = 1_000_000
@@ -22,24 +21,45 @@ SMOOTHING_REACH = 10
 
 def gradient_magnitude(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
     """Gradient per mm, (k, j, i), of the image smoothed over one voxel of the finest axis."""
+    result = np.empty(voxels.shape, np.float32)
+
+    def fill(part: Slab) -> None:
+        result[part.core] = gradient_in(part, voxels, geometry)
+
+    over_slabs(fill, voxels.shape, SMOOTHING_REACH)
+    return result
+
+
+def gradient_in(part: Slab, voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
+    """The gradient's magnitude per mm in those slices only.
+
+    Args:
+        part: the slices, with ``SMOOTHING_REACH`` more on each side as far as there are any.
+        voxels: the whole image (k, j, i).
+    """
+    values = voxels[part.grown].astype(np.float32)
     if min(voxels.shape) < SHORTEST_RECURSIVE:
-        return _plain_gradient(voxels, geometry)
-    return filtered(voxels, partial(_smooth_gradient, geometry=geometry), SMOOTHING_REACH)
+        return _plain_gradient(values, geometry)[part.inner]
+    return _smooth_gradient(values, geometry, part.inner)
 
 
-def _smooth_gradient(voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
-    values = voxels.astype(np.float32)
+def _smooth_gradient(
+    values: NDArray[np.float32], geometry: Geometry, inner: slice
+) -> NDArray[np.float32]:
+    """In the ``inner`` slices of those that are given."""
     steps = geometry.spacing[::-1]
     sigmas = [min(steps) / step for step in steps]
     smooth = [gaussian_matrix(n, s, 0) for n, s in zip(values.shape, sigmas, strict=True)]
     slope = [gaussian_matrix(n, s, 1) for n, s in zip(values.shape, sigmas, strict=True)]
-    in_rows = along(smooth[2], values, 2)
+    # Across the slices first, as only the inner ones are needed then.
+    across = along(smooth[0][inner], values, 0)
+    in_columns = along(smooth[1], across, 1)
     parts = (
-        along(slope[0], along(smooth[1], in_rows, 1), 0),
-        along(smooth[0], along(slope[1], in_rows, 1), 0),
-        along(smooth[0], along(smooth[1], along(slope[2], values, 2), 1), 0),
+        along(smooth[2], along(smooth[1], along(slope[0][inner], values, 0), 1), 2),
+        along(smooth[2], along(slope[1], across, 1), 2),
+        along(slope[2], in_columns, 2),
     )
-    total = np.zeros(values.shape, np.float32)
+    total = np.zeros(across.shape, np.float32)
     for part, step in zip(parts, steps, strict=True):
         part /= np.float32(step)
         total += np.square(part, out=part)
@@ -71,11 +91,6 @@ def enough_slices(inside: NDArray[np.bool_]) -> Slab:
     """
     content = np.count_nonzero(inside, axis=(1, 2))
     return fullest_slab(content, inside[0].size, ENOUGH_VOXELS, SMOOTHING_REACH)
-
-
-def gradient_in(part: Slab, voxels: NDArray[Any], geometry: Geometry) -> NDArray[np.float32]:
-    """The gradient's magnitude per mm in those slices only."""
-    return gradient_magnitude(voxels[part.grown], geometry)[part.inner]
 
 
 def edge_sharpness(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PREFIX = "medenhance-worker-"
+MAPPED_CAN_BE_DELETED = os.name == "posix"
 
 
 def store_voxels(voxels: NDArray[Any], path: Path) -> None:
@@ -34,21 +35,34 @@ def store_voxels(voxels: NDArray[Any], path: Path) -> None:
 
 
 def take_voxels(path: Path) -> NDArray[Any]:
-    """Read the array and delete its file.
+    """The array of a file, which is deleted. Read-only.
+
+    Where the system allows for it, what was in the file is mapped into memory: it is not copied,
+    and memory that gets short is found here first.
 
     Raises:
         OSError: when there is no such file, or it ends early.
         ValueError: when it holds anything but one array of plain values.
     """
-    with path.open("rb") as file:
-        try:
-            # Not numpy.load, which takes archives too.
-            voxels: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-        except (OSError, MemoryError):
-            raise
-        except Exception as error:  # numpy raises all sorts of errors for damaged headers
-            raise ValueError(f"not an array ({error})") from error
+    try:
+        voxels = _mapped(path) if MAPPED_CAN_BE_DELETED else _read(path)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # numpy raises all sorts of errors for damaged headers
+        raise ValueError(f"not an array ({error})") from error
     path.unlink()
+    return voxels
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    return np.asarray(np.lib.format.open_memmap(path, mode="r"))
+
+
+def _read(path: Path) -> NDArray[Any]:
+    with path.open("rb") as file:
+        # Not numpy.load, which takes archives too.
+        voxels: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    voxels.flags.writeable = False
     return voxels
 
 

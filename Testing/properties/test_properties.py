@@ -20,6 +20,7 @@ from MedEnhanceLib.resample import resample
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 from MedEnhanceLib.tiles import Box, overlapping_plan, whole
 from MedEnhanceLib.volume import Label, LabelMap
+from MedEnhanceLib.worker import folder
 from MedEnhanceLib.worker.folder import store_voxels, take_voxels
 from MedEnhanceLib.worker.protocol import from_line, to_line
 
@@ -119,9 +120,11 @@ def test_segmentations_keep_their_labels(
     assert [label.color for label in back.labels] == [(1, 2, 3), (255, 0, 128)]
 
 
+@pytest.mark.parametrize("is_mapped", [True, False])
 @given(geometries(), seeds, st.sampled_from(KINDS), st.booleans())
 def test_voxels_reach_the_worker_unchanged(
     tmp_path_factory: pytest.TempPathFactory,
+    is_mapped: bool,
     geometry: Geometry,
     seed: int,
     kind: str,
@@ -131,8 +134,10 @@ def test_voxels_reach_the_worker_unchanged(
     array = voxels(geometry, seed, kind)
     array = np.flip(array).T if is_turned else array
     store_voxels(array, path)
-    taken = take_voxels(path)
-    assert np.array_equal(taken, array) and not path.exists()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(folder, "MAPPED_CAN_BE_DELETED", is_mapped)
+        taken = take_voxels(path)
+    assert np.array_equal(taken, array) and not path.exists() and not taken.flags.writeable
 
 
 values = st.recursive(
