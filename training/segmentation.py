@@ -25,6 +25,8 @@ MULTIPLE = 4
 """Voxels along an axis are a multiple of it, as the network halves them twice."""
 ROTATION, SHEAR, ZOOM = 0.25, 0.08, 0.15
 """Spread of the random affine map: radians, and shares of length."""
+BENDING, BEND_POINTS = 1.5, 5
+"""Spread in voxels of random shifts at so many points along each axis; smooth in between."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Segmentation:
         image = torch.from_numpy(random_look(case.image, rng))[None, None]
         labels = torch.from_numpy(case.labels.astype(np.float32))[None, None]
         grid = random_affine_grid(case.image.shape, self.patch, rng)
+        grid += random_bending(case.image.shape, self.patch, rng)
         return (
             functional.grid_sample(image, grid, "bilinear", "border", align_corners=False),
             functional.grid_sample(labels, grid, "nearest", "border", align_corners=False),
@@ -138,6 +141,18 @@ def random_affine_grid(
     theta[0, :, :3] = matrix * spans[None, :] / sizes[:, None]
     theta[0, :, 3] = rng.uniform(-4, 4, 3) * 2 / sizes
     return functional.affine_grid(torch.from_numpy(theta), [1, 1, *patch], align_corners=False)
+
+
+def random_bending(
+    shape: tuple[int, ...], patch: tuple[int, ...], rng: np.random.Generator
+) -> torch.Tensor:
+    """Smooth random shifts to add to a grid of ``random_affine_grid``: (1, *patch, 3)."""
+    strength = rng.uniform(0, BENDING)
+    shifts = rng.normal(0, strength, (1, 3, *[BEND_POINTS] * 3)) * 2
+    shifts /= np.array(shape[::-1]).reshape(1, 3, 1, 1, 1)
+    coarse = torch.from_numpy(shifts.astype(np.float32))
+    smooth = functional.interpolate(coarse, patch, mode="trilinear", align_corners=True)
+    return smooth.permute(0, 2, 3, 4, 1)
 
 
 def rotation(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
