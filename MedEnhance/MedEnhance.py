@@ -87,6 +87,8 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
+        leaving = scene.NodeAboutToBeRemovedEvent
+        self.addObserver(scene, leaving, self.onNodeAboutToBeRemoved, priority=1.0)
         self.initializeParameterNode()
 
     def loadSections(self):
@@ -134,6 +136,15 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Select the first volume that is loaded while the panel is open."""
         if self._parameterNode is not None and not caller.IsImporting():
             self.selectFirstVolume()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node):
+        """Let go of a node before the lists do, which would choose its neighbour instead."""
+        parameters = self._parameterNode
+        if parameters is not None:
+            for name in parameters.allParameters:
+                if getattr(parameters, name) is node:
+                    setattr(parameters, name, None)
 
     def initializeParameterNode(self):
         self.setParameterNode(self.logic.getParameterNode())

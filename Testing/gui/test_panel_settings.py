@@ -41,6 +41,28 @@ def test_only_scalar_volumes_are_offered(panel: PanelDriver) -> None:
 
 
 @pytest.mark.parametrize(
+    ("parameter", "kind"),
+    [
+        ("inputVolume", "ScalarVolume"),
+        ("guideVolume", "ScalarVolume"),
+        ("region", "MarkupsROI"),
+        ("sequence", "Sequence"),
+        ("outputVolume", "ScalarVolume"),
+        ("outputSegmentation", "Segmentation"),
+    ],
+)
+def test_no_neighbour_takes_the_place_of_a_chosen_node_that_is_removed(
+    panel: PanelDriver, parameter: str, kind: str
+) -> None:
+    for name in ("One", "Two", "Three"):
+        slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}Node", name)
+    setattr(panel.parameters, parameter, slicer.util.getNode("Two"))
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Two"))
+    assert getattr(panel.parameters, parameter) is None
+    assert panel.widget.boundWidgets()[parameter].currentNode() is None
+
+
+@pytest.mark.parametrize(
     ("task", "visible"), [("Denoise", 0), ("Super-resolution", 1), ("Segment", 2)]
 )
 def test_settings_follow_the_task(panel: PanelDriver, task: str, visible: int) -> None:

@@ -67,6 +67,26 @@ def test_slots_get_the_arguments_they_take(scene: Any) -> None:
     box.disconnect("toggled(bool)", heard.append)
 
 
+def test_a_list_of_nodes_goes_on_to_a_neighbour_and_tells_when_its_node_has_another_row(
+    scene: Any,
+) -> None:
+    import slicer
+
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.setMRMLScene(scene)
+    one, two, three = (
+        scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in ("One", "Two", "Three")
+    )
+    selector.setCurrentNode(three)
+    heard: list[Any] = []
+    selector.connect("currentNodeChanged(vtkMRMLNode*)", heard.append)
+    scene.RemoveNode(one)
+    scene.RemoveNode(three)
+    assert heard == [three, two]
+    selector.setMRMLScene(None)
+
+
 def test_values_of_parameters_are_checked(scene: Any) -> None:
     import MedEnhance
 

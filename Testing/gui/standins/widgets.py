@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import vtk
 from PySide6.QtCore import Property, QRect, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
@@ -113,6 +114,8 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         if scene is not None:
             events = (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndCloseEvent)
             self._tags = [scene.AddObserver(event, self._on_scene_changed) for event in events]
+            leaving = scene.NodeAboutToBeRemovedEvent
+            self._tags.append(scene.AddObserver(leaving, self._on_node_leaving))
         self._refresh()
 
     def mrmlScene(self) -> Any:
@@ -158,6 +161,24 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
 
     def _on_scene_changed(self, _caller: Any, _event: str) -> None:
         self._refresh()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _on_node_leaving(self, scene: Any, _event: str, node: Any) -> None:
+        """The row goes before the node does: Qt then chooses a neighbour, and that is told.
+
+        So it is when the chosen node stays, but in another row.
+        """
+        if scene.IsClosing() or node not in self._nodes:
+            return
+        none = 1 if self.noneEnabled else 0
+        before, gone = self._combo.currentIndex(), self._nodes.index(node) + none
+        self._nodes.remove(node)
+        self._combo.removeItem(gone)
+        now = self._combo.currentIndex()
+        if now != before or gone == before:
+            self._current = self._nodes[now - none] if now >= none else None
+            self.currentNodeChanged.emit(self._current)
+            self.currentNodeIDChanged.emit(self.currentNodeID)
 
     def _refresh(self) -> None:
         if "_nodes" not in self.__dict__:
