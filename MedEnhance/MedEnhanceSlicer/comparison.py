@@ -69,11 +69,10 @@ class SideBySide:
 
         :param result: ResultNode whose input is in the scene.
         """
-        layout = self.layoutNode
         if not self.isShown:
-            self._previousLayout = layout.GetViewArrangement()
+            self._previousLayout = self.layoutNode.GetViewArrangement()
         registerLayout()
-        layout.SetViewArrangement(LAYOUT_ID)
+        switchTo(LAYOUT_ID)
         after = result.inputNode if result.isSegmentation else result.node
         left, right = (sliceLogic(tag) for tag in (BEFORE, AFTER))
         fill(left, result.inputNode)
@@ -90,7 +89,7 @@ class SideBySide:
         if self.isShown:
             usual = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
             previous = self._previousLayout
-            self.layoutNode.SetViewArrangement(usual if previous is None else previous)
+            switchTo(usual if previous is None else previous)
 
     def _alignAgain(self):
         if self.isShown:
@@ -103,6 +102,11 @@ class SideBySide:
             if before is not None:
                 restrict(display, before.split())
                 display.RemoveAttribute(VIEWS_ATTRIBUTE)
+
+
+def switchTo(layout):
+    """Show another layout by way of its manager, which takes back a maximized view first."""
+    slicer.app.layoutManager().setLayout(layout)
 
 
 def sliceLogic(name):

@@ -78,6 +78,10 @@ class DifferencePart:
         self._showLayout()
         self._showSpots()
 
+    def leave(self):
+        """Go back to the usual views: there is nothing left to compare, nor a button to do it."""
+        self._sideBySide.leave()
+
     def stop(self):
         """End the flickering."""
         self.ui.flickerCheckBox.checked = False

@@ -17,6 +17,7 @@ class EvidencePart:
     def __init__(self, ui):
         self.ui = ui
         self._result = None
+        self._reference = None
         self._comparison = ReferenceComparison(self.onComparison)
         header = ui.evidenceTable.horizontalHeader()
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
@@ -64,6 +65,11 @@ class EvidencePart:
         self.update()
 
     def onReferenceChosen(self, node=None):
+        reference = self.ui.referenceSelector.currentNode()
+        # The list also tells when only the row of the node has changed.
+        if reference is self._reference:
+            return
+        self._reference = reference
         self.stop()
         self._say("")
         self._showButtons()

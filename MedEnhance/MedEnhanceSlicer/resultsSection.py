@@ -84,13 +84,16 @@ class ResultsSection:
         if current not in nodes:
             current = nodes[-1] if nodes else None
         self._choose(current)
-        # Later, since a list of nodes may be being removed right now.
-        qt.QTimer.singleShot(0, self._removeLostMaps)
+        # Later, since a list of nodes may be being removed right now, or a scene be being closed,
+        # after which Slicer goes back to the layout that was shown.
+        qt.QTimer.singleShot(0, self._tidyUp)
 
     def onResultChosen(self, node=None):
-        if self._isActive:
+        node = self.ui.resultSelector.currentNode()
+        # The list also tells when only the row of the node has changed.
+        isOther = node is not (self._result and self._result.node)
+        if self._isActive and isOther:
             self.clear()
-            node = self.ui.resultSelector.currentNode()
             if node is None or not isResult(node):
                 self.refresh()
             else:
@@ -127,10 +130,12 @@ class ResultsSection:
         if self._result is None:
             self.refresh()
 
-    def _removeLostMaps(self):
-        """A removed signal goes with its result, which it is made of."""
+    def _tidyUp(self):
+        """A removed signal goes with its result, and the layout that compares with the last one."""
         if self._isActive:
             removeMapsWithoutResult(slicer.mrmlScene, REMOVED_REFERENCE_ROLE)
+            if self._result is None:
+                self._difference.leave()
 
     def _state(self):
         """Which nodes there are, as far as it matters here."""

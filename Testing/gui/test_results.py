@@ -168,6 +168,21 @@ def test_result_deleted(panel: PanelDriver) -> None:
     assert not panel.ui.resultsCollapsibleButton.visible
 
 
+@pytest.mark.parametrize("isClosed", [False, True])
+def test_the_usual_views_come_back_when_nothing_is_left_to_compare(
+    panel: PanelDriver, views: Any, isClosed: bool
+) -> None:
+    node = show(panel, denoised(head()))
+    before = views.layout
+    panel.click("compareButton")
+    if isClosed:
+        slicer.mrmlScene.Clear(0)
+    else:
+        slicer.mrmlScene.RemoveNode(node)
+    panel.breathe()
+    assert views.layout == before
+
+
 def test_the_removed_signal_is_made_on_request_and_its_slices_are_shown(
     panel: PanelDriver,
 ) -> None:

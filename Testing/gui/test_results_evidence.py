@@ -120,6 +120,20 @@ def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
     assert after > before
 
 
+def test_removing_an_earlier_result_disturbs_neither_flicker_nor_measures(
+    panel: PanelDriver,
+) -> None:
+    earlier = denoised(head())
+    show(panel, denoised(head()))
+    add_head("Truth")
+    panel.choose("referenceSelector", "Truth")
+    note = measured(panel)
+    panel.click("flickerCheckBox")
+    slicer.mrmlScene.RemoveNode(earlier)
+    assert panel.ui.flickerCheckBox.checked
+    assert panel.ui.referenceNoteLabel.text == note
+
+
 def test_measures_against_a_reference_are_those_of_the_strength_that_is_shown(
     panel: PanelDriver,
 ) -> None:

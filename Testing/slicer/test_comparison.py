@@ -37,6 +37,15 @@ def test_without_a_window_there_is_nothing_to_lay_out(scene: Any) -> None:
     side.leave()
 
 
+def test_a_maximized_view_gives_way_to_another_layout(window: layout.LayoutManager) -> None:
+    side, node = comparison.SideBySide(), window.layoutLogic().GetLayoutNode()
+    result = ResultNode(denoised(add_volume()))
+    for name, change in (("Red", lambda: side.show(result)), (comparison.AFTER, side.leave)):
+        node.AddMaximizedViewNode(view(name).GetSliceNode())
+        change()
+        assert node.GetNumberOfMaximizedViewNodes() == 0
+
+
 def test_side_by_side_shows_the_same_slice_of_both(window: layout.LayoutManager) -> None:
     node = add_volume()
     output = denoised(node)

@@ -47,7 +47,9 @@ class LayoutManager:
         return int(self._logic.GetLayoutNode().GetViewArrangement())
 
     def setLayout(self, layout: int) -> None:
-        self._logic.GetLayoutNode().SetViewArrangement(layout)
+        if layout != self.layout:
+            self._logic.GetLayoutNode().RemoveAllMaximizedViewNodes()
+            self._logic.GetLayoutNode().SetViewArrangement(layout)
 
     def sliceViewNames(self) -> tuple[str, ...]:
         views = self._logic.GetViewNodes()
