@@ -183,11 +183,14 @@ class Panel:
             self._lastFacts = factsOf(job)
             self._log.names.add(job.inputName)
 
-    def _chosenModel(self):
-        """The model to run; asks for trust where it is needed. Raises MedEnhanceError."""
+    def _chosenModel(self, mayAsk=True):
+        """The model to run. Raises MedEnhanceError.
+
+        :param mayAsk: whether to ask for trust where it is needed, rather than to refuse the model.
+        """
         model = self._choosing.modelNamed()
         if model is not None and needsTrust(model):
-            if not slicer.util.confirmYesNoDisplay(trustQuestion(model), _("MedEnhance")):
+            if not (mayAsk and askForTrust(model)):
                 model.require_trust()
             self.logic.trust(model)
             self._choosing.forget()
@@ -257,7 +260,7 @@ class Panel:
         self._results.show(job)
         done = _("Done: {name}.").format(name=job.node.GetName())
         self._say(" ".join([done, *job.warnings]), "warning" if job.warnings else "good")
-        show(job.node)
+        self._showInViews(job.node)
 
     def _showChain(self, chain):
         self._say(*chain.summary())
@@ -265,7 +268,12 @@ class Panel:
             self._results.refresh()
         else:
             self._results.show(chain.shown)
-            show(chain.shown.node)
+            self._showInViews(chain.shown.node)
+
+    def _showInViews(self, node):
+        """While the panel is hidden, the views are those of another module."""
+        if self._parameters is not None:
+            show(node)
 
     def _clearResult(self):
         self._results.clear()
@@ -293,10 +301,11 @@ def needsTrust(model):
     return bool(getattr(model, "foreign", "")) and not (model.shipped or model.trusted)
 
 
-def trustQuestion(model):
-    """What the user is asked before a model may run code of its own."""
-    return _(
+def askForTrust(model):
+    """Ask the user whether a model may run code of its own."""
+    question = _(
         "The model '{title}' did not come with MedEnhance and {reason}.\n\nCode in a model can do "
         "anything that you can do on this computer. Allow it only if you trust its author.\n\n"
         "Trust this model from now on?"
     ).format(title=model.title, reason=model.foreign)
+    return slicer.util.confirmYesNoDisplay(question, _("MedEnhance"))

@@ -23,7 +23,8 @@ class PreviewSection:
 
     :param ui: child widgets by name, see slicer.util.childWidgetVariables.
     :param logic: MedEnhanceLogic.
-    :param chosenModel: called for the model that would run; raises MedEnhanceError.
+    :param chosenModel: called for the model that would run, with whether the user may be asked for
+        trust in it; raises MedEnhanceError.
     """
 
     def __init__(self, ui, logic, chosenModel):
@@ -53,11 +54,15 @@ class PreviewSection:
         self._parameters = parameters
 
     def onPreview(self, checked=None):
-        """Begin a preview of the slice in view."""
+        """Begin a preview of the slice in view, as was asked for."""
+        self._begin(mayAsk=True)
+
+    def _begin(self, mayAsk):
+        """Begin a preview; what speaks against it is said."""
         takeTyped(self.ui)
         self._isStale = False
         try:
-            self._start()
+            self._start(mayAsk)
         except MedEnhanceError as error:
             self._say(str(error), "warning")
         except Exception as error:
@@ -108,12 +113,12 @@ class PreviewSection:
         if self.logic.runner.busy:
             self._isStale = True
             return
-        self.onPreview()
+        self._begin(mayAsk=False)
 
-    def _start(self):
+    def _start(self, mayAsk):
         parameters = self._parameters
         view = shownSlice()
-        model = self._chosenModel()
+        model = self._chosenModel(mayAsk)
         dependencies.checkFor(model)
         job = PreviewJob(
             parameters.inputVolume,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import slicer
 
+from MedEnhanceLib.errors import TrustError
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeModel, FakeWorker
 from Testing.gui.results import composite, head, show
@@ -71,6 +72,30 @@ def test_the_preview_follows_the_slice_when_asked(panel: PanelDriver, worker: Fa
     view.SetSliceOffset(view.GetSliceOffset() + 2)
     panel.breathe()
     assert len(worker.jobs) == 2
+
+
+def test_only_a_click_asks_for_trust(
+    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(model: FakeModel) -> None:
+        raise TrustError("Allow it if you trust its author.")
+
+    _composite, view = slice_view()
+    panel.choose_model("MR denoiser")
+    panel.click("previewFollowCheckBox")
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.previewLabel.text.startswith("Preview of slice"))
+    foreign = {"foreign": "runs code", "shipped": False, "trusted": False, "require_trust": refuse}
+    for name, value in foreign.items():
+        monkeypatch.setattr(FakeModel, name, value, raising=False)
+    asked: list[str] = []
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, _title: asked.append(text))
+    view.SetSliceOffset(view.GetSliceOffset() + 2)
+    panel.wait_until(lambda: "trust its author" in panel.ui.previewLabel.text)
+    assert not asked
+    panel.click("previewButton")
+    assert asked and len(worker.jobs) == 1
 
 
 def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWorker) -> None:

@@ -10,6 +10,7 @@ import slicer
 
 from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker
+from Testing.gui.results import composite
 from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
 
@@ -186,6 +187,18 @@ def test_the_module_can_be_left_during_a_run(panel: PanelDriver, worker: FakeWor
     assert volumes()[-1] == "Head denoised (AI-processed)"
     panel.enter()
     assert panel.ui.applyButton.enabled
+
+
+def test_a_run_that_ends_without_the_panel_leaves_the_views_alone(
+    panel: PanelDriver, worker: FakeWorker, views: Any
+) -> None:
+    other = add_head("Other")
+    panel.apply()
+    panel.leave()
+    composite().SetBackgroundVolumeID(other.GetID())
+    worker.succeed()
+    panel.wait_for_end()
+    assert composite().GetBackgroundVolumeID() == other.GetID()
 
 
 def test_settings_can_change_from_outside_during_a_run(
