@@ -67,6 +67,11 @@ def recipe(data: Path) -> BrainMask:
     return BrainMask(config | changes, data)
 
 
+def test_it_learns_from_the_training_part(data: Path) -> None:
+    made = recipe(data)
+    assert [head.name for head in (*made.painted, *made.scanned)] == ["training", "training"]
+
+
 def test_a_brain_that_was_cut_out_is_no_head(data: Path) -> None:
     assert [name for name, _ in files_with_skull(data, "training")] == ["training"]
 

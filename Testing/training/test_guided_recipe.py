@@ -65,6 +65,10 @@ def test_pairs_lie_on_each_other(data: Path) -> None:
         assert np.corrcoef(image.voxels[inner].ravel(), guide.voxels[inner].ravel())[0, 1] < -0.9
 
 
+def test_gates_learn_from_the_training_part(data: Path) -> None:
+    assert [whose for whose, *_ in training.guided.clean_blocks(data)] == ["training", "phantoms"]
+
+
 def test_a_guide_is_moved_by_so_many_voxels() -> None:
     guide = np.random.default_rng(0).random((8, 10, 12)).astype(np.float32)
     shifted = moved(guide, (0, 2, 0), (0, 0, 0))

@@ -25,6 +25,8 @@ def test_head_subjects_are_disjoint() -> None:
 
 def test_ct_subjects_are_disjoint() -> None:
     split = read_splits()["ct_body"]
+    subjects = {part: {s["subject"] for s in split[part]} for part in split}
+    assert not subjects["training"] & subjects["validation"]
     files = {part: {f for s in split[part] for f in s["files"]} for part in split}
     assert len(files["training"] | files["validation"]) == 6
     assert not files["training"] & files["validation"]
