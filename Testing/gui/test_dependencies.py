@@ -28,9 +28,15 @@ class Computer:
         self.asked: list[str] = []
         self.calls: list[tuple[Any, str]] = []
         self.agrees = True
-        self.versions = {"numpy": "2.1.3", "SimpleITK": "2.5.0", "torch": "2.6.0+cu126"}
+        self.versions = {
+            "numpy": "2.1.3",
+            "SimpleITK": "2.5.0",
+            "scipy": "1.14.1",
+            "torch": "2.6.0+cu126",
+            "torchvision": "0.21.0+cu126",
+        }
         monkeypatch.setattr(dependencies, "isInstalled", lambda name: name in self.installed)
-        monkeypatch.setattr(dependencies, "protectedVersions", lambda: dict(self.versions))
+        monkeypatch.setattr(importlib.metadata, "version", self._version)
         monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", self._ask)
         torch_utils = types.ModuleType("PyTorchUtils")
         torch_utils.PyTorchUtilsLogic = lambda: self  # type: ignore[attr-defined]
@@ -38,6 +44,11 @@ class Computer:
         packaging = types.ModuleType("slicer.packaging")
         packaging.pip_ensure = self._pip  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+
+    def _version(self, name: str) -> str:
+        if name not in self.versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return self.versions[name]
 
     def _ask(self, text: str, *_args: Any, **_kwargs: Any) -> bool:
         self.asked.append(text)
@@ -86,7 +97,8 @@ def test_installing_asks_once_and_protects_numpy(bare: Computer) -> None:
     assert bare.calls[0][0] == "torch" + dependencies.TORCH_REQUIREMENT
     requirements, constraints = bare.calls[1]
     assert [r.split(">")[0] for r in requirements] == ["monai", "safetensors"]
-    assert constraints.splitlines() == ["numpy==2.1.3", "SimpleITK==2.5.0", "torch==2.6.0"]
+    protected = "numpy==2.1.3 SimpleITK==2.5.0 scipy==1.14.1 torch==2.6.0 torchvision==0.21.0"
+    assert constraints.split() == protected.split()
 
 
 def test_what_is_too_old_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
