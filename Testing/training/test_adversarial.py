@@ -12,6 +12,7 @@ import torch
 from scipy import ndimage
 
 from MedEnhanceLib.errors import OptionsError
+from training import train_adversarial
 from training.critic import (
     Critic,
     RelativisticAverage,
@@ -176,6 +177,41 @@ def test_critic_and_generator_learn_from_their_own_losses_only(
     assert any(not torch.equal(o, n) for o, n in zip(before, run.critic.parameters(), strict=True))
     for old, new in zip(weights, run.network.parameters(), strict=True):
         torch.testing.assert_close(old, new)
+
+
+def test_edges_and_the_critic_guide_the_generator(
+    data: Path, adversarial: Callable[[str, str], dict[str, Any]]
+) -> None:
+    config = adversarial("denoise", "relativistic")
+    recipe = make_recipe(config, data)
+    batch = recipe.batch(np.random.default_rng(0))
+
+    def gradient(**terms: float) -> torch.Tensor:
+        changed = config | {"adversarial": config["adversarial"] | terms}
+        run = AdversarialTraining(changed, recipe, data / "run", ALONE)
+        output = run.network(batch.inputs)
+        run._teach_generator(output, output, batch)
+        slopes = [p.grad for p in run.network.parameters() if p.grad is not None]
+        return torch.cat([slope.flatten() for slope in slopes])
+
+    usual = gradient()
+    torch.testing.assert_close(gradient(), usual)
+    for term in ("weight", "edge_weight"):
+        with pytest.raises(AssertionError, match="not close"):
+            torch.testing.assert_close(gradient(**{term: 0.0}), usual)
+
+
+def test_edges_that_are_too_weak_or_too_strong_lower_the_score(
+    data: Path, adversarial: Callable[[str, str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = adversarial("denoise", "relativistic")
+    config["adversarial"]["edges_db"] = 4.0
+    recipe = make_recipe(config, data)
+    monkeypatch.setattr(recipe, "validate", lambda network: {"score": 3.0})
+    run = AdversarialTraining(config, recipe, data / "run", ALONE)
+    for ratio, score in ((0.75, 2.0), (1.0, 3.0), (1.25, 2.0)):
+        monkeypatch.setattr(train_adversarial, "mean_edge_ratio", lambda *_, r=ratio: r)
+        assert run._measure(run.network) == {"edge_ratio": ratio, "score": score}
 
 
 def test_untrained_generators_are_refused(data: Path, tiny_config: TinyConfig) -> None:

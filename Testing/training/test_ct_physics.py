@@ -63,6 +63,11 @@ def test_dose_and_kernel() -> None:
     assert sharp > 2 * usual
 
 
+def test_electronic_noise_counts_where_few_photons_come_through() -> None:
+    few = replace(USUAL, photons=2e4, electronic=0)
+    assert noise_of(water(), replace(few, electronic=30)).std() > 1.5 * noise_of(water(), few).std()
+
+
 def test_oblong_slices_keep_their_place() -> None:
     volume = water()[:, 8:56]
     lines = line_integrals(volume.astype(np.float32), 5.0, angles=60)

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from MedEnhanceLib.errors import FileError
 from training.parallel import Processes
 from training.recipe import make_recipe
-from training.run_folder import append_row
+from training.run_folder import RunFolder, append_row
 from training.train import Training
 from training.whole_files import written_whole
 
 TinyConfig = Callable[[str], dict[str, Any]]
 ALONE = Processes(torch.device("cpu"))
+SCALARS = ("loss", "validation/score")
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -53,6 +55,17 @@ def test_steps_that_are_made_again_stand_once_in_the_curve(
     Training(config, recipe, data / "run", ALONE).run()
     rows = (data / "run/curve.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "1", "2", "3"]
+
+
+def test_every_validation_is_shown_by_tensorboard(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for step in (5, 10):
+        folder.report(step, 60.0, {"loss": 1.0 / step}, {"score": float(step)})
+    folder.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    shown = {name: [(e.step, e.value) for e in events.Scalars(name)] for name in SCALARS}
+    assert shown["validation/score"] == [(5, 5.0), (10, 10.0)]
+    assert shown["loss"] == [(5, pytest.approx(0.2)), (10, pytest.approx(0.1))]
 
 
 def test_other_columns_are_not_put_under_the_heading(tmp_path: Path) -> None:

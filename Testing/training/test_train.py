@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import os
@@ -24,6 +25,7 @@ from training.weights import start_from
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 TinyConfig = Callable[[str], dict[str, Any]]
+Weights = dict[str, torch.Tensor]
 ALONE = Processes(torch.device("cpu"))
 
 
@@ -39,8 +41,9 @@ def test_training_goes_on_where_it_stopped(name: str, data: Path, tiny_config: T
     )
     assert whole["step"] == halved["step"] == 2
     assert whole.keys() >= {"network", "average", "optimiser", "step", "best", "seconds", "stale"}
-    for key, value in whole["network"].items():
-        torch.testing.assert_close(value, halved["network"][key])
+    for part in ("network", "average"):
+        for key, value in whole[part].items():
+            torch.testing.assert_close(value, halved[part][key], msg=f"{part} {key}")
     assert len((data / "halved/curve.csv").read_text().splitlines()) == 3
 
 
@@ -53,6 +56,46 @@ def test_training_stops_when_validation_gets_no_better(
     training = Training(config, recipe, data / "run", ALONE)
     training.run()
     assert training.step == 3
+
+
+def test_the_best_weights_are_the_average_where_it_scored_most(
+    data: Path, tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 3}
+    recipe = make_recipe(config, data)
+    scores, validated = [1.0, 3.0, 2.0], list[Weights]()
+
+    def validate(network: torch.nn.Module) -> dict[str, float]:
+        validated.append(copy.deepcopy(network.state_dict()))
+        return {"score": scores[len(validated) - 1]}
+
+    monkeypatch.setattr(recipe, "validate", validate)
+    training = Training(config, recipe, data / "run", ALONE)
+    training.run()
+    best = torch.load(data / "run/best.pt", weights_only=True)
+    assert [is_same(best, weights) for weights in validated] == [False, True, False]
+    assert is_same(validated[2], training.average.module.state_dict())
+    assert not is_same(validated[2], training.network.state_dict())
+
+
+def is_same(weights: Weights, others: Weights) -> bool:
+    return all(torch.equal(value, others[name]) for name, value in weights.items())
+
+
+def test_the_average_forgets_the_first_steps(data: Path, tiny_config: TinyConfig) -> None:
+    config = tiny_config("mr-denoise-residual") | {"ema_from": 2}
+    training = Training(config, make_recipe(config, data), data / "run", ALONE)
+    training.run()
+    assert is_same(training.average.module.state_dict(), training.network.state_dict())
+
+
+def test_large_gradients_are_clipped() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    before = float(network.weight.detach())
+    optimiser = torch.optim.SGD(network.parameters(), lr=1.0)
+    loss = 1000 * network.weight.sum()
+    MixedPrecision("fp32", ALONE.device).step(loss, optimiser, network, clip=0.5)
+    assert float(network.weight.detach()) == pytest.approx(before - 0.5, rel=1e-4)
 
 
 def test_a_run_may_start_from_another_one(
