@@ -20,14 +20,7 @@ from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.resources import models_folder
 
-from .conftest import (
-    denoiser_bundle,
-    head_like,
-    randomised,
-    resolver_bundle,
-    unet_bundle,
-    write_bundle,
-)
+from .conftest import head_like, randomised, resolver_bundle, unet_bundle, write_bundle
 
 
 def run(bundle: Bundle, voxels: np.ndarray, tile: int | None = None, **changes: Any) -> np.ndarray:
@@ -164,14 +157,6 @@ def test_progress_grows_and_cancel_takes_effect_inside_a_pass(denoiser: Bundle) 
         inference.regress(passes, [head_like() / 900, 0.05], None)
 
 
-def test_nan_output_is_refused(tmp_path: Path) -> None:
-    folder = denoiser_bundle(tmp_path)
-    bundle = read_bundle(folder)
-    voxels = np.full((8, 8, 8), 3.4e38, np.float32)
-    with pytest.raises(InferenceError, match="NaN or infinite"):
-        run(bundle, voxels)
-
-
 class Neighbours(torch.nn.Module):
     """Tells its channels apart: 100 x below + 10 x here + above."""
 
@@ -184,10 +169,10 @@ class Neighbours(torch.nn.Module):
         return self.mix(x)
 
 
-def test_slices_get_their_neighbours_as_channels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bundle = read_bundle(
+@pytest.fixture
+def neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    monkeypatch.setattr("MedEnhanceLib.engine.networks.Neighbours", Neighbours, raising=False)
+    return read_bundle(
         write_bundle(
             tmp_path / "slices",
             Neighbours(),
@@ -196,10 +181,30 @@ def test_slices_get_their_neighbours_as_channels(
             input={"dimensions": 2, "neighbours": 1, "channels": ["image"], "multiple": 4},
         )
     )
-    monkeypatch.setattr("MedEnhanceLib.engine.networks.Neighbours", Neighbours, raising=False)
-    voxels = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((10, 5, 7), np.float32)
+
+
+@pytest.mark.parametrize("way", ["slab by slab", "in tiles", "blended", "slice by slice"])
+def test_nan_output_is_refused(
+    denoiser: Bundle,
+    neighbours: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    bundles = {"blended": read_bundle(unet_bundle(tmp_path)), "slice by slice": neighbours}
+    bundle = bundles.get(way, denoiser)
+    if way == "in tiles":
+        monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
     passes = forward.Forward(bundle, DenoiseOptions(device="cpu", precision="float32"), Reporter())
-    found = inference.regress(passes, [voxels], None)
+    channels = [np.full((8, 8, 8), np.nan, np.float32), 0.05][: len(bundle.input.channels)]
+    with pytest.raises(InferenceError, match="NaN or infinite"):
+        inference.regress(passes, channels, None)
+
+
+def test_slices_get_their_neighbours_as_channels(neighbours: Bundle) -> None:
+    voxels = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((10, 5, 7), np.float32)
+    options = DenoiseOptions(device="cpu", precision="float32")
+    found = inference.regress(forward.Forward(neighbours, options, Reporter()), [voxels], None)
     index = np.arange(10)
     expected = 100 * np.clip(index - 1, 0, 9) + 10 * index + np.clip(index + 1, 0, 9)
     assert found.shape == voxels.shape

@@ -23,14 +23,14 @@ from MedEnhanceLib.engine import forward, inference, memory
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.noise import estimate_noise
-from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.quality import sharpness
 from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.quality.sharpness import gradient_magnitude
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.slabs import filtered, mean_inside, over_slabs, slabs
 
-from .conftest import denoiser_bundle, head_like
+from .conftest import denoiser_bundle, head_like, unet_bundle
 
 CPU = torch.device("cpu")
 
@@ -342,3 +342,47 @@ def test_memory_of_a_network_grows_with_its_voxels_only() -> None:
     sample = torch.rand(1, 2, 32, 32, 32)
     network = NoiseAwareDenoiser().eval()
     assert memory.bytes_per_voxel(network, sample) < 400
+
+
+@pytest.fixture
+def full_device(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A device on which no pass finds memory."""
+    device = torch.device("meta")
+    for way in ("_pass", "push"):
+        plain = getattr(forward.Forward, way)
+
+        def run(self: forward.Forward, *inputs: Any, plain: Any = plain) -> Any:
+            if self.device == device:
+                raise torch.OutOfMemoryError("out of memory")
+            return plain(self, *inputs)
+
+        monkeypatch.setattr(forward.Forward, way, run)
+    return device
+
+
+@pytest.mark.parametrize("has_stream", [True, False])
+def test_where_a_device_has_no_memory_at_all_the_cpu_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_device: torch.device, has_stream: bool
+) -> None:
+    if not has_stream:
+        monkeypatch.setattr(forward.Forward, "open_stream", lambda self: None)
+    options = DenoiseOptions(device="cpu", precision="float32")
+    passes = forward.Forward(read_bundle(denoiser_bundle(tmp_path)), options, Reporter())
+    channels = [head_like((20, 20, 24)) / 900, 0.05]
+    expected = inference.regress(passes, channels, None)
+    passes.device = full_device
+    assert np.abs(inference.regress(passes, channels, None) - expected).max() < 1e-5
+    assert passes.notes[-1] == "The meta device ran out of memory; the CPU was used."
+
+
+def test_the_cpu_takes_over_a_patch_that_cannot_be_halved(
+    tmp_path: Path, full_device: torch.device
+) -> None:
+    passes = forward.Forward(
+        read_bundle(unet_bundle(tmp_path)), SegmentOptions(device="cpu"), Reporter()
+    )
+    channels = [head_like((20, 20, 24)) / 900]
+    expected = inference.classify(passes, channels, None)
+    passes.device = full_device
+    assert np.array_equal(inference.classify(passes, channels, None), expected)
+    assert passes.notes == ["The meta device ran out of memory; the CPU was used."]
