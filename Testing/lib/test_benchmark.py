@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from MedEnhanceLib import Catalog
+from MedEnhanceLib import Catalog, Volume
 from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.benchmark import memory, runs
-from MedEnhanceLib.benchmark.networks import Peak, pieces_and_whole
+from MedEnhanceLib.benchmark.networks import Peak, against_monai, pieces_and_whole
 from MedEnhanceLib.benchmark.rows import Row
 from MedEnhanceLib.benchmark.suite import LARGEST_CT, Plan, large_ct, parts, smaller
-from MedEnhanceLib.benchmark.timing import interleaved
+from MedEnhanceLib.benchmark.timing import Timed, interleaved
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine.benchmark import networks
 from MedEnhanceLib.engine.benchmark.networks import Contest
@@ -76,6 +78,63 @@ def test_pieces_are_compared_and_held_against_the_peak(denoiser: Bundle) -> None
     assert rows["pieces - whole pass, largest"].met
     assert rows["pieces / whole pass"].value > 0
     assert not rows["network / its convolutions at peak"].met  # nothing reaches a PFLOP/s
+
+
+@pytest.mark.parametrize(("monai", "met"), [(14.0, True), (2.0, False)])
+def test_monai_is_so_many_times_slower(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch, monai: float, met: bool
+) -> None:
+    taken = {"engine": Timed(2.0, None), "monai": Timed(monai, None)}
+    monkeypatch.setattr("MedEnhanceLib.benchmark.networks.interleaved", lambda *_: taken)
+    (row,) = against_monai(denoiser, (32, 32, 32), 1)
+    assert row.value == monai / 2 and row.met is met
+
+
+class FakeWorker:
+    """Its jobs take the seconds that it is given, one of them for the network."""
+
+    pid = None
+
+    def __init__(self, clock: list[float], seconds: list[float]) -> None:
+        self.clock, self.seconds = clock, seconds
+
+    def submit(self, volume: Volume, *_: Any) -> None:
+        self.depth = len(volume.voxels)
+
+    def wait(self) -> Any:
+        self.clock[0] += self.seconds.pop(0)
+        return SimpleNamespace(provenance={"network_seconds": 1.0, "network_core_seconds": 0.5})
+
+    def close(self) -> None:
+        assert not self.seconds and self.depth == runs.PREVIEW_SLICES
+
+
+def test_runs_of_a_worker_are_told_beyond_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    worker = FakeWorker(clock, [5.0, 1.25, 0.75, 0.25, 0.5])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("MedEnhanceLib.worker.Worker", lambda: worker)
+    second, first, preview = runs.worker("a model", (16, 16, 16))
+    assert "second run" in second.measure and second.value == 0.25
+    assert "first run" in first.measure and first.value == 3.75
+    assert "preview" in preview.measure and preview.value == 0.25
+
+
+@pytest.mark.parametrize("held", [1234.0, None])
+def test_memory_of_a_run_is_that_of_a_process_of_its_own(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch, held: float | None
+) -> None:
+    asked: list[memory.Case] = []
+
+    def measured(case: memory.Case) -> memory.Peak:
+        asked.append(case)
+        return memory.Peak(held, 1.0)
+
+    monkeypatch.setattr(memory, "measured_alone", measured)
+    plan = Plan((), denoiser, (16,) * 3, 48, frozenset(), 1)
+    (part,) = [part for part in parts(plan) if part.title.startswith("memory")]
+    assert [row.value for row in part.measure()] == ([] if held is None else [held])
+    assert [(case.model, case.shape) for case in asked] == [(denoiser.id, (48, 48, 48))]
 
 
 def test_a_whole_run_is_told_phase_by_phase() -> None:
