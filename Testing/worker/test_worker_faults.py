@@ -145,6 +145,22 @@ def test_a_worker_behind_a_killed_launcher_goes_too(volume: Volume, temporary: P
     wait_until_gone(pid, temporary)
 
 
+@posix
+def test_a_worker_whose_owner_is_gone_ends_though_its_input_is_held_open(
+    volume: Volume, temporary: Path
+) -> None:
+    """As by a program that the owner started; here the input stays this process's."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    )
+    adopted = "import os, sys; os.execv(sys.executable, [*sys.argv[2:-1], sys.argv[1]])"
+    with Worker(command=[sys.executable, "-c", adopted, str(owner.pid), *FAKE]) as worker:
+        worker.submit(volume, "denoise")
+        pid = worker.wait().provenance["pid"]
+        owner.communicate()
+        wait_until_gone(pid, temporary)
+
+
 @pytest.mark.parametrize(
     "line",
     [
