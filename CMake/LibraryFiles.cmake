@@ -42,6 +42,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/channels.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py
+  MedEnhanceLib/engine/imports.py
   MedEnhanceLib/engine/inference.py
   MedEnhanceLib/engine/loading.py
   MedEnhanceLib/engine/memory.py

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import importlib
 import os
 import sys
 import time
@@ -16,7 +15,6 @@ from typing import TypeVar
 T = TypeVar("T")
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 RESET_PEAK = "5"
-ENGINE = ("torch", "monai.networks.nets", "MedEnhanceLib.engine.forward", "MedEnhanceLib.tasks")
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,6 @@ def core_seconds() -> float:
     """Processor time that this process and its ended children have used so far."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
-
-
-def import_engine() -> float:
-    """Import what the runs need, so that no run pays for it; the core-seconds it took."""
-    started = time.process_time()
-    for module in ENGINE:
-        importlib.import_module(module)
-    keep_imports()
-    return time.process_time() - started
 
 
 def keep_imports() -> None:

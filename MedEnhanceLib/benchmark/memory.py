@@ -58,7 +58,9 @@ def measured_alone(case: Case) -> Peak:
 
 def measured_here(case: Case) -> Peak:
     """The cost of a run in this process, which should not have run anything before."""
-    costs.import_engine()
+    from MedEnhanceLib.engine.imports import import_engine
+
+    import_engine()
     result, cost = costs.measured(lambda: _run(case))
     return Peak(cost.peak_mb, float(result.provenance["core_seconds"]))
 

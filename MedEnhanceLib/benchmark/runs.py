@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from MedEnhanceLib import costs
 from MedEnhanceLib.benchmark.phantoms import HEAD_NOISE, head
 from MedEnhanceLib.benchmark.rows import Row
 from MedEnhanceLib.enhancement import enhance
@@ -57,7 +56,9 @@ class Phases:
 
 def whole_run(model: str, shape: Index) -> Iterator[Row]:
     """Read, normalise, infer, restore, measure and write, against the network alone."""
-    costs.import_engine()
+    from MedEnhanceLib.engine.imports import import_engine
+
+    import_engine()
     # So that weights are read and the machine's way is chosen, as on any run but the first.
     enhance(head((32, 32, 32)), Task.DENOISE, model)
     with tempfile.TemporaryDirectory() as folder:

@@ -92,7 +92,7 @@ class Scoreboard:
             ids: of models, filters and peers; None for all models and filters.
             peers: all installed peers too.
         """
-        from MedEnhanceLib.costs import import_engine
+        from MedEnhanceLib.engine.imports import import_engine
         from MedEnhanceLib.evaluation.methods import methods_of
         from MedEnhanceLib.evaluation.peers import PREFIX, peers_of
 

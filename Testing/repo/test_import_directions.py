@@ -1,4 +1,7 @@
-"""Who may import whom: MedEnhance -> MedEnhanceLib <- training."""
+"""Who may import whom: MedEnhance -> MedEnhanceLib <- training.
+
+What is imported by a name in a string counts like any other import.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,14 @@ FORBIDDEN = {
     "training": SLICER | {"MedEnhance", "MedEnhanceSlicer", "Testing"},
     "MedEnhance": HEAVY | {"training", "Testing", "PySide6"},
 }
+IMPORTERS = {"import_module", "__import__"}
+COMPUTED = {
+    "MedEnhanceLib/__init__.py",
+    "MedEnhanceLib/engine/imports.py",
+    "MedEnhanceLib/engine/loading.py",
+    "MedEnhanceLib/evaluation/peers/packages.py",
+}
+"""Files that import what a variable names: the library's own, the engine's, and peers."""
 
 
 def python_files(folder: str) -> list[Path]:
@@ -31,7 +42,19 @@ def imported(path: Path, file_scope_only: bool = False) -> set[str]:
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Call) and (name := _named_in_string(node)):
+            names.add(name.split(".")[0])
     return names
+
+
+def _named_in_string(call: ast.Call) -> str | None:
+    """The module that a call imports: "" when its name is computed, None when it imports none."""
+    function = call.func
+    name = getattr(function, "attr", None) or getattr(function, "id", None)
+    if name not in IMPORTERS:
+        return None
+    module = getattr(call.args[0], "value", None) if call.args else None
+    return module if isinstance(module, str) else ""
 
 
 def _file_scope(tree: ast.Module) -> list[ast.AST]:
@@ -70,6 +93,17 @@ def test_only_the_engine_and_training_import_torch() -> None:
     assert not wrong
 
 
+def test_modules_whose_name_is_computed_are_imported_in_few_places() -> None:
+    wrong = []
+    for path in (*python_files("MedEnhanceLib"), *python_files("MedEnhance")):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        calls = [_named_in_string(node) for node in nodes if isinstance(node, ast.Call)]
+        file = path.relative_to(REPOSITORY).as_posix()
+        if "" in calls and file not in COMPUTED:
+            wrong.append(file)
+    assert not wrong
+
+
 def test_the_module_imports_little_at_file_scope() -> None:
     import sys
 
@@ -84,3 +118,5 @@ def test_the_walk_sees_imports_inside_functions(tmp_path: Path) -> None:
     file.write_text("import os\ndef f():\n    from torch import nn\n")
     assert imported(file) == {"os", "torch"}
     assert imported(file, file_scope_only=True) == {"os"}
+    file.write_text("import importlib\nimportlib.import_module('vtk.util')\n__import__('qt')\n")
+    assert imported(file, file_scope_only=True) == {"importlib", "vtk", "qt"}

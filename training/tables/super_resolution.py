@@ -11,7 +11,8 @@ import numpy as np
 
 from MedEnhanceLib import enhance
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, interpolate_axis, thick_slices
-from MedEnhanceLib.costs import import_engine, measured
+from MedEnhanceLib.costs import measured
+from MedEnhanceLib.engine.imports import import_engine
 from MedEnhanceLib.evaluation.scoring import Scorer
 from training.data import FloatArray, Spacing, mr_scans, mr_spacings, smallest_first
 from training.patches import softened
