@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +98,106 @@ def test_atropos_on_the_command_line(tmp_path: Path) -> None:
         str(tmp_path / "l.nii"), "--model", "peer-atropos"])  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert "peer-atropos" in done.stdout and "label 3" in done.stdout
+
+
+@pytest.mark.parametrize("modality", ["MR", "CT"])
+@pytest.mark.parametrize("has_method", [True, False])
+def test_dipy_is_told_noise_and_its_kind(
+    monkeypatch: pytest.MonkeyPatch, modality: str, has_method: bool
+) -> None:
+    told: dict[str, Any] = {}
+
+    def nlmeans(arr: Any, sigma: float, **how: Any) -> Any:
+        told.update(arr=arr, sigma=sigma, **how)
+        return arr
+
+    def newer(arr: Any, sigma: float, *, method: str, **how: Any) -> Any:
+        return nlmeans(arr, sigma, method=method, **how)
+
+    module = SimpleNamespace(nlmeans=newer if has_method else nlmeans)
+    monkeypatch.setitem(sys.modules, "dipy.denoise.nlmeans", module)
+    (method,) = peers.peers_of(Task.DENOISE, ["peer-dipy-nlmeans"])
+    voxels = _halves(-1000.0 if modality == "CT" else 100.0, 400.0)
+    result = method.run(_volume(voxels, modality), DenoiseOptions(noise=SIGMA)).volume
+    np.testing.assert_array_equal(result.voxels, voxels)
+    assert told.pop("arr").min() == (0 if modality == "CT" else 100)
+    variant = {"method": "classic"} if has_method else {}
+    radii = {"patch_radius": 1, "block_radius": 2}
+    is_mr = modality == "MR"
+    assert told == {"sigma": SIGMA, "rician": is_mr, "num_threads": 1, **radii, **variant}
+
+
+class FakeAnts:
+    """Gives back what it gets; the images that each call was given, and how, are in ``told``."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, tuple[list[FakeImage], dict[str, Any]]] = {}
+
+    def from_numpy(self, voxels: np.ndarray) -> FakeImage:
+        return FakeImage(voxels)
+
+    def denoise_image(self, image: FakeImage, **how: Any) -> FakeImage:
+        self.told["denoise"] = [image], how
+        return image
+
+    def n4_bias_field_correction(self, image: FakeImage, mask: FakeImage) -> FakeImage:
+        self.told["n4"] = [image, mask], {}
+        return FakeImage(image.voxels + 1)
+
+    def atropos(self, image: FakeImage, x: FakeImage, **how: Any) -> dict[str, FakeImage]:
+        self.told["atropos"] = [image, x], how
+        return {"segmentation": x}
+
+
+class FakeImage:
+    spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def __init__(self, voxels: np.ndarray) -> None:
+        self.voxels = voxels
+
+    def set_spacing(self, spacing: tuple[float, ...]) -> None:
+        self.spacing = spacing
+
+    def numpy(self) -> np.ndarray:
+        return self.voxels
+
+
+@pytest.fixture
+def ants(monkeypatch: pytest.MonkeyPatch) -> FakeAnts:
+    fake = FakeAnts()
+    monkeypatch.setitem(sys.modules, "ants", fake)  # type: ignore[arg-type]
+    monkeypatch.setenv(packages.ITK_THREADS, "1")
+    return fake
+
+
+@pytest.mark.parametrize(("modality", "model"), [("MR", "Rician"), ("CT", "Gaussian")])
+def test_ants_is_told_the_kind_of_noise_and_sees_no_border(
+    ants: FakeAnts, modality: str, model: str
+) -> None:
+    (method,) = peers.peers_of(Task.DENOISE, ["peer-ants-denoise"])
+    voxels = _halves(-1000.0 if modality == "CT" else 100.0, 400.0)
+    result = method.run(_volume(voxels, modality), DenoiseOptions(noise=SIGMA)).volume
+    np.testing.assert_array_equal(result.voxels, voxels)
+    (image,), how = ants.told["denoise"]
+    assert how == {"noise_model": model}
+    assert image.voxels.min() == (0 if modality == "CT" else 100)
+    assert image.voxels.shape == tuple(n + 10 for n in SHAPE)
+
+
+def test_atropos_is_told_where_the_brain_is(ants: FakeAnts) -> None:
+    voxels = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+    volume = Volume(voxels, Geometry(SHAPE[::-1], (1.0, 2.0, 3.0)), "MR")
+    brain = voxels > 0.5
+    (method,) = peers.peers_of(Task.SEGMENT, [peers.ATROPOS])
+    found = peers.told_the_brain(method, brain).run(volume, SegmentOptions()).labelmap
+    np.testing.assert_array_equal(found.voxels, brain)
+    for call, expected in (("n4", voxels), ("atropos", voxels + 1)):
+        (image, mask), _ = ants.told[call]
+        np.testing.assert_array_equal(image.numpy().T, expected)
+        np.testing.assert_array_equal(mask.numpy().T, brain)
+        assert mask.spacing == (1.0, 2.0, 3.0)
+    assert ants.told["n4"][0][0].spacing == (1.0, 2.0, 3.0)
+    assert ants.told["atropos"][1]["i"] == "KMeans[3]"
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

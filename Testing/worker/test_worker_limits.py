@@ -26,7 +26,7 @@ LIMITED = [sys.executable, str(Path(__file__).with_name("limited_server.py"))]
 ROOT = str(Path(__file__).parents[2])
 # Lines of the worker's own code at which it is killed; about 230 are run for a job.
 KILLED_AT = (1, 25, 40, 60, 75, 90, 105, 120, 135, 150, 165, 180, 195, 210, 225)
-MANY, SOME = 1_000, 200
+MANY, SOME, FEW = 1_000, 200, 60
 BIG = Volume(np.zeros((40, 40, 40), np.int16), Geometry((40, 40, 40)))
 
 
@@ -191,13 +191,19 @@ def test_a_thousand_jobs_leave_no_trace(worker: Worker, volume: Volume, temporar
 
 
 @linux
-def test_hundreds_of_real_jobs_leave_no_trace(temporary: Path) -> None:
-    rng = np.random.default_rng(0)
-    noisy = Volume(rng.normal(500, 30, (12, 16, 16)).astype(np.float32), Geometry((16, 16, 12)))
+@pytest.mark.parametrize(("model", "jobs"), [("filter-median", SOME), ("tiny-denoiser", FEW)])
+def test_many_real_jobs_leave_no_trace(
+    tmp_path: Path, temporary: Path, model: str, jobs: int
+) -> None:
+    from Testing.lib.conftest import denoiser_bundle
+
+    denoiser_bundle(tmp_path / "models")
+    voxels = np.random.default_rng(0).normal(500, 30, (12, 16, 16)).astype(np.float32)
+    noisy = Volume(voxels, Geometry((16, 16, 12)), "MR")
     with Worker() as worker:
 
         def job() -> int:
-            worker.submit(noisy, "denoise", "filter-median")
+            worker.submit(noisy, "denoise", model, model_folders=[tmp_path / "models"])
             worker.wait()
             pid = worker._process._popen.pid
             files = len(os.listdir(f"/proc/{pid}/fd"))
@@ -206,9 +212,9 @@ def test_hundreds_of_real_jobs_leave_no_trace(temporary: Path) -> None:
 
         for _ in range(30):
             before = job()
-        for _ in range(SOME):
+        for _ in range(jobs):
             after = job()
-        count("jobs in a row", SOME)
+        count("jobs in a row", jobs)
         assert after[1:] == before[1:]
         assert after[0] - before[0] < 6_000
         (folder,) = temporary.iterdir()
