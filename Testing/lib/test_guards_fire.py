@@ -123,6 +123,11 @@ def test_a_faithful_model_is_left_in_peace(tmp_path: Path, root: Path, scan: Vol
     assert not said(result, "removed signal")
 
 
+def test_one_trained_against_a_critic_is_left_in_peace(scan: Volume) -> None:
+    result = enhance(scan, "denoise", "mr-denoise-adversarial", {"device": "cpu"})
+    assert not said(result, "removed signal") and not said(result, "taken away or put in")
+
+
 def test_an_over_smoothing_model_is_caught(tmp_path: Path, scan: Volume) -> None:
     assert said(run(tmp_path, scan, Smoother(), "denoise"), "removed signal shows structure")
 
