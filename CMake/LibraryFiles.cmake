@@ -39,6 +39,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/benchmark/__init__.py
   MedEnhanceLib/engine/benchmark/networks.py
   MedEnhanceLib/engine/benchmark/peak.py
+  MedEnhanceLib/engine/calling.py
   MedEnhanceLib/engine/channels.py
   MedEnhanceLib/engine/device.py
   MedEnhanceLib/engine/forward.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.engine.calling import called
 from MedEnhanceLib.engine.device import choose_device
 from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel
@@ -62,10 +64,10 @@ class Forward:
             self._ask_only_what_a_program_can(self.network)
         sample = self._sample()
         weights = self.bundle.verify_weights()
-        self.precision = choose_precision(
-            self._asked_precision, self.network, sample, self.device, weights
-        )
-        self.most_voxels = int(budget_bytes(self.device) / bytes_per_voxel(self.network, sample))
+        run = partial(called, self.bundle, self.network)
+        self.precision = choose_precision(self._asked_precision, run, sample, self.device, weights)
+        held = bytes_per_voxel(self.network, run, sample)
+        self.most_voxels = int(budget_bytes(self.device) / held)
 
     def _ask_only_what_a_program_can(self, program: Program) -> None:
         """A program cannot be cast from outside, and may know fewer devices than torch."""
@@ -113,18 +115,13 @@ class Forward:
             (B, outputs, ...) of the same spatial size, float32.
 
         Raises:
-            InferenceError: when the output holds NaN or infinity, or has another size.
+            InferenceError: when the network fails, or gives no image of the same size, or NaN.
         """
         size = batch.shape[2:]
         padded = self._padded(batch)
         with self._timed(), self._ticking(), torch.inference_mode():
             output = self._pass(padded)
         inside: tuple[Any, ...] = (slice(None), slice(None), *(slice(0, n) for n in size))
-        if output.ndim != batch.ndim or output.shape[2:] != padded.shape[2:]:
-            raise InferenceError(
-                f"The network of '{self.bundle.id}' turned {padded.shape} into {output.shape} "
-                "(batch, channels, voxels); MedEnhance can only use networks that keep the size."
-            )
         output = self._checked(output[inside])
         self.done += 1
         return output
@@ -193,9 +190,7 @@ class Forward:
         tensor = tensor.contiguous(memory_format=layout)
         half = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=half):
-            output: Any = self.network(tensor)
-        if isinstance(output, list | tuple):
-            output = output[0]
+            output = called(self.bundle, self.network, tensor)
         return output.float().cpu().numpy()
 
     @contextmanager

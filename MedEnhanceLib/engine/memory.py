@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -44,25 +45,28 @@ def budget_bytes(device: torch.device) -> int:
     return MOST_ON_CPU if free_here is None else min(MOST_ON_CPU, int(free_here * CPU_SHARE))
 
 
-def bytes_per_voxel(network: torch.nn.Module, sample: torch.Tensor) -> float:
+Call = Callable[[torch.Tensor], torch.Tensor]
+"""What a network makes of a batch."""
+
+
+def bytes_per_voxel(network: torch.nn.Module, run: Call, sample: torch.Tensor) -> float:
     """Most bytes held at once per input voxel (or pixel), seen on a pass of ``sample`` (1, C, ...).
 
-    The input counts twice, as it arrives and as it is laid out for the device, and so does the
-    output. What was seen of a network is remembered as long as the network is.
+    ``run`` is what calls the network. The input counts twice, as it arrives and as it is laid out
+    for the device, and so does the output. What was seen of a network is remembered as long as the
+    network is.
     """
     if network not in _seen:
-        _seen[network] = _bytes_seen(network, sample)
+        _seen[network] = _bytes_seen(network, run, sample)
     return _seen[network]
 
 
 _seen: WeakKeyDictionary[torch.nn.Module, float] = WeakKeyDictionary()
 
 
-def _bytes_seen(network: torch.nn.Module, sample: torch.Tensor) -> float:
+def _bytes_seen(network: torch.nn.Module, run: Call, sample: torch.Tensor) -> float:
     with torch.inference_mode(), _Held() as held:
-        output: Any = network(sample)
-    if isinstance(output, list | tuple):
-        output = output[0]
+        output = run(sample)
     voxels = sample[0, 0].numel()
     ends = FLOAT_BYTES * (2 * sample.shape[1] + output.shape[1])
     shows_layers = next(network.parameters(), None) is not None

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import torch
 
+from MedEnhanceLib.engine.memory import Call
 from MedEnhanceLib.engine.remembered import recall, remember
+from MedEnhanceLib.errors import InferenceError
 
 NAMES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SAFE = "float32"
@@ -21,13 +23,14 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def choose_precision(
-    name: str, network: torch.nn.Module, sample: torch.Tensor, device: torch.device, weights: str
+    name: str, run: Call, sample: torch.Tensor, device: torch.device, weights: str
 ) -> torch.dtype:
     """The precision called ``name``; for "auto" the fastest that is right on this machine.
 
     That is found out by a short self-check, once for each network, device and version of torch.
 
     Args:
+        run: what calls the network.
         sample: a small input (1, C, D, H, W) or (1, C, H, W) on the device.
         weights: hash of the network's weights.
     """
@@ -39,7 +42,7 @@ def choose_precision(
     key = f"precision: {_machine(device)}, torch {torch.__version__}, {weights}"
     chosen = recall(key)
     if chosen not in (SAFE, *candidates):
-        chosen = _fastest(network, sample, device, candidates)
+        chosen = _fastest(run, sample, device, candidates)
         remember(key, chosen)
     return NAMES[chosen]
 
@@ -78,16 +81,14 @@ def _cpu_name() -> str:
 
 
 @torch.inference_mode()
-def _fastest(
-    network: torch.nn.Module, sample: torch.Tensor, device: torch.device, names: tuple[str, ...]
-) -> str:
-    exact, best = _pass(network, sample, device, SAFE)
+def _fastest(run: Call, sample: torch.Tensor, device: torch.device, names: tuple[str, ...]) -> str:
+    exact, best = _pass(run, sample, device, SAFE)
     limit = LARGEST_ERROR * exact.abs().max().clamp_min(1e-6)
     best, chosen = best / LEAST_GAIN, SAFE
     for name in names:
         try:
-            output, seconds = _pass(network, sample, device, name)
-        except RuntimeError:
+            output, seconds = _pass(run, sample, device, name)
+        except (RuntimeError, InferenceError):
             # What a device cannot compute at all is no candidate.
             continue
         # A comparison with NaN is false.
@@ -97,15 +98,14 @@ def _fastest(
 
 
 def _pass(
-    network: torch.nn.Module, sample: torch.Tensor, device: torch.device, name: str
+    run: Call, sample: torch.Tensor, device: torch.device, name: str
 ) -> tuple[torch.Tensor, float]:
     """The output, and the least time of a few passes after a first one."""
     least = float("inf")
     for number in range(1 + REPEATS):
         started = time.perf_counter()
         with torch.autocast(device.type, NAMES[name], enabled=name != SAFE):
-            output = network(sample)
-        output = (output[0] if isinstance(output, list | tuple) else output).float().cpu()
+            output = run(sample).float().cpu()
         if number:
             least = min(least, time.perf_counter() - started)
     return output, least

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from MedEnhanceLib.bundle import Bundle
-from MedEnhanceLib.engine.memory import is_out_of_memory
-from MedEnhanceLib.errors import BundleError, DependencyError, InferenceError
+from MedEnhanceLib.engine.calling import last_line
+from MedEnhanceLib.errors import BundleError, DependencyError
 from MedEnhanceLib.foreign_code import ONNX
 from MedEnhanceLib.onnx_graph import read_onnx
-from MedEnhanceLib.texts import printable
 
 NUMBERS = {
     "tensor(float)": np.float32,
@@ -30,41 +29,16 @@ class Program(torch.nn.Module):
         device: where it computes; an ONNX file computes on the CPU when onnxruntime knows no GPU.
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, device: torch.device) -> None:
         super().__init__()
-        self.name = name
         self.device = device
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Run (B, C, ...) float32 on `device`; raises `InferenceError` when the program fails."""
-        try:
-            output = self._run(batch)
-        except Exception as error:  # a program of strangers may fail in any way
-            if is_out_of_memory(error):
-                raise
-            raise InferenceError(
-                f"The network of '{self.name}' failed on an input of size "
-                f"{' x '.join(str(n) for n in batch.shape)} ({_last_line(error)}); check channels, "
-                "dimensions, multiple and patch in its configs/metadata.json."
-            ) from error
-        if isinstance(output, list | tuple) and output:
-            output = output[0]
-        if not isinstance(output, torch.Tensor):
-            raise InferenceError(
-                f"The network of '{self.name}' gives a {type(output).__name__}, not an image; "
-                "export it so that it gives one tensor."
-            )
-        return output
-
-    def _run(self, batch: torch.Tensor) -> Any:
-        raise NotImplementedError
 
 
 class TorchScriptProgram(Program):
     """A file saved by ``torch.jit.save``."""
 
     def __init__(self, name: str, path: Path, device: torch.device) -> None:
-        super().__init__(name, device)
+        super().__init__(device)
         with warnings.catch_warnings():
             # Deprecated, and still the only thing that reads these files.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -76,7 +50,8 @@ class TorchScriptProgram(Program):
         # Inside a tuple it does not become a part: the parts of scripts take no hooks.
         self._held = (script.eval(),)
 
-    def _run(self, batch: torch.Tensor) -> Any:
+    def forward(self, batch: torch.Tensor) -> Any:
+        """Whatever the script makes of (B, C, ...) float32 on `device`."""
         return self._held[0](batch)
 
 
@@ -88,7 +63,7 @@ class OnnxProgram(Program):
         has_gpu = device.type == "cuda" and "CUDAExecutionProvider" in (
             runtime.get_available_providers()
         )
-        super().__init__(name, device if has_gpu else torch.device("cpu"))
+        super().__init__(device if has_gpu else torch.device("cpu"))
         read_onnx(path).require_whole(path.name)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -103,11 +78,12 @@ class OnnxProgram(Program):
         self._input, self._number = entry.name, NUMBERS[entry.type]
         self._one_by_one = bool(entry.shape) and entry.shape[0] == 1
 
-    def _run(self, batch: torch.Tensor) -> Any:
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """The first of the outputs for (B, C, ...) float32 on `device`."""
         voxels = batch.cpu().contiguous().numpy().astype(self._number, copy=False)
         parts = np.split(voxels, len(voxels)) if self._one_by_one else [voxels]
         outputs = [self._session.run(None, {self._input: part})[0] for part in parts]
-        return torch.from_numpy(np.concatenate(outputs).astype(np.float32)).to(batch.device)
+        return torch.from_numpy(np.concatenate(outputs)).to(batch.device)
 
 
 def open_program(bundle: Bundle, device: torch.device) -> Program:
@@ -124,7 +100,7 @@ def open_program(bundle: Bundle, device: torch.device) -> Program:
         raise
     except Exception as error:  # onnxruntime's errors have nothing in common but being one
         raise BundleError(
-            f"The {bundle.program} file of '{bundle.id}' cannot be used ({_last_line(error)}); "
+            f"The {bundle.program} file of '{bundle.id}' cannot be used ({last_line(error)}); "
             "export the network again."
         ) from error
 
@@ -140,11 +116,3 @@ def _onnxruntime(name: str) -> Any:
     # On Windows it would tell Microsoft how it is used.
     onnxruntime.disable_telemetry_events()
     return onnxruntime
-
-
-def _last_line(error: BaseException) -> str:
-    """What went wrong: scripts give a traceback first, onnxruntime one line and then details."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return printable(lines[0] if "ONNXRuntimeError" in lines[0] else lines[-1])[:200]

@@ -12,7 +12,7 @@ from MedEnhanceLib.assessment import check_estimate, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
-from MedEnhanceLib.intensity import ROBUST_PEAK, scaling_named
+from MedEnhanceLib.intensity import ROBUST_PEAK, Scaling, scaling_named
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
@@ -33,7 +33,7 @@ from MedEnhanceLib.tasks.ensemble import (
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.masked import keep_sign_and_air, padding_as_air
-from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
+from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, in_units, open_network, traces_of
 from MedEnhanceLib.tiles import Axes, Box, bounding_box
 from MedEnhanceLib.volume import Volume
 
@@ -190,13 +190,14 @@ def _clean(
         return mirrored(regress(forward, seen, options.tile), axes)
 
     if not options.uncertainty:
-        return _within(box, voxels.shape, scaling.restore(run(()))), traces_of(forward)
+        clean = in_units(run(()), scaling, model)
+        return _within(box, voxels.shape, clean), traces_of(forward)
     output, spread = over_mirrors(run, forward, reporter)
     traces = traces_of(forward)
     notes = (*traces.notes, *told_of_spread(output, spread))
-    spread *= np.float32(scaling.scale)
+    clean = _within(box, voxels.shape, in_units(output, scaling, model))
+    spread = in_units(spread, Scaling(0.0, scaling.scale), model)
     unsure = volume.with_voxels(_within(box, voxels.shape, spread))
-    clean = _within(box, voxels.shape, scaling.restore(output))
     return clean, replace(traces, notes=notes, uncertainty=unsure)
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from MedEnhanceLib.assessment import LARGEST_VALUE
 from MedEnhanceLib.bundle import Bundle
-from MedEnhanceLib.errors import DependencyError
+from MedEnhanceLib.errors import DependencyError, InferenceError
+from MedEnhanceLib.intensity import Scaling
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.volume import Volume
 
 if TYPE_CHECKING:
     from MedEnhanceLib.engine.forward import Forward
+
+LARGEST_OUTPUT = 10 * LARGEST_VALUE
+"""Networks may overshoot what volumes may hold, not leave what can be computed with."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,25 @@ def open_network(bundle: Bundle, options: RunOptions, reporter: Reporter) -> For
             f"{error.name}), or choose a classical filter."
         ) from error
     return Forward(bundle, options, reporter)
+
+
+def in_units(voxels: NDArray[np.float32], scaling: Scaling, model: Bundle) -> NDArray[np.float32]:
+    """The same array, changed from the network's scale to the volume's unit.
+
+    Raises:
+        InferenceError: when there are values that cannot be computed with.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaling.restore(voxels)
+    least, largest = voxels.min(), voxels.max()
+    # A comparison with NaN is false.
+    if not (least >= -LARGEST_OUTPUT and largest <= LARGEST_OUTPUT):
+        raise InferenceError(
+            f"The network of '{model.id}' gave values from {least:.3g} to {largest:.3g} in the "
+            "volume's unit, which cannot be computed with, so nothing is handed over; try "
+            "--precision float32, or another model."
+        )
+    return voxels
 
 
 def traces_of(forward: Forward) -> Traces:

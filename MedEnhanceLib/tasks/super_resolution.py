@@ -48,7 +48,13 @@ from MedEnhanceLib.tasks.ensemble import (
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.masked import padding_as_air
-from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
+from MedEnhanceLib.tasks.network import (
+    FILTER_TRACES,
+    Traces,
+    in_units,
+    open_network,
+    traces_of,
+)
 from MedEnhanceLib.tiles import Axes
 from MedEnhanceLib.volume import Volume
 
@@ -286,7 +292,7 @@ def _sharpened(
 
     def level_of(image: NDArray[np.float32]) -> float:
         # In the volume's unit, since that of CT is looked for in soft tissue.
-        voxels = scaling.restore(image.copy())
+        voxels = in_units(image.copy(), scaling, model)
         return estimate_noise(voxels, modality_of(volume) != "CT") / scaling.scale
 
     def run(axes: Axes) -> NDArray[np.float32]:
@@ -294,14 +300,15 @@ def _sharpened(
         fine = _refine(seen, steps, noise, level_of, widths, forward, options.tile, reporter)
         return mirrored(fine, axes)
 
-    back = Scaling(scaling.offset, scaling.scale)
     if not options.uncertainty:
-        return back.restore(run(())), traces_of(forward)
+        return in_units(run(()), scaling, model), traces_of(forward)
     fine, spread = over_mirrors(run, forward, reporter)
     traces = traces_of(forward)
     notes = (*traces.notes, *told_of_spread(fine, spread))
-    unsure = volume.with_voxels(spread * np.float32(scaling.scale), target)
-    return back.restore(fine), replace(traces, notes=notes, uncertainty=unsure)
+    fine = in_units(fine, scaling, model)
+    spread = in_units(spread, Scaling(0.0, scaling.scale), model)
+    unsure = volume.with_voxels(spread, target)
+    return fine, replace(traces, notes=notes, uncertainty=unsure)
 
 
 def _refine(

@@ -146,8 +146,10 @@ def test_what_a_network_holds_is_seen() -> None:
             return once * 2 + once
 
     sample = torch.rand(1, 1, 16, 16, 16)
-    ends = 4 * (2 + 1)
-    assert memory.bytes_per_voxel(Holder(), sample) == pytest.approx(ends + memory.HIDDEN * 3 * 4)
+    ends, holder = 4 * (2 + 1), Holder()
+    assert memory.bytes_per_voxel(holder, holder, sample) == pytest.approx(
+        ends + memory.HIDDEN * 3 * 4
+    )
 
 
 def test_budget_follows_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,7 +343,7 @@ def test_memory_of_a_network_grows_with_its_voxels_only() -> None:
     """Whoever adds a layer that holds more than its neighbours shows it here."""
     sample = torch.rand(1, 2, 32, 32, 32)
     network = NoiseAwareDenoiser().eval()
-    assert memory.bytes_per_voxel(network, sample) < 400
+    assert memory.bytes_per_voxel(network, network, sample) < 400
 
 
 @pytest.fixture
