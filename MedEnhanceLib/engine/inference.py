@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from MedEnhanceLib.engine.channels import Channel, clipped, read_box, shape_of
 from MedEnhanceLib.engine.forward import SMALLEST_EDGE, Forward
 from MedEnhanceLib.engine.memory import is_out_of_memory
-from MedEnhanceLib.engine.patches import COMFORTABLE_SHARE, blended_plan
+from MedEnhanceLib.engine.patches import (
+    COMFORTABLE_SHARE,
+    blended_plan,
+    in_patches_that_fit,
+)
 from MedEnhanceLib.engine.scores import (
     Doubt,
     Patches,
@@ -86,11 +90,16 @@ def classify(forward: Forward, channels: Sequence[Channel], tile: int | None) ->
     """
     shape = shape_of(channels)
     labels = np.zeros(shape, np.uint8)
+    score = _scorer(forward)
     if forward.dimensions == 2:
-        for slices, output in _slice_by_slice(forward, channels, shape, _scorer(forward)):
+        for slices, output in _slice_by_slice(forward, channels, shape, score):
             labels[slices] = likeliest(output.swapaxes(0, 1))
         return labels
-    fill(labels, None, _blended_patches(forward, channels, shape, tile, _scorer(forward)))
+
+    def label(edge: int | None) -> None:
+        fill(labels, None, _blended_patches(forward, channels, shape, edge, score))
+
+    in_patches_that_fit(forward, shape, tile, label)
     return labels
 
 
@@ -115,15 +124,18 @@ def classify_with_doubt(
             labels[slices] = likeliest(output.swapaxes(0, 1))
             doubt.write((slices,), labels[slices], output.swapaxes(0, 1))
         return labels, doubt.voxels
-    fill(labels, doubt, _blended_patches(forward, channels, shape, tile, run, len(mirrors)))
+
+    def label(edge: int | None) -> None:
+        fill(labels, doubt, _blended_patches(forward, channels, shape, edge, run, len(mirrors)))
+
+    in_patches_that_fit(forward, shape, tile, label)
     return labels, doubt.voxels
 
 
 def _scorer(forward: Forward) -> Run:
     """What scores a batch: the network, with as many outputs as its bundle's labels need."""
-    run = forward if forward.dimensions == 2 else partial(_on_some_device, forward)
     counts = score_counts(forward.bundle)
-    return lambda batch: forward.as_many(run(batch), *counts)
+    return lambda batch: forward.as_many(forward(batch), *counts)
 
 
 def _exact(
@@ -180,16 +192,15 @@ def _blended_patches(
     channels: Sequence[Channel],
     shape: Index,
     tile: int | None,
-    run: Run | None = None,
+    run: Run,
     passes: int = 1,
 ) -> Patches:
     """Patches cut to the volume, with the network's output (outputs, k, j, i) and its weight.
 
     ``run`` is what is done with a patch, in so many passes of the network.
     """
-    run = run or partial(_on_some_device, forward)
     plan = blended_plan(forward, shape, tile)
-    forward.steps = len(plan) * passes
+    forward.steps = forward.done + len(plan) * passes
     patch = plan[0].shape
     weight = gaussian_weight(patch) if len(plan) > 1 else np.ones(patch, np.float32)
     for box in plan:
@@ -203,26 +214,20 @@ def _blended(
     forward: Forward, channels: Sequence[Channel], shape: Index, tile: int | None
 ) -> NDArray[np.float32]:
     """(outputs, k, j, i): overlapping patches, blended with Gaussian weights."""
-    total: NDArray[np.float32] | None = None
-    weights = np.zeros(shape, np.float32)
-    for box, output, weight in _blended_patches(forward, channels, shape, tile):
-        if total is None:
-            total = np.zeros((len(output), *shape), np.float32)
-        k, j, i = box.slices
-        total[:, k, j, i] += output * weight
-        weights[box.slices] += weight
-    assert total is not None  # a volume has at least one patch
-    return total / weights
 
+    def blend(edge: int | None) -> NDArray[np.float32]:
+        total: NDArray[np.float32] | None = None
+        weights = np.zeros(shape, np.float32)
+        for box, output, weight in _blended_patches(forward, channels, shape, edge, forward):
+            if total is None:
+                total = np.zeros((len(output), *shape), np.float32)
+            k, j, i = box.slices
+            total[:, k, j, i] += output * weight
+            weights[box.slices] += weight
+        assert total is not None  # a volume has at least one patch
+        return total / weights
 
-def _on_some_device(forward: Forward, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    try:
-        return forward(batch)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    forward.fall_back_to_cpu()
-    return forward(batch)
+    return in_patches_that_fit(forward, shape, tile, blend)
 
 
 def _slice_by_slice(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch import nn
 
 from MedEnhanceLib.engine.forward import Forward
+from MedEnhanceLib.engine.memory import is_out_of_memory
 from MedEnhanceLib.tiles import Box, Index, largest_patch, overlapping_plan, padded_shape, whole
+
+Made = TypeVar("Made")
 
 OVERLAP = 0.25
 """Share of the patch that a network was trained on in which neighbouring patches are blended."""
 USUAL_EDGE = 96
+LEAST_EDGE = 16
 COMFORTABLE_SHARE = 0.4
 """Of the voxels that fit in memory: larger patches save hardly any more."""
 LOCAL = (
@@ -59,6 +66,39 @@ def blended_plan(forward: Forward, shape: Index, tile: int | None) -> list[Box]:
         patch = usual
     plan = overlapping_plan(padded, patch, overlap)
     return plan if len(plan) > 1 else [whole(padded)]
+
+
+def in_patches_that_fit(
+    forward: Forward, shape: Index, tile: int | None, run: Callable[[int | None], Made]
+) -> Made:
+    """What ``run`` makes of the volume, given the largest edge that a patch may have.
+
+    When memory runs out it is begun anew with patches of half the edge, and when they get no
+    smaller on the CPU, with patches as large as before.
+    """
+    edge = tile
+    while True:
+        try:
+            return run(edge)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        if forward.device.type == "cuda":
+            torch.cuda.empty_cache()
+        smaller = _smaller(forward, shape, edge)
+        if smaller is None:
+            forward.fall_back_to_cpu()
+            edge = tile
+        else:
+            forward.note_smaller_pieces()
+            edge = smaller
+
+
+def _smaller(forward: Forward, shape: Index, tile: int | None) -> int | None:
+    """Half the edge of the patches that are planned; None where that does not make them smaller."""
+    planned = blended_plan(forward, shape, tile)[0]
+    half = max(LEAST_EDGE, max(planned.shape) // 2)
+    return half if blended_plan(forward, shape, half)[0].voxels < planned.voxels else None
 
 
 def is_local(network: torch.nn.Module) -> bool:

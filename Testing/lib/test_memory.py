@@ -21,6 +21,7 @@ from MedEnhanceLib.benchmark.memory import Case, measured_alone
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine import forward, inference, memory
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
+from MedEnhanceLib.errors import DeviceError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
@@ -244,11 +245,12 @@ from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.system_memory import PROC, _fields
 
 torch.set_num_threads(1)
-folder, image, result, share, *numbers = sys.argv[1:]
+folder, image, result, share, way, *numbers = sys.argv[1:]
+run = getattr(inference, way)
 voxels, numbers = np.load(image), [float(n) for n in numbers]
 options = DenoiseOptions(device="cpu", precision="float32")
 passes = forward.Forward(read_bundle(Path(folder)), options, Reporter())
-inference.regress(passes, [voxels[:16, :16, :16], *numbers], None)
+run(passes, [voxels[:16, :16, :16], *numbers], None)
 passes.notes.clear()
 passes.done = 0
 
@@ -267,14 +269,14 @@ def forked(work, *arguments):
 
 def need():
     held = address_space("VmSize")
-    inference.regress(passes, [voxels, *numbers], None)
+    run(passes, [voxels, *numbers], None)
     return address_space("VmPeak") - held
 
 def limited(room):
     limit = address_space("VmSize") + room
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        np.save(result, inference.regress(passes, [voxels, *numbers], None))
+        np.save(result, run(passes, [voxels, *numbers], None))
         return {"notes": passes.notes, "passes": passes.done}
     except MedEnhanceError as error:
         return {"error": str(error)}
@@ -313,16 +315,63 @@ def test_a_real_limit_leads_to_smaller_pieces(tmp_path: Path) -> None:
 
 
 @linux_only
+def test_a_real_limit_leads_to_smaller_patches(tmp_path: Path) -> None:
+    """As above, of a network that is given patches which are blended."""
+    bundle = read_bundle(unet_bundle(tmp_path, norm="batch", patch=[64, 64, 64]))
+    voxels = head_like((96, 160, 160)) / 900
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu", precision="float32"), Reporter())
+    expected = inference.classify(passes, [voxels], None)
+    for share in SHARES:
+        answer = _limited(bundle, voxels, tmp_path, share, "classify")
+        if "error" in answer:
+            assert "not enough memory" in answer["error"]
+            continue
+        assert (np.load(tmp_path / "result.npy") == expected).mean() > 0.99
+        if answer["notes"]:
+            break
+    assert answer.get("notes") == [SMALLER_PIECES]
+    assert answer["passes"] > passes.done
+
+
+@linux_only
 def test_when_nothing_fits_one_sentence_says_so(tmp_path: Path) -> None:
     answer = _limited(read_bundle(denoiser_bundle(tmp_path)), head_like((96,) * 3), tmp_path, 0.1)
     assert "not enough memory for this volume even in the smallest pieces" in answer["error"]
     assert not (tmp_path / "result.npy").exists()
 
 
-def _limited(bundle: Any, voxels: np.ndarray, place: Path, share: float) -> dict[str, Any]:
+@pytest.mark.parametrize(("way", "argument"), [("classify", None), ("scores", 3)])
+def test_patches_are_halved_until_they_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, argument: int | None
+) -> None:
+    """Then the CPU begins with the largest again."""
+    bundle = read_bundle(unet_bundle(tmp_path))
+    passes = forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    seen: list[int | str] = []
+
+    def no_memory(self: Any, batch: np.ndarray) -> np.ndarray:
+        seen.append(max(batch.shape))
+        raise torch.OutOfMemoryError("out of memory")
+
+    def fall_back(self: Any) -> None:
+        if "CPU" in seen:
+            raise DeviceError("not even there")
+        seen.append("CPU")
+
+    monkeypatch.setattr(forward.Forward, "_pass", no_memory)
+    monkeypatch.setattr(forward.Forward, "fall_back_to_cpu", fall_back)
+    with pytest.raises(DeviceError):
+        getattr(inference, way)(passes, [head_like((100, 90, 80))], argument)
+    assert seen == [96, 48, 24, 16, "CPU", 96, 48, 24, 16]
+    assert passes.notes == [SMALLER_PIECES]
+
+
+def _limited(
+    bundle: Any, voxels: np.ndarray, place: Path, share: float, way: str = "regress"
+) -> dict[str, Any]:
     """What a process says that may take only a share of the memory that a run would take."""
     np.save(place / "image.npy", voxels)
-    arguments = [bundle.folder, place / "image.npy", place / "result.npy", share]
+    arguments = [bundle.folder, place / "image.npy", place / "result.npy", share, way]
     command = [sys.executable, "-c", CHILD, *map(str, [*arguments, *_numbers(bundle)])]
     # Every thread would keep address space of its own, more or less of it from run to run.
     alone = os.environ | {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
