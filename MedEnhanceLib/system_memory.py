@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 PROC = Path("/proc")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
+NO_ROOM = ("failed to map segment", "Cannot allocate")
+"""What is said of a native module that cannot be loaded for want of memory."""
 
 
 @dataclass(frozen=True)
@@ -140,3 +143,17 @@ def _free_on_windows() -> int | None:
     status = Status(length=ctypes.sizeof(Status))
     known = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
     return int(status.free) if known else None
+
+
+def short_of_memory(error: BaseException) -> str:
+    """What to tell the user of an error by which Python says that memory is short; "" of others."""
+    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if refused or isinstance(error, MemoryError):
+        return "The computer ran out of memory; crop the volume or use smaller tiles."
+    unloaded = isinstance(error, ImportError) and any(word in str(error) for word in NO_ROOM)
+    if unloaded or isinstance(error, SystemError):
+        return (
+            "A native module failed as it does when memory is short; close other programs, crop "
+            "the volume or use smaller tiles."
+        )
+    return ""

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 from MedEnhanceLib.io.checks import ImageWarning
+from MedEnhanceLib.system_memory import short_of_memory
 
 FAILED = 1
 CANCELLED = 130
@@ -42,8 +43,9 @@ class GuardedGroup(TyperGroup):
                     traceback.print_exc()
                 say(str(error))
                 raise typer.Exit(FAILED) from None
-            except (MemoryError, OSError) as error:
-                _unexpected(error, debug)
+            except SystemExit:
+                say("ended by SIGTERM, as at a queue's time limit; nothing was written.")
+                raise
             except Exception as error:
                 # typer's own exits and usage errors carry their exit code and pass.
                 if hasattr(error, "exit_code"):
@@ -54,6 +56,9 @@ class GuardedGroup(TyperGroup):
 def _unexpected(error: BaseException, debug: bool) -> None:
     if debug:
         traceback.print_exc()
+    if sentence := short_of_memory(error):
+        say(sentence)
+        raise typer.Exit(FAILED) from None
     first_line = (str(error).strip().splitlines() or ["no further word"])[0]
     hint = "" if debug else " Run 'medenhance --debug ...' to see where, and please report it."
     say(f"unexpectedly failed ({type(error).__name__}: {first_line}).{hint}")

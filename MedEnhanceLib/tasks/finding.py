@@ -17,7 +17,7 @@ from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.itk import from_itk, to_itk, unplaced
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.reporting import Reporter
-from MedEnhanceLib.tasks.network import open_network
+from MedEnhanceLib.tasks.network import Traces, open_network, traces_of
 from MedEnhanceLib.volume import Volume
 
 # Axes (i, j, k) that grow to the right, the front and the head, in LPS.
@@ -46,8 +46,8 @@ class Found:
 
 def find_regions(
     volume: Volume, model: Bundle, options: SegmentOptions, reporter: Reporter
-) -> tuple[list[Found], list[str]]:
-    """The regions that are surely there, and a sentence for each that is not.
+) -> tuple[list[Found], list[str], Traces]:
+    """The regions that are surely there, a sentence for each that is not, and the finder's traces.
 
     Raises:
         UnsuitableError: when none was found.
@@ -72,10 +72,11 @@ def find_regions(
             f"({doubts[0]}); check that it is {_kind(model)}, or crop it around the region first "
             "(in Slicer: Crop Volume)."
         )
-    return believed, [
+    said = [
         f"The {doubt}: it is left out; look whether it is there, or crop the volume around it."
         for doubt in doubts
     ]
+    return believed, said, traces_of(forward)
 
 
 def _kind(model: Bundle) -> str:

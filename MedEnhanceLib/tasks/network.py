@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from MedEnhanceLib.errors import DependencyError, InferenceError
 from MedEnhanceLib.intensity import Scaling
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.system_memory import short_of_memory
 from MedEnhanceLib.volume import Volume
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def open_network(bundle: Bundle, options: RunOptions, reporter: Reporter) -> For
     try:
         from MedEnhanceLib.engine.forward import Forward
     except ImportError as error:
+        if short_of_memory(error):
+            raise
         raise DependencyError(
             f"The model '{bundle.id}' needs the package '{error.name}', which is not installed; "
             "install it (in Slicer: press Apply in the panel and agree; elsewhere: pip install "
@@ -82,6 +85,18 @@ def traces_of(forward: Forward) -> Traces:
         },
         tuple(forward.notes),
     )
+
+
+def with_helper(traces: Traces, helper: Traces) -> Traces:
+    """The traces of a run in which another network had helped: its notes, and what it took."""
+    taken: dict[str, Any] = {
+        name: round(traces.facts[name] + helper.facts[name], 2)
+        for name in ("network_seconds", "network_core_seconds")
+        if name in traces.facts and name in helper.facts
+    }
+    # Both may have found memory short.
+    notes = tuple(dict.fromkeys((*helper.notes, *traces.notes)))
+    return replace(traces, facts={**traces.facts, **taken}, notes=notes)
 
 
 FILTER_TRACES = Traces({"device": "cpu", "precision": "float32"})

@@ -19,7 +19,7 @@ from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.ensemble import uncertainty_evidence
 from MedEnhanceLib.tasks.finding import find_regions
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
-from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of
+from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of, with_helper
 from MedEnhanceLib.tasks.regions import label_regions, region_evidence, wanted_in_regions
 from MedEnhanceLib.tasks.tidying import becoming, left_out_warnings, tidied, wanted_labels
 from MedEnhanceLib.volume import Label, LabelMap, Volume
@@ -94,7 +94,7 @@ def _segment_whole(
     assert model.finder is not None  # it needs finding
     wanted = wanted_in_regions(wanted_labels(model, options), model.labels, model.finder)
     reporter.phase("Finding", 0.3)
-    found, doubts = find_regions(volume, model, options, reporter)
+    found, doubts, finding = find_regions(volume, model, options, reporter)
     reporter.phase("Segmenting", 0.9)
     forward = open_network(model, options, reporter)
     doubt = np.zeros(volume.geometry.shape, np.float32) if options.uncertainty else None
@@ -102,9 +102,10 @@ def _segment_whole(
     labelmap, left_out = _tidied(volume, labels, wanted, model, options, reporter)
     totals, doubtful = region_evidence(labelmap, found, model)
     measures, missing = segment_evidence(labelmap.volumes_ml())
-    facts = {**traces_of(forward).facts, "finder_sha256": model.finder.sha256}
+    made = with_helper(traces_of(forward), finding)
+    facts = {**made.facts, "finder_sha256": model.finder.sha256}
     unsure = None if doubt is None else Volume(doubt, volume.geometry)
-    traces = Traces(facts, tuple(forward.notes), unsure)
+    traces = replace(made, facts=facts, uncertainty=unsure)
     measures = [*totals, *measures, *_doubt_measures(labelmap, traces)]
     return labelmap, measures, [*(doubts or missing), *left_out, *doubtful], traces
 

@@ -54,6 +54,7 @@ from MedEnhanceLib.tasks.network import (
     in_units,
     open_network,
     traces_of,
+    with_helper,
 )
 from MedEnhanceLib.tiles import Axes
 from MedEnhanceLib.volume import Volume
@@ -189,6 +190,7 @@ def _with_denoiser(traces: Traces, denoiser: Model | None, cleaned: Traces) -> T
     before = {"denoised_with": denoiser.id}
     if "weights_sha256" in cleaned.facts:
         before["denoiser_sha256"] = cleaned.facts["weights_sha256"]
+    traces = with_helper(traces, cleaned)
     return replace(traces, facts={**traces.facts, **before})
 
 

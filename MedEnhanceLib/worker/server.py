@@ -27,6 +27,7 @@ from MedEnhanceLib.costs import keep_imports
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
 from MedEnhanceLib.private import is_running, remove_folder
 from MedEnhanceLib.result import Progress, Result
+from MedEnhanceLib.system_memory import short_of_memory
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker.folder import (
     discard_files,
@@ -211,23 +212,13 @@ class _Server:
             return Event("cancelled", job.id, message=CANCELLED)
         except MedEnhanceError as error:
             return self._failed(job, error, str(error))
-        except MemoryError as error:
-            return self._failed(
-                job, error, "The computer ran out of memory; crop the volume or use smaller tiles."
-            )
-        except SystemError as error:
-            # Native modules for which there is no room to be loaded fail without a word.
-            sentence = (
-                "A native module failed without saying why, as it does when memory is short; "
-                "crop the volume or use smaller tiles."
-            )
-            return self._failed(job, error, sentence)
         except ModuleNotFoundError as error:
             return self._failed(
                 job, error, f"The Python package '{error.name}' is missing; install it first."
             )
         except Exception as error:
-            return self._failed(job, error, self._without_paths(_unexpected(error)))
+            sentence = short_of_memory(error) or self._without_paths(_unexpected(error))
+            return self._failed(job, error, sentence)
 
     def _guide(self, job: Job) -> Volume | None:
         if job.guide is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -339,6 +340,26 @@ def test_the_unexpected_is_one_sentence_with_a_hint(
     _refused(done, "--debug")
     assert "Traceback" not in done.stderr
     assert "Traceback" in run("--debug", *arguments).stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "The computer ran out of memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "The computer ran out of memory"),
+        (SystemError("error return without exception set"), "as it does when memory is short"),
+        (ImportError("x.so: failed to map segment from shared object"), "when memory is short"),
+    ],
+)
+def test_short_memory_is_no_fault_to_report(
+    run: Run, volume_file: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def short(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("MedEnhanceLib.enhancement.enhance", short)
+    out = volume_file.with_name("o.nii")
+    _refused(run("denoise", volume_file, out, "--model", "filter-median"), said)
 
 
 def test_a_command_that_cannot_be_understood(run: Run, volume_file: Path) -> None:

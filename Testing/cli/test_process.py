@@ -40,8 +40,11 @@ def test_cancelling_leaves_nothing_behind(
     assert process.returncode == code
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii"]
     assert "Traceback" not in said
-    if number == signal.SIGINT:
-        assert said.strip().endswith("cancelled; nothing was written.")
+    why = {
+        signal.SIGINT: "cancelled",
+        signal.SIGTERM: "ended by SIGTERM, as at a queue's time limit",
+    }
+    assert said.strip().endswith(f"medenhance: {why[signal.Signals(number)]}; nothing was written.")
 
 
 def heed_interrupts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutio
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.tasks.consistency import acquire
 from MedEnhanceLib.tasks.masked import ct_padding
+from MedEnhanceLib.tasks.network import open_network
 from MedEnhanceLib.tasks.super_resolution import target_geometry
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 
@@ -244,6 +246,22 @@ def test_super_resolution_is_consistent_with_its_input(
 def test_impossible_targets(options: SuperResolutionOptions, word: str) -> None:
     with pytest.raises(OptionsError, match=word):
         target_geometry(Geometry((20, 20, 20), (1, 1, 2)), options)
+
+
+def test_what_the_denoiser_before_lacked_and_took_is_told(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_short(*arguments: Any) -> Any:
+        network = open_network(*arguments)
+        network.note_smaller_pieces()
+        network.seconds = 100.0
+        return network
+
+    monkeypatch.setattr("MedEnhanceLib.tasks.denoise.open_network", open_short)
+    how = {"denoise": True, "factor": (1, 1, 2)}
+    result = enhance(head, "super-resolution", "tiny-resolver", how, catalog=catalog)
+    assert any("Memory was short" in warning for warning in result.warnings)
+    assert result.provenance["network_seconds"] >= 100
 
 
 def test_one_slice_comes_back_in_place_but_cannot_be_refined(catalog: Catalog) -> None:

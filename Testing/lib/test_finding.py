@@ -246,6 +246,20 @@ class TestWhole:
         assert "confidence of only" in warning
         assert "Volume of left kernel" not in {m.name for m in result.evidence}
 
+    def test_what_the_finder_lacked_and_took_is_told(
+        self, only_kernels: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def open_short(*arguments: Any) -> Any:
+            network = open_network(*arguments)
+            network.note_smaller_pieces()
+            network.seconds = 100.0
+            return network
+
+        monkeypatch.setattr("MedEnhanceLib.tasks.finding.open_network", open_short)
+        result = enhance(head(), "segment", "kernels", catalog=only_kernels)
+        assert any("Memory was short" in warning for warning in result.warnings)
+        assert result.provenance["network_seconds"] >= 100
+
     def test_nothing_found_is_a_refusal(self, only_kernels: Catalog) -> None:
         with pytest.raises(UnsuitableError, match="No left kernel and no right kernel was found"):
             enhance(head(left=GREY, right=GREY), "segment", "kernels", catalog=only_kernels)

@@ -63,7 +63,7 @@ def distances(head: TissueMap, table: TissueTable, bundle: Bundle, seed: int) ->
     """Millimetres from each side's true centre to the one found, in one contrast; or infinity."""
     volume = painted(head, table, seed)
     try:
-        found, _ = find_regions(volume, bundle, SegmentOptions(), Reporter())
+        found, _, _ = find_regions(volume, bundle, SegmentOptions(), Reporter())
     except UnsuitableError:
         found = []
     centres = {region.number: region.centre for region in found}
