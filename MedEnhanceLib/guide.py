@@ -19,6 +19,8 @@ from MedEnhanceLib.result import Measure
 from MedEnhanceLib.volume import Volume
 
 LEAST_COVERAGE_PERCENT = 90.0
+ROUNDING = 1e-5
+"""Of the largest value: what resampling makes of a constant."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +122,25 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
     target = volume.geometry
     seen = foreground(volume.voxels)
     if not reached_by(guide.geometry, target)[seen].any():
-        raise UnsuitableError(
-            "The guide lies beside the volume and shows nothing of its object; choose a scan of "
-            "the same region in the same patient coordinates, or register it first."
-        )
+        raise _nothing_shown("lies beside the volume")
     placement = rigidly_placed(guide, volume) if register else None
     geometry = guide.geometry if placement is None else placement.geometry
     reached = reached_by(geometry, target)
     voxels = resample_averaged(guide.voxels, geometry, target)
+    if not _has_contrast(voxels[reached & seen]):
+        raise _nothing_shown("is constant where it covers the volume")
     coverage = 100 * float(reached[seen].mean())
     return Guide(np.where(reached, voxels, np.float32(0)), reached, coverage, placement)
+
+
+def _nothing_shown(why: str) -> UnsuitableError:
+    return UnsuitableError(
+        f"The guide {why} and shows nothing of its object; choose a scan of the same region in the "
+        "same patient coordinates, or register it first."
+    )
+
+
+def _has_contrast(values: NDArray[np.float32]) -> bool:
+    """Whether values (n) of an MR image differ by more than rounding."""
+    brightest = float(values.max(initial=0))
+    return brightest - float(values.min(initial=brightest)) > ROUNDING * brightest > 0

@@ -76,6 +76,11 @@ def _check_nifti_layout(name: str, header: NiftiHeader) -> None:
             f"'{name}' holds {UNREADABLE[header.kind]}, which are not read here; save it with "
             "voxels of 8 to 64 bits."
         )
+    if min(header.sizes, default=1) < 1:
+        raise FileError(
+            f"'{name}' says that it has {' x '.join(map(str, header.sizes))} voxels, which no "
+            "image has; export it again."
+        )
     if header.begin < header.earliest:
         raise FileError(
             f"'{name}' is damaged: it says that its voxels begin at byte {header.begin}, where its "

@@ -60,6 +60,7 @@ class NiftiHeader:
 
     Attributes:
         version: length of the header, by which the versions are known.
+        sizes: voxels along each axis, as stated, also when there can be no such image.
         spacing: as stated, also when it makes no sense.
         kind: NIfTI's number for the type of the voxels.
         voxels: how many there are.
@@ -71,6 +72,7 @@ class NiftiHeader:
     """
 
     version: int
+    sizes: tuple[int, ...]
     spacing: tuple[float, ...]
     kind: int
     voxels: int
@@ -101,8 +103,11 @@ def _parsed(raw: bytes, order: str, version: int) -> NiftiHeader:
     at = LAYOUTS[version]
     dims = struct.unpack_from(f"{order}8{at.whole}", raw, at.dim_at)
     axes = min(max(dims[0], 0), 7)
+    sizes = dims[1 : axes + 1]
+    while sizes and sizes[-1] == 0:  # some programs count axes that they leave empty
+        sizes = sizes[:-1]
     kind, bits = struct.unpack_from(f"{order}2h", raw, at.kind_at)
-    voxels = math.prod(max(n, 0) for n in dims[1 : axes + 1])
+    voxels = math.prod(max(n, 0) for n in sizes)
     pixdim = struct.unpack_from(f"{order}8{at.real}", raw, at.pixdim_at)
     start = struct.unpack_from(order + at.start, raw, at.start_at)[0]
     begin = max(0, int(start)) if math.isfinite(start) else 0
@@ -114,6 +119,7 @@ def _parsed(raw: bytes, order: str, version: int) -> NiftiHeader:
         sform[:3] = np.reshape(rows, (3, 4)) * LENGTHS.get(unit, 1.0)
     return NiftiHeader(
         version=version,
+        sizes=sizes,
         spacing=pixdim[1 : min(axes, 3) + 1],
         kind=kind,
         voxels=voxels,

@@ -10,7 +10,7 @@ import pytest
 from MedEnhanceLib.errors import FileError, VolumeError
 from MedEnhanceLib.io import read_volume
 
-from .test_io_bad_input import META, NRRD, STRAIGHT, patched_nifti, refuse
+from .test_io_bad_input import META, NRRD, SHAPE, STRAIGHT, patched_nifti, refuse
 
 HEADERS = {
     ".nrrd": NRRD.format(axes="(1,0,0) (0,1,0) (0,0,1)"),
@@ -70,3 +70,14 @@ def test_other_units_and_scales(tmp_path: Path, extension: str, line: str, said:
 def test_units_and_scales_as_they_are_read(tmp_path: Path, extension: str, line: str) -> None:
     path = stating(tmp_path, extension, line)
     np.testing.assert_array_equal(read_volume(path).voxels.ravel(), range(8))
+
+
+@pytest.mark.parametrize("sizes", [(3, 2, -2, 2), (3, 0, 2, 2), (4, 2, 2, 2, -1)])
+def test_sizes_that_no_image_has(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    path = patched_nifti(tmp_path / "x.nii", (40, f"{len(sizes)}h", sizes))
+    refuse(path, FileError, " x ".join(map(str, sizes[1:])) + " voxels, which no image has")
+
+
+def test_axes_that_are_counted_but_left_empty(tmp_path: Path) -> None:
+    path = patched_nifti(tmp_path / "x.nii", (40, "h", (4,)), (48, "h", (0,)))
+    assert read_volume(path).voxels.shape == SHAPE
