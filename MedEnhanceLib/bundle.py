@@ -25,6 +25,7 @@ DEFAULT_WEIGHTS = "models/model.pt"
 MODALITIES = {"PET": "PT", "ULTRASOUND": "US", "SPECT": "NM"}
 LARGEST_JSON = 4_000_000
 MOST_HALO = 512
+MOST_LABELS = 255
 # What reading impossible facts raises.
 IMPOSSIBLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OptionsError)
 LONGEST_REASON, LONGEST_ID = 200, 80
@@ -135,8 +136,8 @@ def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> B
     Raises:
         BundleError: when a file is missing, is no JSON, or says something impossible.
     """
-    metadata = _read_json(folder, METADATA)
-    inference = _read_json(folder, INFERENCE)
+    metadata = read_json(folder, METADATA)
+    inference = read_json(folder, INFERENCE)
     try:
         metadata = printable(metadata)
         facts = metadata.get("medenhance", {})
@@ -181,9 +182,7 @@ def _bundle(
         body_part=str(facts.get("body_part", "")),
         version=str(metadata.get("version", "")),
         description=str(metadata.get("description", "")),
-        ranges={
-            name: (float(r[0]), float(r[1])) for name, r in facts.get("ranges", {}).items() if r
-        },
+        ranges=_ranges(facts.get("ranges", {})),
         labels=_labels(metadata, facts) if task is Task.SEGMENT else (),
         limits=_texts(facts.get("limits", ())),
         results=tuple(dict(row) for row in facts.get("results", ())),
@@ -193,7 +192,7 @@ def _bundle(
         weights=weights,
         sha256=str(facts.get("sha256", "")),
         network=network,
-        input=read_input_spec(facts.get("input", {}), image),
+        input=read_input_spec(facts.get("input", {}), image, task),
         halo=None if facts.get("halo") is None else within(facts["halo"], 0, MOST_HALO, "halo"),
         patch=_patch(facts, image),
         shipped=shipped,
@@ -226,7 +225,8 @@ def _texts(given: Any) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(str(each) for each in given)
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """A file of a bundle's facts; raises `BundleError` when it cannot be read."""
     path = folder / name
     try:
         if path.exists() and not path.is_file():
@@ -305,6 +305,14 @@ def _network_image(metadata: dict[str, Any]) -> dict[str, Any]:
     return image if isinstance(image, dict) else {}
 
 
+def _ranges(facts: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    ranges = {name: (float(pair[0]), float(pair[1])) for name, pair in facts.items() if pair}
+    least, largest = ranges.get("factor", (1.0, 2.0))
+    if not largest > 1:
+        raise ValueError(f"its factors {least:g} to {largest:g} refine nothing")
+    return ranges
+
+
 def _labels(metadata: dict[str, Any], facts: dict[str, Any]) -> tuple[Label, ...]:
     if "labels" in facts:
         return _told_apart([Label.from_json(row) for row in facts["labels"]])
@@ -315,6 +323,12 @@ def _labels(metadata: dict[str, Any], facts: dict[str, Any]) -> tuple[Label, ...
 
 def _told_apart(labels: list[Label]) -> tuple[Label, ...]:
     """Labels of the same name get their values added to it, as volumes are listed by name."""
+    values = [label.value for label in labels]
+    odd = [v for v in values if not 1 <= v <= MOST_LABELS or values.count(v) > 1]
+    if odd:
+        raise ValueError(
+            f"its labels need different values from 1 to {MOST_LABELS}, unlike {odd[0]}"
+        )
     given = Counter(label.name for label in labels)
     return tuple(
         replace(label, name=f"{label.name} ({label.value})") if given[label.name] > 1 else label

@@ -18,6 +18,8 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
 USER_FOLDER_VARIABLE = "MEDENHANCE_MODELS"
+REPLACED = ".replaced-"
+"""Before the name of a model that is set aside while another takes its place."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class _Reader:
                 )
                 continue
             self.bundles[bundle.id] = bundle
+        self.problems += _set_aside(folder)
 
 
 def user_folder() -> Path:
@@ -155,6 +158,20 @@ def bundle_folders(folder: Path) -> Sequence[Path]:
     except OSError:
         return []
     return [child for child in children if not child.name.startswith(".")]
+
+
+def _set_aside(folder: Path) -> list[str]:
+    """A sentence for every model that is missing since the import that was to replace it ended."""
+    try:
+        names = [entry.name.removeprefix(REPLACED) for entry in folder.glob(f"{REPLACED}*")]
+        missing = [name for name in names if not (folder / name).exists()]
+    except OSError:
+        return []
+    return [
+        f"The model '{name}' in '{folder}' is set aside, as an import that was to replace it was "
+        f"interrupted; import it again, or rename the folder '{REPLACED}{name}' to '{name}'."
+        for name in missing
+    ]
 
 
 def _may_run(model: Model) -> bool:

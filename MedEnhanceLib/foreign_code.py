@@ -1,7 +1,9 @@
 """Whether building a bundle's network would run code of the bundle's own.
 
-Code of its own is also what reaches beyond this computer or into its files: several of MONAI's
-networks download weights, from an address that they are told, as soon as they are built.
+Only MONAI's own parser follows references from one entry of a configuration to another, and it
+would run what they lead to. Code of its own is also what reaches beyond this computer or into its
+files: several of MONAI's networks download weights, from an address that they are told, as soon as
+they are built.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def foreign_code(network: dict[str, Any], configuration: dict[str, Any]) -> str:
     for target in builders:
         if not _is_allowed(target):
             return f"builds its network from {quoted(target)}, which is not on the allow-list"
-    if expression := _first_expression(configuration):
+    if reference := _first_text(network, "@%"):
+        return f"builds its network with {quoted(reference)}, which refers to other entries"
+    if expression := _first_text(configuration, "$"):
         return f"holds the code expression {quoted(expression)} in its configuration"
     return ""
 
@@ -70,8 +74,9 @@ def _targets(node: Any) -> list[str]:
     return []
 
 
-def _first_expression(node: Any) -> str:
+def _first_text(node: Any, marks: str) -> str:
+    """The first text that begins with one of the characters by which MONAI knows its own."""
     if isinstance(node, str):
-        return node if node.lstrip().startswith("$") else ""
+        return node if node.lstrip()[:1] in tuple(marks) else ""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
-    return next((found for child in children if (found := _first_expression(child))), "")
+    return next((found for child in children if (found := _first_text(child, marks))), "")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-CHANNELS = ("image", "noise", "factor", "profile", "guide", "guide_noise")
+from MedEnhanceLib.task import Task
+
+# What each task can feed a network with.
+CHANNELS = {
+    Task.DENOISE: ("image", "noise", "guide", "guide_noise"),
+    Task.SUPER_RESOLUTION: ("image", "factor", "noise", "profile"),
+    Task.SEGMENT: ("image",),
+}
 AXIS_ORDERS = ("kji", "ijk")
 # Beyond what any network has; more would only fill the memory.
 MOST_NEIGHBOURS, MOST_MULTIPLE = 32, 256
@@ -43,7 +50,7 @@ class InputSpec:
     thick_slices: bool = False
 
 
-def read_input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
+def read_input_spec(spec: dict[str, Any], image: dict[str, Any], task: Task) -> InputSpec:
     """From ``medenhance.input``, or MONAI's description of the image where that is missing.
 
     Raises:
@@ -51,9 +58,11 @@ def read_input_spec(spec: dict[str, Any], image: dict[str, Any]) -> InputSpec:
     """
     default = InputSpec()
     channels = tuple(spec.get("channels", default.channels))
-    unknown = [name for name in channels if name not in CHANNELS]
+    unknown = [name for name in channels if name not in CHANNELS[task]]
     if unknown:
-        raise ValueError(f"unknown input channel '{unknown[0]}'")
+        raise ValueError(f"{task} knows no input channel '{unknown[0]}'")
+    if "image" not in channels:
+        raise ValueError("none of its input channels is the image")
     if not spec and int(image.get("num_channels", 1)) != 1:
         raise ValueError(f"it takes {image['num_channels']} images at once, MedEnhance gives one")
     spacing = spec.get("spacing_mm")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.bundle import INFERENCE, Bundle, read_json
 from MedEnhanceLib.engine.programs import open_program
 from MedEnhanceLib.engine.sizes import TooLargeError, check_network_size, check_stored
 from MedEnhanceLib.errors import BundleError, DependencyError
@@ -29,13 +29,18 @@ def load_network(bundle: Bundle, device: torch.device) -> torch.nn.Module:
         DependencyError: when a package that the network needs is missing.
     """
     bundle.require_trust()
-    key = (str(bundle.folder), repr(bundle.network), bundle.verify_weights(), str(device))
+    key = (str(bundle.folder), _definition(bundle), bundle.verify_weights(), str(device))
     if key not in _cache:
         _cache[key] = open_program(bundle, device) if bundle.program else _load(bundle, device)
         while len(_cache) > MOST_CACHED:
             _cache.popitem(last=False)
     _cache.move_to_end(key)
     return _cache[key]
+
+
+def _definition(bundle: Bundle) -> str:
+    """What the network is built from; MONAI's parser follows it all over the configuration."""
+    return repr(bundle.network if _is_plain(bundle) else read_json(bundle.folder, INFERENCE))
 
 
 def _load(bundle: Bundle, device: torch.device) -> torch.nn.Module:
@@ -99,7 +104,7 @@ def _with_monai(bundle: Bundle) -> Any:
     from monai.bundle import ConfigParser
 
     parser = ConfigParser()
-    parser.read_config(str(bundle.folder / "configs" / "inference.json"))
+    parser.read_config(str(bundle.folder / INFERENCE))
     parser["bundle_root"] = str(bundle.folder)
     name = "network_def" if "network_def" in parser else "network"
     return parser.get_parsed_content(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 from dataclasses import dataclass
 
+from MedEnhanceLib.bundle import MOST_LABELS
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.input_spec import AXIS_ORDERS
 from MedEnhanceLib.intensity import SCALINGS
@@ -19,7 +20,6 @@ CHANNELS = {
     Task.SEGMENT: ("image",),
 }
 LONGEST_TITLE = 80
-MOST_LABELS = 255
 GOLDEN_ANGLE = 0.381966
 
 

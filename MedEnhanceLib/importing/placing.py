@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from MedEnhanceLib.bundle import Bundle, read_bundle
-from MedEnhanceLib.catalog import Catalog, bundle_folders, user_folder
+from MedEnhanceLib.catalog import REPLACED, Catalog, bundle_folders, user_folder
 from MedEnhanceLib.errors import BundleError, FileError, MedEnhanceError
 from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
 
-STAGE, REPLACED = ".importing-", ".replaced-"
+STAGE = ".importing-"
 
 
 @contextmanager

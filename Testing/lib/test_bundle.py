@@ -77,6 +77,16 @@ def test_garbage_json_is_refused(tmp_path: Path) -> None:
         {"input": {"channels": ["smell"]}},
         {"input": {"dimensions": 5}},
         {"ranges": {"factor": [1]}},
+        {"ranges": {"factor": [1, 1]}},
+        {"ranges": {"factor": [0, 0.5]}},
+        {"input": {"channels": ["factor", "image"]}},
+        {"input": {"channels": ["noise"]}},
+        {"input": {"channels": []}},
+        {"task": "segment", "input": {"channels": ["image", "noise"]}},
+        *[
+            {"task": "segment", "labels": [{"value": v, "name": str(v)} for v in values]}
+            for values in ([300], [-1], [0], [1, 1])
+        ],
         {"weights": "../../secret.pt"},
     ],
 )
@@ -166,6 +176,24 @@ def test_expressions_need_trust_and_are_not_run(tmp_path: Path, place: str) -> N
     assert not proof.exists()
     trusted = read_bundle(folder, trusted=True)
     assert isinstance(load_network(trusted, CPU), torch.nn.Module)
+
+
+@pytest.mark.parametrize("width", ["@sizes#width", "%sizes#width"])
+def test_references_need_trust_and_are_followed(tmp_path: Path, width: str) -> None:
+    """Also to what they lead to when that has changed since."""
+    folder = denoiser_bundle(tmp_path)
+
+    def refer(data: dict) -> None:
+        data["network_def"]["width"] = width
+        data["sizes"] = {"width": 6}
+
+    edit(folder, "inference.json", refer)
+    with pytest.raises(TrustError, match="refers to other entries"):
+        load_network(read_bundle(folder), CPU)
+    load_network(read_bundle(folder, trusted=True), CPU)
+    edit(folder, "inference.json", lambda data: data["sizes"].update(width=8))
+    with pytest.raises(BundleError, match="cannot be used"):
+        load_network(read_bundle(folder, trusted=True), CPU)
 
 
 def test_an_allow_listed_module_does_not_open_its_own_imports(tmp_path: Path) -> None:

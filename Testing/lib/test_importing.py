@@ -241,6 +241,15 @@ def test_when_replacing_fails_the_old_model_stays(
     assert [path.name for path in user.iterdir()] == ["tiny-denoiser"]
 
 
+def test_a_model_that_a_killed_import_left_aside_is_told(bundle: Path, user: Path) -> None:
+    import_bundle(bundle)
+    os.replace(user / "tiny-denoiser", user / ".replaced-tiny-denoiser")
+    (problem,) = Catalog.default().problems
+    assert "'tiny-denoiser'" in problem and "import it again, or rename" in problem
+    import_bundle(bundle, replace=True)
+    assert not Catalog.default().problems
+
+
 def test_a_folder_where_nothing_can_be_kept(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(FileError, match="cannot be kept"):
