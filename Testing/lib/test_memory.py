@@ -426,7 +426,7 @@ def test_where_a_device_has_no_memory_at_all_the_cpu_takes_over(
     assert passes.notes[-1] == "The meta device ran out of memory; the CPU was used."
 
 
-def test_the_cpu_takes_over_a_patch_that_cannot_be_halved(
+def test_the_cpu_takes_over_where_no_patch_is_small_enough(
     tmp_path: Path, full_device: torch.device
 ) -> None:
     passes = forward.Forward(
@@ -436,4 +436,7 @@ def test_the_cpu_takes_over_a_patch_that_cannot_be_halved(
     expected = inference.classify(passes, channels, None)
     passes.device = full_device
     assert np.array_equal(inference.classify(passes, channels, None), expected)
-    assert passes.notes == ["The meta device ran out of memory; the CPU was used."]
+    assert passes.notes == [
+        "Memory was short, so the volume was worked on in smaller pieces.",
+        "The meta device ran out of memory; the CPU was used.",
+    ]
