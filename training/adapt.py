@@ -28,9 +28,10 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from training.adapted_bundle import publish_adapted
 from training.failing import failing_in_a_sentence
-from training.noise_correlation import ALIKE, noise_correlation
+from training.noise_correlation import ALIKE, SHORTEST_AXIS, noise_correlation
 from training.parallel import Processes
-from training.self_supervised import Scan, SelfSupervised, self_supervised_loss
+from training.repeats import check_repeats
+from training.self_supervised import Scan, SelfSupervised, long_axes, self_supervised_loss
 from training.train import Training, learning_rate, set_learning_rate
 
 SCHEDULE = {
@@ -87,12 +88,12 @@ def adapt(
     name = name or f"{model.id}-adapted"
     check_request(files, models, name)
     scans = [read_scan(paths, model) for paths in files]
-    axes = (0, 1, 2) if len(files[0]) == 2 else independent_axes(scans)
+    axes = (0, 1, 2) if len(files[0]) == 2 else axes_of_pairs(scans, model.input.multiple)
     config = SCHEDULE | {"id": name, "steps": steps, "validate_every": min(50, steps)}
     config |= {"network_def": model.network, "init": str(model.weights)}
     config["method"] = "Noise2Noise" if len(files[0]) == 2 else "Neighbor2Neighbor"
     given = "--repeats FIRST SECOND" if len(files[0]) == 2 else "--scans FILE..."
-    config["command"] = f"python -m training.adapt --model {model.id} {given}"
+    config["command"] = f"python -m training.adapt --model {model.id} {given} --steps {steps}"
     with tempfile.TemporaryDirectory() as run:
         recipe = SelfSupervised(scans, axes, model.input.multiple)
         training = Adaptation(config, recipe, Path(run), Processes(torch.device("cpu")))
@@ -135,42 +136,70 @@ def check_request(files: Sequence[Sequence[Path]], models: Path, name: str) -> N
 
 
 def read_scan(paths: Sequence[Path], model: Bundle) -> Scan:
-    """A scan, or two repeats of it, on the network's scale with the noise's level."""
-    volumes = [read_volume(path) for path in paths]
-    if volumes[0].geometry != volumes[-1].geometry:
+    """A scan, or two repeats of it, each over its own peak, with the noise's level."""
+    volumes, names = [read_volume(path) for path in paths], [path.name for path in paths]
+    if not volumes[0].geometry.is_close(volumes[-1].geometry):
         raise OptionsError(
-            f"'{paths[0].name}' and '{paths[1].name}' do not lie on the same grid; repeats must "
+            f"'{names[0]}' and '{names[1]}' do not lie on the same grid; repeats must "
             "be made with the same settings and without moving."
         )
-    for volume, path in zip(volumes, paths, strict=True):
+    for volume, name in zip(volumes, names, strict=True):
         verdict = suitability(volume, model)
         if verdict.verdict == "refused":
-            raise OptionsError(f"'{path.name}' teaches '{model.id}' nothing: {verdict.reasons[0]}")
-    scaling = scaling_named(model.input.normalisation, volumes[0].voxels)
-    levels = [checked_noise(volume, path) for volume, path in zip(volumes, paths, strict=True)]
-    sigma = float(np.sqrt(np.mean(np.square(levels)))) / scaling.scale
-    return Scan(np.stack([scaling.normalise(volume.voxels) for volume in volumes]), sigma)
+            raise OptionsError(f"'{name}' teaches '{model.id}' nothing: {verdict.reasons[0]}")
+    scalings = [scaling_named(model.input.normalisation, volume.voxels) for volume in volumes]
+    levels = [
+        checked_noise(volume, name) / scaling.scale
+        for volume, name, scaling in zip(volumes, names, scalings, strict=True)
+    ]
+    voxels = [s.normalise(volume.voxels) for s, volume in zip(scalings, volumes, strict=True)]
+    scan = Scan(np.stack(voxels), float(np.sqrt(np.mean(np.square(levels)))))
+    if len(volumes) == 2:
+        check_repeats(scan, volumes, names)
+    return scan
 
 
-def checked_noise(volume: Volume, path: Path) -> float:
+def checked_noise(volume: Volume, name: str) -> float:
     """The noise of a scan in its own unit; raises `OptionsError` when there is none."""
     sigma = estimate_noise(volume.voxels)
     if sigma == 0:
-        raise OptionsError(f"No noise was found in '{path.name}', so it teaches nothing.")
+        raise OptionsError(f"No noise was found in '{name}', so it teaches nothing.")
     return sigma
 
 
-def independent_axes(scans: Sequence[Scan]) -> tuple[int, ...]:
-    """Axes along which neighbours are two measurements in every scan; warns when some are not."""
+def axes_of_pairs(scans: Sequence[Scan], multiple: int) -> tuple[int, ...]:
+    """Axes along which neighbours are two measurements in every scan; warns when some are not.
+
+    Raises:
+        OptionsError: when all of them are too short to be halved for a network of ``multiple``.
+    """
+    least = max(2 * multiple, SHORTEST_AXIS)
+    long = long_axes(scans, least)
+    if not long:
+        raise OptionsError(
+            f"No axis is long enough to learn from, as parts of the scans have less than {least} "
+            "voxels; take larger scans, or --repeats."
+        )
+    if len(long) < 3:
+        print(
+            f"Warning: only neighbours along {_letters(long)} are used, as parts of the scans have "
+            f"less than {least} voxels along the rest.",
+            flush=True,
+        )
+    return independent_axes(scans, long)
+
+
+def independent_axes(scans: Sequence[Scan], axes: Sequence[int]) -> tuple[int, ...]:
+    """Those of ``axes`` along which noise is not alike; all, with a warning, if there is none."""
     found = np.max([noise_correlation(scan.voxels[0]) for scan in scans], axis=0)
-    said = ", ".join(f"{r:.2f} along {axis}" for r, axis in zip(found, "kji", strict=True))
-    axes = tuple(int(axis) for axis in np.flatnonzero(found <= ALIKE))
-    if len(axes) == 3:
+    said = ", ".join(f"{found[axis]:.2f} along {'kji'[axis]}" for axis in axes)
+    apart = tuple(axis for axis in axes if found[axis] <= ALIKE)
+    if len(apart) == len(axes):
         print(f"Correlation of neighbours' noise: {said}.", flush=True)
-    elif axes:
+    elif apart:
         print(
             f"Warning: the noise of neighbours is alike (correlation {said}), as after "
-            f"interpolation; only neighbours along {', '.join('kji'[a] for a in axes)} are used.",
+            f"interpolation; only neighbours along {_letters(apart)} are used.",
             flush=True,
         )
     else:
@@ -180,7 +209,11 @@ def independent_axes(scans: Sequence[Scan]) -> tuple[int, ...]:
             "they were acquired, or --repeats.",
             flush=True,
         )
-    return axes or (0, 1, 2)
+    return apart or tuple(axes)
+
+
+def _letters(axes: Sequence[int]) -> str:
+    return ", ".join("kji"[axis] for axis in axes)
 
 
 class Adaptation(Training):

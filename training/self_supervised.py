@@ -96,6 +96,16 @@ class SelfSupervised:
         return [max(self.unit, min(PATCH, n) // self.unit * self.unit) for n in shape]
 
 
+def long_axes(scans: Sequence[Scan], least: int) -> tuple[int, ...]:
+    """Axes of at least so many voxels in every part of every scan, which need no mirror image.
+
+    A mirrored voxel is no other measurement: its noise is the same.
+    """
+    parts = [part for both, slab in map(halves, scans) for part in (*both, slab)]
+    shortest = np.min([part.voxels.shape[1:] for part in parts], axis=0)
+    return tuple(int(axis) for axis in np.flatnonzero(shortest >= least))
+
+
 def halves(scan: Scan) -> tuple[list[Scan], Scan]:
     """The parts to learn from, and the slab in the middle of the longest axis to validate on."""
     shape = scan.voxels.shape[1:]
@@ -126,11 +136,16 @@ def make_lesson(
 def random_neighbours(
     shape: Sequence[int], axes: Sequence[int], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """For every cell of eight voxels, two that lie beside each other along one of ``axes``."""
-    first = rng.integers(0, 8, tuple(shape))
+    """For every cell of eight voxels, two that lie beside each other along one of ``axes``.
+
+    Cells in a row along another axis choose alike. Their noise may be the same, and the second
+    voxel of one must not be seen in the first of the next.
+    """
+    drawn = [*shape[:2], *(n if axis in axes else 1 for axis, n in enumerate(shape[2:]))]
+    first = rng.integers(0, 8, drawn)
     steps = np.array([STEP_OF_AXIS[axis] for axis in axes])
-    second = first ^ steps[rng.integers(0, len(steps), tuple(shape))]
-    return torch.from_numpy(first), torch.from_numpy(second)
+    second = first ^ steps[rng.integers(0, len(steps), drawn)]
+    return torch.from_numpy(first).expand(*shape), torch.from_numpy(second).expand(*shape)
 
 
 def chosen(image: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.io import read_volume
 from training import adapt as adapting
-from training.adapt import adapt, adaptable_model, independent_axes
+from training.adapt import adapt, adaptable_model, axes_of_pairs, independent_axes, read_scan
 from training.network import build_network
 from training.noise_correlation import noise_correlation
 from training.physics.kspace import acquire_zero_filled
@@ -103,7 +103,9 @@ def test_adapting_denoises_better_and_names_nobody(
     assert facts["results"][0]["value"] < facts["results"][0]["comparator_value"]
     card = (folder / "docs/README.md").read_text("utf-8")
     assert "adapted" in card
-    assert "python -m training.adapt --model toy" in card
+    given = ["--scans FILE...", "--repeats FIRST SECOND"][repeats - 1]
+    assert f"python -m training.adapt --model toy {given} --steps 30" in card
+    assert "## Measured on parts of the scans that were not trained on" in card
     for path in folder.rglob("*"):
         assert path.is_dir() or b"jane" not in path.read_bytes()
     Catalog.default().find("toy-adapted").verify_weights()  # type: ignore[union-attr]
@@ -141,6 +143,66 @@ def test_repeats_must_lie_on_one_grid(model: str, tmp_path: Path, clean: np.ndar
         adapt(adaptable_model(model), [pair], tmp_path / "models", None, 1)
 
 
+def repeated(clean: np.ndarray, sigma: float, rng: np.random.Generator, folder: Path) -> list[Path]:
+    """Two scans of one thing, the second of another gain and with a header rounded otherwise."""
+    first, second = (add_rician_noise(clean, sigma, rng) for _ in range(2))
+    image = sitk.GetImageFromArray(1.3 * second)
+    image.SetOrigin((1e-5, 0, 0))
+    sitk.WriteImage(image, str(folder / "b.nii.gz"))
+    return [write(folder, "a", first), folder / "b.nii.gz"]
+
+
+@pytest.mark.parametrize("sigma", [30.0, 90.0])
+def test_repeats_of_another_gain_and_a_rounded_header_are_taken(
+    sigma: float, model: str, clean: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    scan = read_scan(repeated(clean, sigma, rng, tmp_path), adaptable_model(model))
+    first, second = scan.voxels
+    assert np.mean(second) == pytest.approx(np.mean(first), rel=0.03)
+
+
+def test_repeats_that_share_their_noise_are_refused(
+    model: str, clean: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    first, other = (add_rician_noise(clean, SIGMA, rng) for _ in range(2))
+    path = write(tmp_path, "a", first)
+    with pytest.raises(OptionsError, match=r"'a\.nii\.gz' and 'a\.nii\.gz' share their noise"):
+        read_scan([path, path], adaptable_model(model))
+    mean = write(tmp_path, "mean", (first + other) / 2)
+    with pytest.raises(OptionsError, match="share their noise"):
+        read_scan([path, mean], adaptable_model(model))
+
+
+def test_repeats_that_moved_are_refused(
+    model: str, clean: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    moved = ndimage.shift(clean, (0, 0, 1), mode="nearest")
+    images = [add_rician_noise(image, SIGMA, rng) for image in (clean, moved)]
+    paths = [write(tmp_path, name, image) for name, image in zip("ab", images, strict=True)]
+    with pytest.raises(OptionsError, match=r"the second one moved by (0\.9|1\.[0-2]) voxels"):
+        read_scan(paths, adaptable_model(model))
+
+
+def test_axes_that_need_a_mirror_image_make_no_pairs(
+    clean: np.ndarray, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noisy = add_rician_noise(clean, SIGMA, rng)[None]
+    assert axes_of_pairs([Scan(noisy, 1)], 4) == (0, 1, 2)
+    assert axes_of_pairs([Scan(noisy, 1), Scan(noisy[:, :1], 1)], 4) == (1, 2)
+    assert "only neighbours along j, i are used" in capsys.readouterr().out
+    with pytest.raises(OptionsError, match="No axis is long enough"):
+        axes_of_pairs([Scan(noisy[:, :1, :7, :20], 1)], 4)
+
+
+def test_the_second_voxel_is_not_seen_in_the_first_of_a_mirrored_one(
+    rng: np.random.Generator,
+) -> None:
+    slice_ = torch.arange(16 * 16).reshape(1, 1, 1, 16, 16).float()
+    first, second = random_neighbours((1, 1, 4, 8, 8), (1, 2), rng)
+    shown, hidden = (chosen(slice_.expand(1, 1, 8, 16, 16), c) for c in (first, second))
+    assert not set(shown.unique().tolist()) & set(hidden.unique().tolist())
+
+
 def test_filters_and_segmenters_cannot_be_adapted() -> None:
     for name in ("filter-median", "mr-hippocampus-unet"):
         with pytest.raises(OptionsError, match=name):
@@ -154,9 +216,9 @@ def test_white_noise_is_not_alike_and_interpolated_noise_is(
     np.testing.assert_allclose(noise_correlation(white), 0, atol=0.1)
     filled, _ = acquire_zero_filled(clean, SIGMA, (1, 2), 0.5, rng)
     np.testing.assert_allclose(noise_correlation(filled), [0, 2 / np.pi, 2 / np.pi], atol=0.12)
-    assert independent_axes([Scan(white[None], 1)]) == (0, 1, 2)
+    assert independent_axes([Scan(white[None], 1)], (0, 1, 2)) == (0, 1, 2)
     assert "Warning" not in capsys.readouterr().out
-    assert independent_axes([Scan(white[None], 1), Scan(filled[None], 1)]) == (0,)
+    assert independent_axes([Scan(white[None], 1), Scan(filled[None], 1)], (0, 1, 2)) == (0,)
     assert "only neighbours along k" in capsys.readouterr().out
 
 
