@@ -12,6 +12,8 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from MedEnhanceLib.errors import OptionsError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -46,15 +48,29 @@ class Processes:
         return float(told)
 
 
+def check_device(device: str) -> None:
+    """Raise `OptionsError` when nothing can be computed there."""
+    try:
+        torch.zeros(1, device=device)
+    # PyTorch builds without CUDA say so by an AssertionError.
+    except (RuntimeError, AssertionError) as error:
+        raise OptionsError(
+            f"PyTorch cannot compute on the device '{device}' here; choose another --device, "
+            "such as cpu."
+        ) from error
+
+
 @contextmanager
 def joined_processes(device: str) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started, each with a GPU of its own on ``cuda``."""
     count = int(os.environ.get("WORLD_SIZE", 1))
+    if device == "cuda" and count > 1:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    check_device(device)
     if count == 1:
         yield Processes(torch.device(device))
         return
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device.startswith("cuda"):
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:

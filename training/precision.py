@@ -37,11 +37,18 @@ class MixedPrecision:
         network: torch.nn.Module,
         clip: float,
     ) -> None:
-        """Go one step down ``loss``, with the norm of the gradient at most ``clip``."""
+        """Go one step down ``loss``, with the norm of the gradient at most ``clip``.
+
+        Raises:
+            FloatingPointError: when there is no finite step; the weights stay as they are.
+        """
         optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(optimiser)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+        # In "fp16" gradients may overflow: the scaler leaves out that step and scales less.
+        if not torch.isfinite(loss if self.scaler.is_enabled() else norm):
+            raise FloatingPointError("the loss or its gradient is not a finite number")
         self.scaler.step(optimiser)
         self.scaler.update()
 

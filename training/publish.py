@@ -26,6 +26,7 @@ from training.data import read_splits
 from training.failing import failing_in_a_sentence
 from training.network import build_network
 from training.recipe import read_configuration
+from training.weights import load_whole
 
 TRAINING = Path(__file__).parent
 SCHEMA = (
@@ -55,15 +56,15 @@ def publish(config: Json, run: Path, models: Path, results: list[Json] | None = 
         results: rows of its table; by default what ``training.evaluate`` left in the run.
 
     Raises:
-        FileError: when the run has no weights.
+        FileError: when the run has no weights, or those of another network.
     """
     if not (run / "best.pt").is_file():
         raise FileError(f"There are no weights in '{run}' to publish; train the model first.")
     folder = models / config["id"]
-    for part in ("configs", "models", "docs"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
     weights = folder / "models/model.pt"
     network = write_weights(config, run, weights)
+    for part in ("configs", "docs"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     results = measured_results(run, sha256) if results is None else results
     facts = medenhance_facts(config, network, sha256, results)
@@ -90,7 +91,8 @@ def write_weights(config: Json, run: Path, weights: Path) -> torch.nn.Module:
     halves = tuple(config.get("half_precision", ()))
     state = {n: w.half() if n.startswith(halves) else w for n, w in state.items()}
     network = build_network(config["network_def"])
-    network.load_state_dict(state)
+    load_whole(network, state, run / "best.pt")
+    weights.parent.mkdir(parents=True, exist_ok=True)
     torch.save({name: value.contiguous() for name, value in state.items()}, weights)
     return network
 

@@ -34,7 +34,7 @@ from training.recipe import (
     read_configuration,
 )
 from training.run_folder import RunFolder
-from training.weights import start_from
+from training.weights import load_whole, start_from
 
 SAY_EVERY = 50
 Measures = dict[str, float]
@@ -116,13 +116,17 @@ class Training:
         self.shared = processes.wrapped(self.network)
 
     def run(self) -> None:
-        """Train to the last step, or until validation has not improved for ``patience`` turns."""
+        """Train to the last step, or until validation has not improved for ``patience`` turns.
+
+        Raises:
+            OptionsError: when loss, gradient or score are no finite numbers any more.
+        """
         started, losses = time.monotonic() - self.seconds, list[Measures]()
         steps = self.config["steps"]
         if self.processes.is_first:
             self._say_why_over()
         while self.step < steps and self.stale < self.config["patience"]:
-            losses.append(self._learn())
+            losses.append(self._one_step())
             if self.step % SAY_EVERY == 0 and self.processes.is_first:
                 print(f"step {self.step}: {means(losses[-SAY_EVERY:])}", flush=True)
             if self.step % self.config["validate_every"] == 0 or self.step == steps:
@@ -147,6 +151,19 @@ class Training:
                 flush=True,
             )
 
+    def _one_step(self) -> Measures:
+        """Raises `OptionsError` when it goes nowhere, before that reaches a checkpoint."""
+        try:
+            return self._learn()
+        except FloatingPointError as error:
+            raise self._astray(self.step + 1, str(error)) from error
+
+    def _astray(self, step: int, why: str) -> OptionsError:
+        return OptionsError(
+            f"The run '{self.config['id']}' went astray at step {step}: {why}; what it kept "
+            "before stays, so go on from there with a lower learning_rate, or with fp32."
+        )
+
     def _learn(self) -> Measures:
         """One optimisation step; chance depends only on the seed, the step and the process."""
         set_learning_rate(self.optimiser, learning_rate(self.step, self.config))
@@ -170,6 +187,8 @@ class Training:
         """Validate the averaged network, log it, and keep it when it is the best so far."""
         averaged = self.average.module.eval()
         measures = self._measure(on_cpu(averaged))
+        if not math.isfinite(measures["score"]):
+            raise self._astray(self.step, "the score of its validation is not a finite number")
         self.folder.report(self.step, self.seconds, losses, measures)
         self.stale += 1
         if measures["score"] > self.best:
@@ -194,7 +213,7 @@ class Training:
         }
 
     def _resume(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
+        load_whole(self.network, state["network"], self.folder.path / "checkpoint.pt")
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.precision.resume(state.get("scaler", {}))

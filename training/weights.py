@@ -44,6 +44,17 @@ def start_from(network: torch.nn.Module, path: Path, widen: bool = False) -> lis
     ]
 
 
+def load_whole(network: torch.nn.Module, weights: Weights, path: Path) -> None:
+    """Give ``network`` exactly these weights; raises `FileError` when they are of another one."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise FileError(
+            f"The weights in '{path}' are of another network than the configuration's network_def; "
+            "undo the change in it, or train it as another run with --runs."
+        ) from error
+
+
 def read_weights(path: Path) -> Weights:
     """The weights in a file, by name; nothing in it is executed."""
     if not path.is_file():

@@ -161,6 +161,18 @@ def test_adversarial_training_goes_on_where_it_stopped(
     assert 0 < found["edge_ratio"] < 3
 
 
+def test_a_critic_that_goes_astray_ends_the_run(
+    data: Path, adversarial: Callable[[str, str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = adversarial("denoise", "relativistic")
+    run = AdversarialTraining(config, make_recipe(config, data), data / "run", ALONE)
+    monkeypatch.setattr(run.opponent, "of_critic", lambda critic, real, _: critic(real).sum() * torch.nan)
+    with pytest.raises(OptionsError, match="went astray at step 1"):
+        run.run()
+    assert all(bool(p.isfinite().all()) for p in run.critic.parameters())
+    assert not (data / "run/checkpoint.pt").exists()
+
+
 def test_critic_and_generator_learn_from_their_own_losses_only(
     data: Path, adversarial: Callable[[str, str], dict[str, Any]]
 ) -> None:

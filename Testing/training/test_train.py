@@ -228,9 +228,53 @@ def test_a_note_is_told_of_the_weights_that_it_is_about() -> None:
 def test_nothing_is_published_of_a_run_without_weights(
     tmp_path: Path, tiny_config: TinyConfig
 ) -> None:
+    config = tiny_config("mr-denoise-residual")
     with pytest.raises(FileError, match="no weights"):
-        publish(tiny_config("mr-denoise-residual"), tmp_path / "run", tmp_path / "models")
+        publish(config, tmp_path / "run", tmp_path / "models")
+    (tmp_path / "run").mkdir()
+    torch.save({"other": torch.zeros(3)}, tmp_path / "run/best.pt")
+    with pytest.raises(FileError, match="of another network"):
+        publish(config, tmp_path / "run", tmp_path / "models")
     assert not (tmp_path / "models").exists()
+
+
+def test_a_run_does_not_go_on_with_another_network(data: Path, tiny_config: TinyConfig) -> None:
+    config = tiny_config("mr-denoise-residual")
+    recipe = make_recipe(config, data)
+    Training(config, recipe, data / "run", ALONE).run()
+    wider = config | {"network_def": {**config["network_def"], "width": 6}}
+    with pytest.raises(FileError, match=r"'.*checkpoint\.pt' are of another network"):
+        Training(wider, recipe, data / "run", ALONE)
+
+
+@pytest.mark.parametrize("broken", ["loss", "validate"])
+def test_a_run_that_goes_astray_ends_and_keeps_its_last_checkpoint(
+    broken: str, data: Path, tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config("mr-denoise-residual")
+    recipe = make_recipe(config, data)
+    Training(config | {"steps": 1}, recipe, data / "run", ALONE).run()
+    before = (data / "run/checkpoint.pt").read_bytes()
+    wrong = {
+        "loss": lambda output, batch: output.mean() * torch.nan,
+        "validate": lambda network: {"score": float("nan")},
+    }
+    monkeypatch.setattr(recipe, broken, wrong[broken])
+    with pytest.raises(OptionsError, match=r"went astray at step 2: .*lower learning_rate"):
+        Training(config, recipe, data / "run", ALONE).run()
+    assert (data / "run/checkpoint.pt").read_bytes() == before
+    assert len((data / "run/curve.csv").read_text().splitlines()) == 2
+
+
+def test_a_gradient_that_is_no_number_leaves_the_weights_as_they_are() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    before = network.weight.detach().clone()
+    # A finite loss whose slope is not: the square root at zero.
+    loss = (network(torch.zeros(1, 1)).abs()).sqrt().sum()
+    optimiser = torch.optim.SGD(network.parameters(), 1.0)
+    with pytest.raises(FloatingPointError):
+        MixedPrecision("fp32", ALONE.device).step(loss, optimiser, network, 1.0)
+    torch.testing.assert_close(network.weight.detach(), before)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +282,7 @@ def test_nothing_is_published_of_a_run_without_weights(
     [
         ({"config": "nowhere.json"}, "There is no configuration 'nowhere.json'"),
         ({"data": "nowhere"}, "There is no folder 'nowhere'"),
+        ({"device": "nowhere"}, "cannot compute on the device 'nowhere'"),
         ({"config": CONFIGS / "mr-denoise-guided.json"}, "names no recipe"),
         ({"config": CONFIGS / "mr-denoise-adversarial.json"}, "run training.train_adversarial"),
     ],
