@@ -125,6 +125,16 @@ def test_means_and_the_card_have_the_column_too() -> None:
     assert "| a | 3% noise | foreground PSNR (dB) | 30 | median | 30 | BM4D" in text
 
 
+def test_the_card_tells_what_has_to_run_before_the_table() -> None:
+    found = row("a", "T1 scans, brain as HD-BET's", 0.9, "none", 0.0)
+    text = _results([r | {"command": "evaluate"} for r in (_cell("a", True).row("ssim"), found)])
+    commands = [line.split()[-3] for line in text.splitlines() if line.startswith("    python")]
+    assert commands == ["training.tables.fill_bm4d", "training.brain_scans"]
+    assert text.endswith("    evaluate")
+    alone = _results([_cell("a", False).row("ssim") | {"command": "evaluate"}])
+    assert alone.endswith("Reproduced by:\n\n    evaluate")
+
+
 def test_the_card_without_bm4d_is_as_it_was() -> None:
     text = _results([row("a", "3% noise", 30, "median", 29.5) | {"command": "c"}])
     head = text.splitlines()[0]
