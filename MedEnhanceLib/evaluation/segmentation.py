@@ -113,15 +113,18 @@ def score(
 ) -> list[Row]:
     """A row for each structure, one for their mean, one for all of them as a whole.
 
+    A structure that was found where the reference has none counts too. The mean of volume errors
+    is that of their magnitudes.
+
     Args:
         named: whether the values found mean the reference's structures. When not (classes of
             brightness), each structure is compared with the class that fits it best, which is
             more than such a method could know.
     """
     truth = reference.voxels
-    values = [int(v) for v in np.unique(truth) if v > 0]
+    values = set(_labels_in(truth)) | set(_labels_in(found.voxels) if named else ())
     rows = []
-    for value in values:
+    for value in sorted(values):
         mask = truth == value
         match = found.voxels == (value if named else _best_class(mask, found.voxels))
         name = _name(value, found.labels, named)
@@ -146,8 +149,12 @@ def _of(mask: NDArray[np.bool_], match: NDArray[np.bool_], found: LabelMap) -> V
     }
 
 
+def _labels_in(voxels: NDArray[np.integer]) -> list[int]:
+    return [int(value) for value in np.unique(voxels) if value > 0]
+
+
 def _mean(values: Iterable[float | None]) -> float:
-    return float(np.mean([value for value in values if value is not None]))
+    return float(np.mean([abs(value) for value in values if value is not None]))
 
 
 def _best_class(mask: NDArray[np.bool_], classes: NDArray[np.integer]) -> int:

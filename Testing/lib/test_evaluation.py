@@ -202,6 +202,21 @@ class TestSegmentation:
         assert dice["1 One"] == 1 and dice["2 Two"] == 0 and dice["mean"] == 0.5
         assert 0.6 < dice["whole"] < 0.8
 
+    def test_a_structure_that_is_not_there_costs(self) -> None:
+        truth = self._map(np.where(self.reference == 1, 1, 0))
+        rows = segmentation.score("s", "m", truth, self._map(self.reference), named=True)
+        values = {row.condition: row.values for row in rows}
+        assert values["label 2"]["dice"] == 0 and values["mean"]["dice"] == 0.5
+        assert values["label 2"]["hd95_mm"] == values["label 2"]["volume_error_percent"] == np.inf
+
+    def test_volume_errors_do_not_cancel_in_the_mean(self) -> None:
+        found = self.reference.copy()
+        found[8], found[13] = np.where(self.reference[7] == 1, 1, 0), 0
+        rows = segmentation.score("s", "m", self._map(self.reference), self._map(found), named=True)
+        errors = {row.condition: row.values["volume_error_percent"] for row in rows}
+        assert errors["label 1"] == pytest.approx(100 / 6) and errors["label 2"] == -20
+        assert errors["mean"] == pytest.approx((100 / 6 + 20) / 2)
+
     def test_classes_of_brightness_are_judged_by_the_one_that_fits(self) -> None:
         classes = np.where(self.reference == 2, 3, 1).astype(np.uint8)
         rows = segmentation.score(
