@@ -288,6 +288,7 @@ def _quieting(name: str) -> Callable[[Volume], Volume] | None:
 
 
 def _told_of_noise(models_too: bool) -> str:
+    level = "the true noise level, where they take one"
     if models_too:
-        return "Every method was told the true noise level."
-    return "Filters and peers were told the true noise level; trained models estimated it."
+        return f"All methods were told {level}."
+    return f"Filters and peers were told {level}; trained models estimated it."

@@ -1,8 +1,9 @@
 """Programs of others to compare with, each called as its authors recommend.
 
 They come with the optional packages of ``pip install medenhance[bench]`` and are imported when
-they first run. Denoisers are told the true noise level. Mind the licences: bm4d is for
-non-commercial use only. Nothing else in MedEnhance needs any of them.
+they first run. Denoisers are told the true noise level, but for that of ANTs, which finds it
+itself. Mind the licences: bm4d is for non-commercial use only. Nothing else in MedEnhance needs
+any of them.
 """
 
 from __future__ import annotations
