@@ -1,14 +1,15 @@
 """Measure a published model on the validation subjects against classical methods.
 
 ``python -m training.evaluate --model ID --data FOLDER`` prints the table and leaves it in the
-run's folder, where ``training.publish`` puts it into the bundle's card. The models run as a user
-runs them, through ``MedEnhanceLib.enhance`` with their noise level estimated blindly; denoising
-filters are told the true one.
+run's folder, where ``training.publish`` puts it into the bundle's card; single scans stand in
+``scans.csv`` beside it. The models run as a user runs them, through ``MedEnhanceLib.enhance`` with
+their noise level estimated blindly; filters that take a noise level are told the true one.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,17 +48,20 @@ def main() -> None:
     args = parser.parse_args()
     model = Catalog.default().find(args.model)
     measure = table_of(model)
+    scans = list(measure(args.data, args.model))
     rows = []
-    for row in with_means(list(measure(args.data, args.model))):
+    for row in with_means(scans):
         row["command"] = f"python -m training.evaluate --model {args.model} --data FOLDER"
         rows.append(row)
         print(
             f"{row['subject']:32} {row['condition']:28} {row['metric']:24} {row['value']:7.3f}"
             f"  {row['comparator']:24} {row['comparator_value']:7.3f}{second_text(row)}"
         )
+    print("\n".join(spreads(scans)))
     folder = args.runs / args.model
     folder.mkdir(parents=True, exist_ok=True)
     keep_results(folder, rows, model.sha256 if isinstance(model, Bundle) else "")
+    keep_scans(folder, scans)
 
 
 def keep_results(run: Path, rows: list[Row], weights_sha256: str) -> None:
@@ -65,6 +69,31 @@ def keep_results(run: Path, rows: list[Row], weights_sha256: str) -> None:
     results = {"weights_sha256": weights_sha256, "rows": rows}
     with written_whole(run / "results.json") as partial:
         partial.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def keep_scans(run: Path, rows: list[Row]) -> None:
+    """Leave what was measured on single scans, which a long table tells the means of only."""
+    columns = dict.fromkeys(key for row in rows for key in row)
+    with (
+        written_whole(run / "scans.csv") as partial,
+        partial.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def spreads(rows: list[Row]) -> Iterator[str]:
+    """How far the model is from each comparator on single scans, from the worst to the best."""
+    for name, value in (("comparator", "comparator_value"), ("second_comparator", "second_value")):
+        compared = [row for row in rows if row.get(name, "none") != "none"]
+        for alike in of_each_kind(compared):
+            apart = [row["value"] - row[value] for row in alike]
+            others = " / ".join(dict.fromkeys(row[name] for row in alike))
+            yield (
+                f"{alike[0]['condition']}, {alike[0]['metric']}: {min(apart):+.3f} to "
+                f"{max(apart):+.3f} from {others} (n = {len(alike)})"
+            )
 
 
 def table_of(model: Model) -> Table:
@@ -96,16 +125,14 @@ def second_text(row: Row) -> str:
 
 def with_means(rows: list[Row]) -> list[Row]:
     """The rows, and after them the mean of each condition and metric over the subjects."""
-    kinds = dict.fromkeys((row["condition"], row["metric"]) for row in rows)
     means = []
-    for condition, metric in kinds:
-        alike = [r for r in rows if (r["condition"], r["metric"]) == (condition, metric)]
+    for alike in of_each_kind(rows):
         names = dict.fromkeys(r["comparator"] for r in alike)
         means.append(
             {
                 "subject": f"mean of {len(alike)}",
-                "condition": condition,
-                "metric": metric,
+                "condition": alike[0]["condition"],
+                "metric": alike[0]["metric"],
                 "value": mean_of(alike, "value"),
                 "comparator": " / ".join(names),
                 "comparator_value": mean_of(alike, "comparator_value"),
@@ -113,6 +140,13 @@ def with_means(rows: list[Row]) -> list[Row]:
             }
         )
     return means if len(rows) > 60 else [*rows, *means]
+
+
+def of_each_kind(rows: list[Row]) -> Iterator[list[Row]]:
+    """The rows of each condition and metric."""
+    kinds = dict.fromkeys((row["condition"], row["metric"]) for row in rows)
+    for kind in kinds:
+        yield [row for row in rows if (row["condition"], row["metric"]) == kind]
 
 
 def second_comparator(alike: list[Row]) -> Row:

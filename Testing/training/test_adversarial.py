@@ -166,7 +166,9 @@ def test_a_critic_that_goes_astray_ends_the_run(
 ) -> None:
     config = adversarial("denoise", "relativistic")
     run = AdversarialTraining(config, make_recipe(config, data), data / "run", ALONE)
-    monkeypatch.setattr(run.opponent, "of_critic", lambda critic, real, _: critic(real).sum() * torch.nan)
+    monkeypatch.setattr(
+        run.opponent, "of_critic", lambda critic, real, _: critic(real).sum() * torch.nan
+    )
     with pytest.raises(OptionsError, match="went astray at step 1"):
         run.run()
     assert all(bool(p.isfinite().all()) for p in run.critic.parameters())

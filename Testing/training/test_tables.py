@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Box
 from training.card import _results
 from training.ct_data import CtReference, CtScan
-from training.evaluate import Table, keep_results, table_of, with_means
+from training.evaluate import Table, keep_results, keep_scans, spreads, table_of, with_means
 from training.publish import measured_results
 from training.tables import ct_denoising, guided
 from training.tables.comparators import Denoised, by_bm4d, kept, place
@@ -101,6 +102,20 @@ def test_only_chests_have_a_row_for_the_lung(monkeypatch: pytest.MonkeyPatch) ->
     rows = list(ct_denoising_rows(Path(), "ct-denoise-residual"))
     assert {r["subject"] for r in rows if r["metric"] == "RMSE in bone (HU)"} == {"chest", "limb"}
     assert {r["subject"] for r in rows if r["metric"] == "RMSE in lung (HU)"} == {"chest"}
+
+
+def test_single_scans_are_kept_and_their_spread_is_told(tmp_path: Path) -> None:
+    rows = [row(f"s{n}", "3% noise", 30.0 + n, "median", 30.5) for n in range(3)]
+    rows[0] |= {"second_comparator": "BM4D", "second_value": 29.0}
+    rows.append(row("s0", "T1", 0.9, "none", 0.0, "Dice"))
+    keep_scans(tmp_path, rows)
+    with (tmp_path / "scans.csv").open(encoding="utf-8", newline="") as file:
+        kept = list(csv.DictReader(file))
+    assert [float(r["value"]) for r in kept] == [30, 31, 32, 0.9]
+    assert list(spreads(rows)) == [
+        "3% noise, foreground PSNR (dB): -0.500 to +1.500 from median (n = 3)",
+        "3% noise, foreground PSNR (dB): +1.000 to +1.000 from BM4D (n = 1)",
+    ]
 
 
 def _cell(subject: str, bm4d: bool) -> Cell:
