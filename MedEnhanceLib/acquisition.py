@@ -166,7 +166,9 @@ def slice_matrix(
     columns = np.arange(-reach, count + reach)
     distance = np.abs(columns[None, :] - centres[:, None])
     if profile == "gaussian":
-        weights = np.exp(-0.5 * (distance * FWHM_PER_SIGMA / width) ** 2)
+        exponent = 0.5 * (distance * FWHM_PER_SIGMA / width) ** 2
+        # However narrow, it measures the nearest voxel.
+        weights = np.exp(exponent.min(axis=1, keepdims=True) - exponent)
     elif profile == "box":
         weights = np.clip((width + 1) / 2 - distance, 0, min(1.0, width))
     else:

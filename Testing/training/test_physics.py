@@ -88,6 +88,12 @@ def test_homodyne_brings_back_what_zero_filling_blurs(edge: np.ndarray) -> None:
     assert restored < 0.6 * blurred
 
 
+@pytest.mark.parametrize("count", [63, 64])
+def test_homodyne_leaves_what_was_sampled_whole(count: int) -> None:
+    image = np.random.default_rng(0).random(count).astype(np.float32)
+    np.testing.assert_allclose(partial_fourier(image, 0, 1.0, "homodyne"), image, atol=1e-5)
+
+
 @pytest.mark.parametrize("count", [9, 10])
 @pytest.mark.parametrize("method", ["zero-filled", "homodyne"])
 def test_full_sampling_and_constants_survive(count: int, method: str) -> None:
@@ -113,6 +119,12 @@ def test_gap_leaves_voxels_out() -> None:
     voxels[0::4] = 100
     np.testing.assert_allclose(slices_with_gap(voxels, 0, 4, 0.5), 0, atol=1e-6)
     np.testing.assert_allclose(slices_with_gap(voxels, 0, 4, 0.0), 50)
+
+
+def test_the_narrowest_profile_measures_the_nearest_voxels() -> None:
+    matrix = gap_matrix(16, 8, 0.99, "gaussian")
+    np.testing.assert_allclose(matrix.sum(axis=1), 1)
+    np.testing.assert_allclose(matrix[1, 2:4], 0.5)
 
 
 def test_gap_narrows_the_profile() -> None:

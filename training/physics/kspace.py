@@ -110,12 +110,15 @@ def _homodyne_weights(measured: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArra
     """Where both sides were measured, and how often each line counts: 2 - its mirror's weight.
 
     The weight falls linearly from 2 to 0 across the symmetric middle, so that a line and its
-    mirror image always count twice together.
+    mirror image always count twice together. Of an even number of lines the first one is its own
+    mirror image.
     """
     offset = np.arange(len(measured)) - len(measured) // 2
     reach = int(offset[measured].max())
     middle = np.abs(offset) <= reach
     weights = np.clip(1 - offset / (reach + 1), 0, 2)
+    if len(measured) % 2 == 0:
+        middle[0], weights[0] = measured.all(), 1
     return middle, weights * measured
 
 
