@@ -19,7 +19,9 @@ from training.ct_data import (
     tissue,
 )
 from training.data import FloatArray
+from training.fingerprint import fingerprint
 from training.patches import TRIES, random_turn
+from training.physics import ct_noise
 from training.physics.ct_noise import (
     Acquisition,
     line_integrals,
@@ -128,7 +130,10 @@ class CtDenoising:
 
 def noise_library(reference: CtReference, count: int, seed: int) -> FloatArray:
     """Realisations of noise (n, k, j, i), of standard deviation 1 in soft tissue; kept on disk."""
-    path = CACHE / f"ct_noise_{reference.name}_{count}_{seed}.npy"
+    about = f"{count} {seed} {reference.pixel_mm} {reference.cleaned.shape}".encode()
+    code = Path(ct_noise.__file__).read_bytes()
+    made_of = fingerprint(about, code, reference.cleaned)
+    path = CACHE / f"ct_noise_{reference.name}_{made_of}.npy"
     if path.exists():
         return np.asarray(np.load(path, mmap_mode="r"))
     rng = np.random.default_rng([seed, zlib.crc32(reference.name.encode())])

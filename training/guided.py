@@ -9,7 +9,7 @@ what they gain on the head left out is printed.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def main() -> None:
     torch.set_num_threads(1)
     config = read_configuration(args.config)
     network = prepared(config)
-    found = cached_cases(args.runs / "cache/guided.pt", lambda: list(cases(network, args.data)))
+    found = list(cases(network, args.data))
     rng = np.random.default_rng(config["seed"])
     drawn = [voxels(network, case, place, found, rng) for case in found for place in PLACES]
     for head in dict.fromkeys(part.head for part in drawn):
@@ -111,14 +111,6 @@ def prepared(config: Config) -> GuidedDenoiser:
     weights = read_weights(Path(config["first_stage"]))
     network.plain.load_state_dict(weights)
     return network.eval()
-
-
-def cached_cases(path: Path, make: Callable[[], list[Case]]) -> list[Case]:
-    """The cases as they were made the last time; delete the file when scans or models changed."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save([vars(case) for case in make()], path)
-    return [Case(**facts) for facts in torch.load(path, weights_only=False)]
 
 
 def cases(network: GuidedDenoiser, data: Path) -> Iterator[Case]:

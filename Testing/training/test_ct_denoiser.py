@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +22,12 @@ from MedEnhanceLib.engine.networks.ct_denoiser import (
     widened,
 )
 from training.ct_data import CtReference, CtScan, central_part, quiet_reference, tissue
-from training.ct_denoising import CtDenoising, class_weights, soft_tissue_gain
+from training.ct_denoising import (
+    CtDenoising,
+    class_weights,
+    noise_library,
+    soft_tissue_gain,
+)
 
 
 def awake(width: int = 4, blocks: int = 1) -> CtDenoiser:
@@ -188,3 +196,18 @@ def test_gain_of_a_network_that_knows_the_answer() -> None:
             return x[:, :1] - torch.from_numpy(noise)[None, None] / 2000
 
     assert soft_tissue_gain(Halved(), clean, noise, 20.0) == pytest.approx(6.02, abs=0.05)
+
+
+def test_noise_is_kept_for_the_reference_that_it_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.ct_denoising.CACHE", tmp_path)
+    body = np.zeros((2, 24, 24), np.float32)
+    body[:, :4] = -1000
+    first = CtReference("scan", body, body, 1.0, 5.0)
+    other = replace(first, cleaned=body + 20)
+    noise = noise_library(first, 1, 3)
+    np.testing.assert_array_equal(noise_library(first, 1, 3), noise)
+    assert not np.array_equal(noise_library(other, 1, 3), noise)
+    noise_library(replace(first, pixel_mm=2.0), 1, 3)
+    assert len(list(tmp_path.iterdir())) == 3

@@ -7,7 +7,6 @@ kept, under a hash of the block, the noise level and the code that made it. BM4D
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from MedEnhanceLib.filters import denoising as filters
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.task import Task
 from training.data import FloatArray
+from training.fingerprint import fingerprint
 from training.whole_files import written_whole
 
 CACHE = Path("runs/bench/cache")
@@ -75,8 +75,7 @@ def run(method: Method, noisy: Volume, sigma: float | None) -> Denoised:
 def place(cache: Path, noisy: Volume, name: str, code: bytes, sigma: float) -> Path:
     """Where a method's result is kept: a name that changes with all it depends on."""
     about = f"{name} {sigma:.6g} {noisy.voxels.shape} {noisy.modality}".encode()
-    digest = hashlib.sha256(about + code + np.ascontiguousarray(noisy.voxels).tobytes())
-    return cache / f"{name}-{digest.hexdigest()[:24]}.npz"
+    return cache / f"{name}-{fingerprint(about, code, noisy.voxels)}.npz"
 
 
 def kept(path: Path, make: Callable[[], Denoised]) -> Denoised:
