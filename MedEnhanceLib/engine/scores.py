@@ -62,17 +62,19 @@ def mirrored_probabilities(
         seen = np.ascontiguousarray(np.flip(batch, axes)) if axes else batch
         share = probabilities(run(seen))
         share = np.flip(share, axes) if axes else share
-        total = share if total is None else total + share
+        total = share if total is None else np.add(total, share, out=total)
     assert total is not None  # there are mirrors
-    return total / np.float32(len(mirrors))
+    return np.divide(total, np.float32(len(mirrors)), out=total)
 
 
 def probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Softmax over the classes, axis 1; of a single output its logistic and the rest."""
     if scores.shape[1] == 1:
         scores = np.concatenate([np.zeros_like(scores), scores], axis=1)
-    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+    # In place, as scores of a whole volume are large.
+    shares = np.asarray(scores - scores.max(axis=1, keepdims=True), np.float32)
+    np.exp(shares, out=shares)
+    return np.divide(shares, shares.sum(axis=1, keepdims=True), out=shares)
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,15 @@ def fill(labels: NDArray[np.uint8], doubt: Doubt | None, patches: Patches) -> No
 
     Where patches overlap their scores are blended by their weights. Of many classes on a large
     plane even the slices that are being worked on would hold too much; there each voxel gets its
-    label from the patch in which it weighs most, the one whose middle is nearest.
+    label from the patch in which it weighs most, the one whose middle is nearest. A patch that is
+    the whole volume is not blended, and its scores are held once only.
     """
     kept: _Slab | _Nearest | None = None
     for box, output, weight in patches:
+        if box.shape == labels.shape:
+            for k in range(len(labels)):
+                decide(labels, doubt, slice(k, k + 1), output[:, k : k + 1])
+            return
         if kept is None:
             size = len(output) * box.shape[0] * labels[0].size * output.itemsize
             if size > MOST_SLAB_BYTES:
@@ -174,12 +181,19 @@ class _Slab:
         if done <= 0:
             return
         slices = slice(self.first, self.first + done)
-        self.labels[slices] = likeliest(self.scores[:, :done])
-        if self.doubt is not None:
-            self.doubt.write((slices,), self.labels[slices], self.scores[:, :done])
+        decide(self.labels, self.doubt, slices, self.scores[:, :done])
         self.scores[:, : self.scores.shape[1] - done] = self.scores[:, done:].copy()
         self.scores[:, self.scores.shape[1] - done :] = 0
         self.first = upto
+
+
+def decide(
+    labels: NDArray[np.uint8], doubt: Doubt | None, slices: slice, scores: NDArray[np.float32]
+) -> None:
+    """Write the labels of some slices, and their doubt, by the scores (classes, k, j, i)."""
+    labels[slices] = likeliest(scores)
+    if doubt is not None:
+        doubt.write((slices,), labels[slices], scores)
 
 
 def likeliest(scores: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from MedEnhanceLib.benchmark.memory import Case, measured_alone
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine import forward, inference, memory
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
+from MedEnhanceLib.engine.scores import Doubt, fill, mirrored_probabilities
 from MedEnhanceLib.errors import DeviceError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.noise import estimate_noise
@@ -30,6 +32,7 @@ from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
 from MedEnhanceLib.quality.sharpness import gradient_magnitude
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.slabs import filtered, mean_inside, over_slabs, slabs
+from MedEnhanceLib.tiles import whole
 
 from .conftest import denoiser_bundle, head_like, unet_bundle
 
@@ -123,13 +126,39 @@ def test_evidence_holds_few_copies_of_a_volume(monkeypatch: pytest.MonkeyPatch) 
     before = head_like((240, 64, 64))
     after = before * np.float32(0.98)
     geometry = Geometry((64, 64, 240))
+    _, peak = _held_by(lambda: denoise_evidence(before, after, 20.0, True, geometry, ""))
+    assert peak / before.size < 20
+
+
+def test_scores_of_a_whole_volume_are_not_held_twice() -> None:
+    """Beside a network's own output of all classes no other is made to label a volume."""
+    shape = (24, 64, 64)
+    scores = np.random.default_rng(0).random((6, *shape), np.float32)
+    labels, weight = np.zeros(shape, np.uint8), np.ones(shape, np.float32)
+    doubt = Doubt(np.zeros(shape, np.float32), np.arange(256, dtype=np.uint8))
+    patches = iter([(whole(shape), scores, weight)])
+    _, held = _held_by(lambda: fill(labels, doubt, patches))
+    assert held < scores.nbytes / 6
+    assert np.array_equal(labels, scores.argmax(axis=0))
+    np.testing.assert_allclose(doubt.voxels, 1 - scores.max(axis=0) / scores.sum(axis=0), atol=1e-5)
+
+
+def test_probabilities_of_mirror_images_are_held_once() -> None:
+    batch = np.random.default_rng(0).random((1, 6, 24, 64, 64), np.float32)
+    mirrors = ((), (2,))
+    mean, held = _held_by(lambda: mirrored_probabilities(lambda x: x, mirrors, batch))
+    # The mean, one pass, its mirrored input and what is reduced over the classes.
+    assert held < 3.5 * batch.nbytes
+    np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-5)
+
+
+def _held_by(run: Callable[[], Any]) -> tuple[Any, int]:
+    """What a run gives, and the most bytes of new numpy arrays during it."""
     tracemalloc.start()
     try:
-        denoise_evidence(before, after, 20.0, True, geometry, "")
-        _, peak = tracemalloc.get_traced_memory()
+        return run(), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak / before.size < 20
 
 
 def test_what_a_network_holds_is_seen() -> None:

@@ -110,6 +110,7 @@ class TissueNet(nn.Module):
             fine = tuple(slice(s.start * COARSE, s.stop * COARSE) for s in box)
             here = places.within(box)
             features = self.features(image[fine], here)
+            features = features.contiguous(memory_format=torch.channels_last_3d)
             for inner, slab in slabs(features, self.fine.halo // FOLD):
                 first = fine[0].start + inner.start * FOLD
                 last = fine[0].start + inner.stop * FOLD
@@ -186,8 +187,8 @@ class TissueFineNet(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         level = functional.relu(self.head(features))
         low = functional.relu(self.down(level))
-        low = functional.interpolate(self.up(self.low(low)), scale_factor=2.0)
-        return depth_to_space(self.tail(self.body(level + low)) + first_guess(features))
+        level = level + functional.interpolate(self.up(self.low(low)), scale_factor=2.0)
+        return depth_to_space(self.tail(self.body(level)) + first_guess(features))
 
 
 def guessed_shares(network: nn.Module, half: torch.Tensor) -> torch.Tensor:
@@ -214,20 +215,22 @@ def contrast_free(image: torch.Tensor, places: Places, fit: TissueFit) -> torch.
     white = wide_enough(fit.means[WHITE] - fit.means[GREY], noise)
     fluid = wide_enough(fit.means[GREY] - fit.means[FLUID], noise)
     full = tuple(image.shape)
-    chance = posterior(image, at_voxels(floored(places.seen), image.shape), fit)
-    voxels = torch.stack(
-        [
-            ((image - fit.means[GREY]) / white).clamp(-REACH, REACH),
-            ((image - fit.means[FLUID]) / fluid).clamp(-REACH, REACH),
-            *chance[1:],
-        ]
+    # Nothing of full resolution is held longer than it takes to fold it.
+    folded = space_to_depth(
+        torch.stack(
+            [
+                ((image - fit.means[GREY]) / white).clamp(-REACH, REACH),
+                ((image - fit.means[FLUID]) / fluid).clamp(-REACH, REACH),
+                *posterior(image, at_voxels(floored(places.seen), image.shape), fit)[1:],
+            ]
+        )[None]
     )
     half = tuple(n // FOLD for n in full)
     known = torch.cat([places.seen[1:], places.atlas[1:]])[None]
     place = functional.interpolate(known, half, mode="trilinear")
     kind = torch.stack([noise / white.abs(), noise / fluid.abs(), white / fluid])
     constant = kind.clamp(-REACH, REACH)[None, :, None, None, None].expand(-1, -1, *half)
-    return torch.cat([space_to_depth(voxels[None]), place, constant], dim=1)
+    return torch.cat([folded, place, constant], dim=1)
 
 
 def wide_enough(contrast: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -270,6 +273,5 @@ def slab_scores(
     network: nn.Module, features: torch.Tensor, slab: slice, inner: slice
 ) -> torch.Tensor:
     """Scores (4, D, H, W) of the inner slices, from what is seen in the slab."""
-    seen = features[:, :, slab].contiguous(memory_format=torch.channels_last_3d)
-    scores = network(seen)[0]
+    scores = network(features[:, :, slab])[0]
     return scores[:, (inner.start - slab.start) * FOLD : (inner.stop - slab.start) * FOLD]
