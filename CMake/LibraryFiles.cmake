@@ -148,6 +148,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/quality/segmentation_metrics.py
   MedEnhanceLib/quality/separable.py
   MedEnhanceLib/quality/sharpness.py
+  MedEnhanceLib/quality/tissue_contrast.py
   MedEnhanceLib/registration.py
   MedEnhanceLib/report/__init__.py
   MedEnhanceLib/report/content.py

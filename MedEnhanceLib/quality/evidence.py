@@ -20,6 +20,7 @@ from MedEnhanceLib.quality.sharpness import (
     enough_slices,
     gradient_in,
 )
+from MedEnhanceLib.quality.tissue_contrast import tissue_contrast
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slabs import filtered, mean_inside, quantile, sample
 
@@ -88,6 +89,7 @@ def denoise_evidence(
         noise_after, gradient_before = estimating.result(), differentiating.result()
     smooth = inside[part.core] & (gradient <= quantile(gradient, inside[part.core], 0.5))
     mean_before, mean_after = (mean_inside(v[part.core], smooth) for v in (before, after))
+    contrast = tissue_contrast(before[part.core], after[part.core], smooth)
     edges = edge_mask(gradient)
     measures = [
         Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
@@ -97,6 +99,13 @@ def denoise_evidence(
             mean_after / noise_after if noise_after else None,
             "",
             "Mean of homogeneous tissue over the noise; more is better.",
+        ),
+        Measure(
+            "Contrast to noise",
+            contrast[0] / sigma if contrast and sigma else None,
+            contrast[1] / noise_after if contrast and noise_after else None,
+            "",
+            "Difference of bright and dark homogeneous tissue over the noise; more is better.",
         ),
         Measure(
             "Edge sharpness",

@@ -99,7 +99,7 @@ def _measured(before: Any, after: Any, geometry: Geometry) -> dict[str, float]:
     ct, _ = denoise_evidence(before, after, 20.0, False, geometry, "HU")
     found = {m.name: m.after or 0.0 for m in measures}
     found |= {f"CT {m.name}": m.after or 0.0 for m in ct}
-    found["before"] = measures[2].before or 0.0
+    found["before"] = next(m.before or 0.0 for m in measures if m.name == "Edge sharpness")
     found["noise"] = estimate_noise(before)
     found["foreground"] = float(foreground(before).sum())
     found["gradient"] = mean_inside(gradient_magnitude(before, geometry), before > 300)
