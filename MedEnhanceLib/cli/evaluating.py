@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,14 @@ def evaluate_denoise(
     ] = "3,5,9",
     quiet_reference: QuietReference = "none",
     crop: Crop = None,
+    guide: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Another MR contrast of the same patient for models that take a guide, registered "
+            "as by `medenhance denoise --guide`; once for each volume, in the same order.",
+        ),
+    ] = None,
     true_noise: Annotated[
         bool,
         typer.Option(
@@ -84,24 +93,37 @@ def evaluate_denoise(
     - `medenhance evaluate denoise phantom.nii.gz --noise 3,9 --picture compare.png`
     - `medenhance evaluate denoise scan.nii.gz --quiet-reference averaging --json`
     - `medenhance evaluate denoise scan.nii.gz --crop 64 --model mr-denoise-residual --peers`
+    - `medenhance evaluate denoise t2.nii.gz --guide t1.nii.gz --model mr-denoise-guided`
     """
+    if guide and len(guide) != len(volumes):
+        raise OptionsError(
+            f"There are {len(volumes)} volumes but {len(guide)} guides; give one --guide for each "
+            "volume, in the same order."
+        )
     percents = parse_percentages(noise, "noise")
     options = DenoiseOptions(device=device, precision=precision)
     quieting = _quieting(quiet_reference)
-    board = Scoreboard(Task.DENOISE, volumes, Shown(picture, report, markdown, as_json))
+    board = Scoreboard(
+        Task.DENOISE, [*volumes, *(guide or ())], Shown(picture, report, markdown, as_json)
+    )
     board.open_methods(model, models, trust, peers)
     from MedEnhanceLib.evaluation import denoising, drawing
+    from MedEnhanceLib.evaluation.methods import shown
     from MedEnhanceLib.evaluation.subjects import References, read_subjects
+    from MedEnhanceLib.io import read_volume
 
     _tell_numbers(volumes)
     references = References(read_subjects(volumes, quieting, crop))
     kinds: dict[str, str] = {}
+    guides = map(read_volume, guide) if guide else repeat(None)
+    pairs = ((s, g, p) for s, g in zip(references, guides, strict=False) for p in percents)
     with board.running() as told:
-        for case in (denoising.noisy_case(s, p, seed) for s in references for p in percents):
+        for subject, contrast, percent in pairs:
+            case = denoising.noisy_case(subject, percent, seed)
             kinds[case.subject] = case.kind
             rows, results = denoising.evaluate_case(
                 case,
-                board.methods_for(case.noisy),
+                [shown(method, contrast) for method in board.methods_for(case.noisy)],
                 options,
                 true_noise_for_models=true_noise,
                 repeats=repeats,
@@ -110,13 +132,15 @@ def evaluate_denoise(
             board.add(rows, partial(drawing.draw_denoising, case, rows, results))
     board.finish(
         [f"Noise added: {kind}, seed {seed}." for kind in dict.fromkeys(kinds.values())]
-        + [references.told(quiet_reference), _told_of_noise(true_noise)],
+        + [references.told(quiet_reference), _told_of_noise(true_noise)]
+        + ["Models that take a guide had another contrast, registered."] * bool(guide),
         noise_percent=percents,
         noise_kind=kinds,
         quiet_reference=quiet_reference,
         reference_noise_percent=references.noise_percent,
         crop=crop,
         true_noise_for_models=true_noise,
+        guided=bool(guide),
         seed=seed,
         repeats=repeats,
     )
@@ -125,12 +149,19 @@ def evaluate_denoise(
 @evaluate.command("super-resolution")
 def evaluate_super_resolution(
     volumes: Volumes,
-    factor: Annotated[int, typer.Option(help="How many voxels thick the slices become.")] = 2,
-    axis: Annotated[str, typer.Option(help="x, y or z of the volume.")] = "z",
-    profile: Annotated[
-        str,
-        typer.Option(help="Slice profile: gaussian (FWHM of one thickness) or box."),
-    ] = "gaussian",
+    factor: Annotated[
+        float, typer.Option(help="How many voxels thick the slices become; 2.5 will do too.")
+    ] = 2,
+    axis: Annotated[str, typer.Option(help="x, y or z of the volume, or several, as xyz.")] = "z",
+    profile: Annotated[str, typer.Option(help="Slice profile: gaussian or box.")] = "gaussian",
+    profile_width: Annotated[
+        float,
+        typer.Option(
+            metavar="W",
+            help="The profile's full width at half maximum over the distance of the slices; the "
+            "models are not told it.",
+        ),
+    ] = 1.0,
     noise: Annotated[
         float,
         typer.Option(
@@ -160,10 +191,12 @@ def evaluate_super_resolution(
     \b
     - `medenhance evaluate super-resolution head.nii.gz --factor 2 --profile gaussian`
     - `medenhance evaluate super-resolution head.nii.gz --profile box --noise 1 --picture x.png`
+    - `medenhance evaluate super-resolution head.nii.gz --axis xyz --factor 1.5`
+    - `medenhance evaluate super-resolution head.nii.gz --profile-width 0.75`
     """
     from MedEnhanceLib.evaluation.acquiring import Acquisition
 
-    acquisition = Acquisition(factor, axis, profile, noise, seed)
+    acquisition = Acquisition(factor, axis, profile, noise, seed, profile_width)
     quieting = _quieting(quiet_reference)
     options = SuperResolutionOptions(device=device, precision=precision)
     board = Scoreboard(Task.SUPER_RESOLUTION, volumes, Shown(picture, report, markdown, as_json))
@@ -185,6 +218,7 @@ def evaluate_super_resolution(
         factor=factor,
         axis=axis,
         profile=profile,
+        profile_width=profile_width,
         noise_percent=noise,
         quiet_reference=quiet_reference,
         reference_noise_percent=references.noise_percent,

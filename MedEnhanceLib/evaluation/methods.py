@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from MedEnhanceLib.assessment import suitability
 from MedEnhanceLib.catalog import Catalog
@@ -22,12 +23,12 @@ class Method:
 
     Attributes:
         id: as in the catalogue, or of a program of others.
-        run: takes the volume and the task's options.
+        run: takes the volume and the task's options, and a model also a guide.
         model: its entry in the catalogue; None for programs of others (`peers`).
     """
 
     id: str
-    run: Callable[[Volume, Options], Result]
+    run: Callable[..., Result]
     model: Model | None = None
 
     @property
@@ -73,10 +74,17 @@ def methods_of(catalog: Catalog, task: Task, ids: Sequence[str] | None) -> list[
 
 
 def _method(catalog: Catalog, model: Model) -> Method:
-    def run(volume: Volume, options: Options) -> Result:
-        return enhance(volume, model.task, model.id, options, catalog=catalog)
+    def run(volume: Volume, options: Options, guide: Volume | None = None) -> Result:
+        return enhance(volume, model.task, model.id, options, guide=guide, catalog=catalog)
 
     return Method(model.id, run, model)
+
+
+def shown(method: Method, guide: Volume | None) -> Method:
+    """The method, given a guide along when it takes one."""
+    if guide is None or method.model is None or not method.model.takes_guide:
+        return method
+    return replace(method, run=partial(method.run, guide=guide))
 
 
 def suited(methods: Sequence[Method], volume: Volume) -> list[Method]:

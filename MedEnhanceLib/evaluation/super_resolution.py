@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import Profile, thick_slices
 from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation.acquiring import ThickCase
 from MedEnhanceLib.evaluation.methods import Method, Row
@@ -59,8 +57,4 @@ def inconsistency(case: ThickCase, voxels: NDArray[np.float32]) -> float:
 
     With noise in the thick slices, a method that does not copy it leaves that much.
     """
-    acquisition = case.acquisition
-    again = thick_slices(
-        voxels, acquisition.array_axis, acquisition.factor, cast(Profile, acquisition.profile)
-    )
-    return rmse(case.thick.voxels, again)
+    return rmse(case.thick.voxels, case.acquisition.slices(voxels))

@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from MedEnhanceLib import Geometry, LabelMap, Volume, write_image
 from MedEnhanceLib.cli.main import app
-from MedEnhanceLib.evaluation import denoising
+from MedEnhanceLib.evaluation import denoising, methods
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.task import Task
 
 from .test_evaluation import made_up
 
@@ -76,6 +78,39 @@ class TestCommand:
         assert done.exit_code == 0, done.stderr
         assert "2x along z, box, noise 1 %" in done.stdout and "PSNR" in done.stdout
         assert (tmp_path / "p.png").stat().st_size > 1000
+
+    def test_slices_between_whole_factors_along_several_axes(self, tmp_path: Path) -> None:
+        write_image(made_up(), tmp_path / "p.nii")
+        done = self._run("super-resolution", tmp_path / "p.nii", "--factor", 2.5, "--axis", "xz",
+                         "--profile-width", 1.25, "--json", "--model",
+                         "filter-bspline")  # fmt: skip
+        assert done.exit_code == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert found["rows"][0]["condition"] == "2.5x along xz, gaussian 1.25 wide"
+        assert found["settings"]["profile_width"] == 1.25
+
+    def test_models_that_take_a_guide_are_given_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        given = {}
+
+        def enhance(volume: Volume, task: Task, model: str, *_: object, **more: object) -> Result:
+            given[model] = more["guide"]
+            return Result(task, volume)
+
+        monkeypatch.setattr(methods, "enhance", enhance)
+        write_image(made_up(), tmp_path / "p.nii")
+        contrast = made_up().with_voxels(1000 - made_up().voxels)
+        write_image(contrast, tmp_path / "g.nii")
+        words = ["denoise", tmp_path / "p.nii", "--noise", 5, "--model", "mr-denoise-guided",
+                 "--model", "filter-median", "--guide", tmp_path / "g.nii"]  # fmt: skip
+        done = self._run(*words)
+        assert done.exit_code == 0, done.stderr
+        assert given["filter-median"] is None
+        np.testing.assert_allclose(given["mr-denoise-guided"].voxels, contrast.voxels)
+        assert "Models that take a guide had another contrast" in done.stdout
+        done = self._run(*words, "--guide", tmp_path / "g.nii")
+        assert done.exit_code == 1 and "1 volumes but 2 guides" in done.stderr
 
     def test_segment_with_report(self, tmp_path: Path) -> None:
         phantom = made_up()

@@ -169,9 +169,36 @@ class TestSuperResolution:
         assert rows[0].values["psnr_db"] > nearest.values["psnr_db"]
         assert str(Acquisition(3, "x", "box", 1.5)) == "3x along x, box, noise 1.5 %"
 
+    def test_slices_may_be_thick_along_all_axes_by_any_factor_and_of_any_width(
+        self, catalog: Catalog
+    ) -> None:
+        acquisition = Acquisition(2.5, "xyz", profile_width=0.75)
+        assert str(acquisition) == "2.5x along xyz, gaussian 0.75 wide"
+        case = thick_case(Subject.of("phantom", made_up((31, 26, 20))), acquisition)
+        assert case.thin.voxels.shape == (30, 25, 20)
+        assert case.thick.voxels.shape == (12, 10, 8)
+        expected = case.thin.voxels
+        for axis in range(3):
+            expected = thick_slices(expected, axis, 2.5, "gaussian", 0.75)
+        np.testing.assert_allclose(case.thick.voxels, expected, rtol=1e-4, atol=1e-2)
+        rows, results = super_resolution.evaluate_case(
+            case, methods_of(catalog, Task.SUPER_RESOLUTION, ["filter-bspline"]),
+            SuperResolutionOptions(),
+        )  # fmt: skip
+        assert results["filter-bspline"].volume.geometry.is_close(case.thin.geometry)
+        assert 0 < rows[0].values["consistency_percent"] < 20
+
     @pytest.mark.parametrize(
         ("values", "said"),
-        [((1,), "1"), ((9,), "9"), ((2, "q"), "'q'"), ((2, "z", "triangle"), "'triangle'")],
+        [
+            ((1,), "1"),
+            ((9,), "9"),
+            ((2, "q"), "'q'"),
+            ((2, "xx"), "'xx'"),
+            ((2, ""), "''"),
+            ((2, "z", "box", 0.0, 0, 9.0), "width 9"),
+            ((2, "z", "triangle"), "'triangle'"),
+        ],
     )
     def test_what_makes_no_sense_is_refused(self, values: tuple, said: str) -> None:
         with pytest.raises(OptionsError, match=said):
