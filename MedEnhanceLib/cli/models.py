@@ -14,7 +14,8 @@ from MedEnhanceLib.cli.tables import console, print_table
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.model import Model
 
-MOST_RESULTS = 16
+MOST_SINGLE_RESULTS = 16
+"""Of a model that has no means over its subjects."""
 # What a measured result holds, and the titles of the columns.
 MEASURED = {
     "condition": "condition",
@@ -24,6 +25,7 @@ MEASURED = {
     "comparator": "compared with",
     "comparator_value": "its value",
 }
+NO_COMPARATOR = "none"
 SECOND = {"second_comparator": "and with", "second_value": "its value"}
 FACTS = tuple(f.name for f in fields(Model))
 
@@ -73,7 +75,7 @@ def _print_list(found: tuple[Model, ...]) -> None:
 
 
 def _markdown(found: list[Model]) -> list[str]:
-    told = [(model, row) for model in found for row in _telling(model)]
+    told = [(model, _compared(row)) for model in found for row in _telling(model)]
     titles = MEASURED
     if any("second_value" in row for _, row in told):
         titles = MEASURED | SECOND
@@ -85,7 +87,14 @@ def _markdown(found: list[Model]) -> list[str]:
 def _telling(model: Model) -> list[dict[str, Any]]:
     """The results over all subjects where there are such, else the first few."""
     means = [row for row in model.results if str(row.get("subject", "")).startswith("mean")]
-    return (means or list(model.results))[:MOST_RESULTS]
+    return means or list(model.results)[:MOST_SINGLE_RESULTS]
+
+
+def _compared(row: dict[str, Any]) -> dict[str, Any]:
+    """The result without a comparator's value where there is no comparator."""
+    if row.get("comparator") != NO_COMPARATOR:
+        return row
+    return {key: value for key, value in row.items() if key != "comparator_value"}
 
 
 def _cell(value: Any) -> str:
@@ -102,7 +111,7 @@ def _print_one(model: Model) -> None:
     _print_part("Trained for", [f"{n}: {a:g} to {b:g}" for n, (a, b) in model.ranges.items()])
     _print_part("Limits", list(model.limits))
     _print_part("Training data", [_line(row) for row in model.training_data])
-    _print_part("Measured", [_line(row) for row in model.results])
+    _print_part("Measured", [_line(_compared(row)) for row in model.results])
 
 
 def _print_part(title: str, lines: list[str]) -> None:
