@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from MedEnhanceLib.benchmark.rows import Row
-from MedEnhanceLib.benchmark.timing import Timed, interleaved
+from MedEnhanceLib.benchmark.timing import interleaved
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.quality.segmentation_metrics import dice
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Index
 
 TOLD_SPEEDS = 4
+SAFE = "float32"
 
 
 class Peak:
@@ -53,7 +56,7 @@ def pieces_and_whole(bundle: Bundle, shape: Index, peak: Peak, rounds: int) -> I
         yield Row("pieces - whole pass, largest", case, difference, "of peak", 1e-4)
     else:
         note = f"{np.count_nonzero(whole.answer)} voxels labelled"
-        agreement = _agreement(found)
+        agreement = _agreement(engine.answer, whole.answer)
         yield Row("pieces and whole pass agree", case, agreement, "Dice", 0.99, False, note)
     flops = contest.flops_per_voxel()
     if flops > 0:
@@ -77,8 +80,38 @@ def against_monai(bundle: Bundle, shape: Index, rounds: int) -> Iterator[Row]:
     yield Row("MONAI's sliding window / engine", case, monai / engine, "x", goal, False, note)
 
 
-def _agreement(found: dict[str, Timed]) -> float:
+def in_half_precision(bundle: Bundle, shape: Index) -> Iterator[Row]:
+    """What a denoiser or a segmentation loses in the number format that is chosen here."""
+    from MedEnhanceLib.engine.benchmark.networks import Contest
+
+    contest = Contest(bundle, shape)
+    name = contest.forward.precision_name
+    case = f"{bundle.id}, {'x'.join(str(n) for n in shape[::-1])}"
+    measure = "quality lost to half precision"
+    goal: float | None
+    unit, goal = ("1 - Dice", 0.001) if bundle.task is Task.SEGMENT else ("dB", 0.02)
+    if name == SAFE:
+        yield Row(measure, case, 0.0, unit, note=f"{SAFE} is chosen here")
+        return
+    exact, fast = contest.in_precision(SAFE), contest.engine()
+    if bundle.task is Task.SEGMENT:
+        lost, labelled = 1 - _agreement(exact, fast), np.count_nonzero(exact)
+        note = f"{name}; {labelled} voxels labelled"
+        if not labelled:
+            goal = None  # where nothing was found, agreeing shows nothing
+    else:
+        lost, note = _psnr_lost(contest.clean, exact[0], fast[0]), name
+    yield Row(measure, case, lost, unit, goal, note=note)
+
+
+def _psnr_lost(clean: NDArray[Any], exact: NDArray[Any], fast: NDArray[Any]) -> float:
+    """PSNR of ``exact`` less that of ``fast`` in dB, over all but air."""
+    inside = clean > clean.min()
+    errors = [float(np.mean(np.square(found - clean)[inside])) for found in (exact, fast)]
+    return float(10 * np.log10(errors[1] / errors[0]))
+
+
+def _agreement(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Mean Dice of the labels that either way found; 1 when neither found any."""
-    first, second = found["engine"].answer, found["whole"].answer
     labels = [n for n in np.union1d(np.unique(first), np.unique(second)) if n > 0]
     return float(np.mean([dice(first == n, second == n) for n in labels])) if labels else 1.0

@@ -23,15 +23,23 @@ TEXTURE = 0.06
 """Waves within the tissue, as a share of the largest value, so that there is some structure."""
 
 
-def head(shape: Index, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Volume:
+def head(
+    shape: Index,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    noise: float = HEAD_NOISE,
+) -> Volume:
     """A T1-like head of (k, j, i) voxels with Rician noise, uint16."""
-    voxels = _filled(shape, HEAD, AIR, HEAD_NOISE, rician=True, dtype=np.uint16)
+    voxels = _filled(shape, HEAD, AIR, noise, rician=True, dtype=np.uint16)
     return Volume(voxels, _centred(shape, spacing), "MR")
 
 
-def body(shape: Index, spacing: tuple[float, float, float] = (0.7, 0.7, 1.0)) -> Volume:
+def body(
+    shape: Index,
+    spacing: tuple[float, float, float] = (0.7, 0.7, 1.0),
+    noise: float = BODY_NOISE,
+) -> Volume:
     """A chest-like CT of (k, j, i) voxels in Hounsfield units, int16."""
-    voxels = _filled(shape, BODY, AIR_HU, BODY_NOISE, rician=False, dtype=np.int16)
+    voxels = _filled(shape, BODY, AIR_HU, noise, rician=False, dtype=np.int16)
     return Volume(voxels, _centred(shape, spacing), "CT", "HU")
 
 

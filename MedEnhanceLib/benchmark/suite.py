@@ -18,6 +18,9 @@ CT_EDGES, LARGEST_CT = (64, 128, 256), (600, 512, 512)
 MOST_WHOLE = 3_400_000
 """Voxels of a volume that any network can pass in one piece within a few GB."""
 
+MOST_COMPARED = 300_000
+"""Of one in which number formats are compared, in seconds."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -65,6 +68,11 @@ def parts(plan: Plan) -> list[Part]:
         if bundle.id not in plan.slow:
             measure = partial(networks.against_monai, bundle, plan.shape, plan.rounds)
             found.append(Part(f"{bundle.id}: against MONAI's sliding window", measure))
+    small = smaller(plan.shape, MOST_COMPARED)
+    for bundle in plan.models:
+        if bundle.task is not Task.SUPER_RESOLUTION:
+            measure = partial(networks.in_half_precision, bundle, small)
+            found.append(Part(f"{bundle.id}: half precision against float32", measure))
     if plan.denoiser is not None:
         found += _runs(plan.denoiser, plan)
     if plan.large is not None:

@@ -53,7 +53,7 @@ def benchmark(
     trust: choosing.Trusted = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Measure speed and memory of the engine on this machine's CPU.
+    """Measure speed and memory of the engine on this machine's CPU, and what half precision loses.
 
     What is compared runs in turn, and counts in core-seconds (processor time) and ratios, so that
     other work on the machine disturbs little; only the worker's rows are elapsed time. Volumes are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,14 +14,17 @@ import torch
 from MedEnhanceLib import Catalog, Volume
 from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.benchmark import memory, runs
+from MedEnhanceLib.benchmark import networks as networks_in_turn
 from MedEnhanceLib.benchmark.networks import Peak, against_monai, pieces_and_whole
 from MedEnhanceLib.benchmark.rows import Row
 from MedEnhanceLib.benchmark.suite import LARGEST_CT, Plan, large_ct, parts, smaller
 from MedEnhanceLib.benchmark.timing import Timed, interleaved
 from MedEnhanceLib.bundle import Bundle, read_bundle
+from MedEnhanceLib.engine import forward
 from MedEnhanceLib.engine.benchmark import networks
 from MedEnhanceLib.engine.benchmark.networks import Contest
-from Testing.lib.conftest import denoiser_bundle
+from MedEnhanceLib.task import Task
+from Testing.lib.conftest import denoiser_bundle, unet_bundle
 
 
 @pytest.fixture
@@ -135,6 +139,39 @@ def test_memory_of_a_run_is_that_of_a_process_of_its_own(
     (part,) = [part for part in parts(plan) if part.title.startswith("memory")]
     assert [row.value for row in part.measure()] == ([] if held is None else [held])
     assert [(case.model, case.shape) for case in asked] == [(denoiser.id, (48, 48, 48))]
+
+
+@pytest.mark.parametrize("chosen", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("task", ["denoise", "segment"])
+def test_what_half_precision_loses_is_told(
+    chosen: torch.dtype, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = denoiser_bundle if task == "denoise" else unet_bundle
+    monkeypatch.setattr(forward, "choose_precision", lambda *_: chosen)
+    (row,) = networks_in_turn.in_half_precision(read_bundle(make(tmp_path)), (32, 32, 32))
+    assert row.unit == ("dB" if task == "denoise" else "1 - Dice")
+    if chosen is torch.float32:
+        assert row.value == 0 and row.met is None and "float32 is chosen" in row.note
+    else:
+        assert row.value != 0 and abs(row.value) < 1 and row.met is not None
+        assert "bfloat16" in row.note
+
+
+def test_labels_are_not_called_right_where_nothing_was_labelled(
+    denoiser: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = dataclasses.replace(denoiser, task=Task.SEGMENT)
+    monkeypatch.setattr(forward, "choose_precision", lambda *_: torch.bfloat16)
+    monkeypatch.setattr(Contest, "engine", lambda self: np.zeros(self.shape, np.uint8))
+    (row,) = networks_in_turn.in_half_precision(segmenter, (32, 32, 32))
+    assert row.met is None and "0 voxels labelled" in row.note
+
+
+def test_quality_lost_is_the_difference_of_psnr() -> None:
+    clean = np.linspace(0, 1, 1000)
+    exact, fast = clean + 0.01, clean + 0.02
+    lost = networks_in_turn._psnr_lost(clean, exact, fast)
+    assert lost == pytest.approx(20 * np.log10(2))
 
 
 def test_a_whole_run_is_told_phase_by_phase() -> None:

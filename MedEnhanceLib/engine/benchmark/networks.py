@@ -15,6 +15,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.channels import Channel
 from MedEnhanceLib.engine.forward import Forward
 from MedEnhanceLib.engine.inference import classify, regress_all
+from MedEnhanceLib.engine.precision import NAMES
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
@@ -32,13 +33,17 @@ class Contest:
     Attributes:
         forward: the network as the engine opens it.
         shape: of the phantom, (k, j, i).
+        clean: the phantom without noise, on the network's scale.
     """
 
     def __init__(self, bundle: Bundle, shape: Index) -> None:
         self.bundle, self.shape = bundle, shape
         self.forward = Forward(bundle, RunOptions(device="cpu"), Reporter())
-        phantom = (body if bundle.modality == "CT" else head)(shape).voxels
-        image = scaling_named(bundle.input.normalisation, phantom).normalise(phantom)
+        make = body if bundle.modality == "CT" else head
+        phantom = make(shape).voxels
+        scaling = scaling_named(bundle.input.normalisation, phantom)
+        image = scaling.normalise(phantom)
+        self.clean = scaling.normalise(make(shape, noise=0.0).voxels)
         values: dict[str, Channel] = {
             "image": image,
             "noise": NOISE,
@@ -55,6 +60,14 @@ class Contest:
             return classify(self.forward, self.channels, None)
         outputs = PARTS if self.bundle.input.thick_slices else 1
         return regress_all(self.forward, self.channels, None, outputs)
+
+    def in_precision(self, name: str) -> NDArray[Any]:
+        """As a run does it in another number format."""
+        chosen, self.forward.precision = self.forward.precision, NAMES[name]
+        try:
+            return self.engine()
+        finally:
+            self.forward.precision = chosen
 
     def whole(self) -> NDArray[Any]:
         """One pass over everything; its sizes must be multiples of what the network takes."""
