@@ -113,7 +113,7 @@ def _results(results: list[Json]) -> str:
         keys += ["second_comparator", "second_value"]
         titles += ["and", "its"]
     lines = [titles, ["---"] * len(titles)]
-    lines += [[_cell(r.get(key, "")) for key in keys] for r in results]
+    lines += [[_cell(r, key) for key in keys] for r in results]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     commands = [*_first_made(results), *sorted({r["command"] for r in results})]
     shown = "\n".join(f"    {command}" for command in commands)
@@ -126,7 +126,10 @@ def _first_made(results: list[Json]) -> list[str]:
     return [command for word, command in FIRST_MADE.items() if any(word in name for name in named)]
 
 
-def _cell(value: str | float) -> str:
+def _cell(result: Json, key: str) -> str:
+    if key == "comparator_value" and result.get("comparator") == "none":
+        return ""
+    value = result.get(key, "")
     return value if isinstance(value, str) else f"{value:g}"
 
 
