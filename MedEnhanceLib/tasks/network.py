@@ -14,6 +14,7 @@ from MedEnhanceLib.errors import DependencyError, InferenceError
 from MedEnhanceLib.intensity import Scaling
 from MedEnhanceLib.options import RunOptions
 from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.slabs import Slab, over_slabs
 from MedEnhanceLib.system_memory import short_of_memory
 from MedEnhanceLib.volume import Volume
 
@@ -60,9 +61,16 @@ def in_units(voxels: NDArray[np.float32], scaling: Scaling, model: Bundle) -> ND
     Raises:
         InferenceError: when there are values that cannot be computed with.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaling.restore(voxels)
-    least, largest = voxels.min(), voxels.max()
+
+    def restored(slab: Slab) -> tuple[np.float32, np.float32]:
+        part = voxels[slab.core]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaling.restore(part)
+        return part.min(), part.max()
+
+    # Python's min and max lose NaN.
+    extremes = np.array(over_slabs(restored, voxels.shape))
+    least, largest = extremes.min(), extremes.max()
     # A comparison with NaN is false.
     if not (least >= -LARGEST_OUTPUT and largest <= LARGEST_OUTPUT):
         raise InferenceError(
