@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+# Before any test imports torch: it says how long threads wait in a loop.
+from MedEnhanceLib import engine as engine
 from Testing import counts
 
 try:
