@@ -109,5 +109,6 @@ def edge_sharpness(
     if not edges.any():
         return 0.0
     # Whole numbers of few bits would wrap around in the subtraction.
-    above = sample(voxels).astype(np.float32) - np.float32(min(0, voxels.min()))
+    above = sample(voxels).astype(np.float32)
+    above -= min(0, above.min())
     return 100 * mean_inside(gradient, edges) / robust_peak(above)
