@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from MedEnhanceLib import Catalog, Geometry, Volume
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser, SliceSplitter
+from MedEnhanceLib.tasks.network import open_network
 
 OBLIQUE = (
     (0.9362933635841992, -0.27509584731824366, 0.21835066314633444),
@@ -24,6 +26,10 @@ LABELS = [
     {"value": 1, "name": "First", "color": [200, 0, 0]},
     {"value": 2, "name": "Second", "color": [0, 200, 0]},
 ]
+
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="limits of the address space are Linux's"
+)
 
 
 Network = TypeVar("Network", bound=torch.nn.Module)
@@ -175,3 +181,11 @@ def head() -> Volume:
     voxels = head_like()
     geometry = Geometry((28, 24, 20), (0.9, 1.1, 1.7), (-30.0, 12.0, 44.0), OBLIQUE)
     return Volume(voxels, geometry, "MR")
+
+
+def opened_short_of_memory(*arguments: Any) -> Any:
+    """What `open_network` gives, as if it had taken 100 s in smaller pieces."""
+    network = open_network(*arguments)
+    network.note_smaller_pieces()
+    network.seconds = 100.0
+    return network

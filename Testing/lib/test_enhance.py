@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, enhance
-from MedEnhanceLib.acquisition import thick_slices
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import (
     CancelledError,
@@ -19,12 +17,9 @@ from MedEnhanceLib.errors import (
     UnsuitableError,
     VolumeError,
 )
-from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
+from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.result import Result
-from MedEnhanceLib.tasks.consistency import acquire
 from MedEnhanceLib.tasks.masked import ct_padding
-from MedEnhanceLib.tasks.network import open_network
-from MedEnhanceLib.tasks.super_resolution import target_geometry
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 
 from .conftest import OBLIQUE, head_like
@@ -210,58 +205,6 @@ def test_a_volume_without_noise_is_left_alone(catalog: Catalog) -> None:
     result = enhance(volume, "denoise", "filter-median", catalog=catalog)
     assert np.array_equal(result.volume.voxels, volume.voxels)
     assert "No noise" in result.warnings[-1]
-
-
-def test_super_resolution_reaches_the_finest_spacing_by_default(
-    catalog: Catalog, head: Volume
-) -> None:
-    fine = enhance(head, "super-resolution", "tiny-resolver", catalog=catalog).volume
-    assert np.allclose(fine.geometry.spacing, 0.9, rtol=0.03)
-
-
-@pytest.mark.parametrize("factor", [(1, 1, 2), (2, 2, 2), (1, 1.5, 1), (1, 1, 6)])
-def test_super_resolution_is_consistent_with_its_input(
-    catalog: Catalog, factor: tuple[float, float, float]
-) -> None:
-    """Even a network with random weights cannot stray far from what was measured."""
-    smooth = thick_slices(head_like((40, 40, 40), sigma=0), 0, 2)
-    volume = Volume(smooth, Geometry((40, 40, 20), (1, 1, 2)), "MR")
-    options = SuperResolutionOptions(factor=factor)
-    result = enhance(volume, "super-resolution", "tiny-resolver", options, catalog=catalog)
-    expected = [round(n * f) for n, f in zip((40, 40, 20), factor, strict=True)]
-    assert list(result.volume.geometry.size) == expected
-    again = acquire(result.volume.voxels, smooth.shape)
-    inner = (slice(2, -2),) * 3
-    assert np.sqrt(np.mean((again - smooth)[inner] ** 2)) < 0.02 * smooth.max()
-
-
-@pytest.mark.parametrize(
-    ("options", "word"),
-    [
-        (SuperResolutionOptions(spacing=(1, 1, 5)), "coarser"),
-        (SuperResolutionOptions(factor=(1, 1, 1)), "nothing to refine"),
-        (SuperResolutionOptions(spacing=(0.1, 1, 1)), "more than 8"),
-    ],
-)
-def test_impossible_targets(options: SuperResolutionOptions, word: str) -> None:
-    with pytest.raises(OptionsError, match=word):
-        target_geometry(Geometry((20, 20, 20), (1, 1, 2)), options)
-
-
-def test_what_the_denoiser_before_lacked_and_took_is_told(
-    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def open_short(*arguments: Any) -> Any:
-        network = open_network(*arguments)
-        network.note_smaller_pieces()
-        network.seconds = 100.0
-        return network
-
-    monkeypatch.setattr("MedEnhanceLib.tasks.denoise.open_network", open_short)
-    how = {"denoise": True, "factor": (1, 1, 2)}
-    result = enhance(head, "super-resolution", "tiny-resolver", how, catalog=catalog)
-    assert any("Memory was short" in warning for warning in result.warnings)
-    assert result.provenance["network_seconds"] >= 100
 
 
 def test_one_slice_comes_back_in_place_but_cannot_be_refined(catalog: Catalog) -> None:

@@ -33,7 +33,7 @@ from MedEnhanceLib.tasks.finding import (
 from MedEnhanceLib.tasks.network import open_network
 from MedEnhanceLib.tasks.regions import label_regions
 
-from .conftest import LABELS, OBLIQUE, write_bundle
+from .conftest import LABELS, OBLIQUE, opened_short_of_memory, write_bundle
 
 GREY, DARK, BRIGHT = 500.0, 150.0, 950.0
 RADIUS = 10.0
@@ -249,13 +249,7 @@ class TestWhole:
     def test_what_the_finder_lacked_and_took_is_told(
         self, only_kernels: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def open_short(*arguments: Any) -> Any:
-            network = open_network(*arguments)
-            network.note_smaller_pieces()
-            network.seconds = 100.0
-            return network
-
-        monkeypatch.setattr("MedEnhanceLib.tasks.finding.open_network", open_short)
+        monkeypatch.setattr("MedEnhanceLib.tasks.finding.open_network", opened_short_of_memory)
         result = enhance(head(), "segment", "kernels", catalog=only_kernels)
         assert any("Memory was short" in warning for warning in result.warnings)
         assert result.provenance["network_seconds"] >= 100

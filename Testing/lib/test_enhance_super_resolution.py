@@ -1,0 +1,63 @@
+"""Super-resolution through the one public call: its grid, its consistency, its denoiser."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedEnhanceLib import Catalog, Geometry, Volume, enhance
+from MedEnhanceLib.acquisition import thick_slices
+from MedEnhanceLib.errors import (
+    OptionsError,
+)
+from MedEnhanceLib.options import SuperResolutionOptions
+from MedEnhanceLib.tasks.consistency import acquire
+from MedEnhanceLib.tasks.super_resolution import target_geometry
+
+from .conftest import head_like, opened_short_of_memory
+
+
+def test_super_resolution_reaches_the_finest_spacing_by_default(
+    catalog: Catalog, head: Volume
+) -> None:
+    fine = enhance(head, "super-resolution", "tiny-resolver", catalog=catalog).volume
+    assert np.allclose(fine.geometry.spacing, 0.9, rtol=0.03)
+
+
+@pytest.mark.parametrize("factor", [(1, 1, 2), (2, 2, 2), (1, 1.5, 1), (1, 1, 6)])
+def test_super_resolution_is_consistent_with_its_input(
+    catalog: Catalog, factor: tuple[float, float, float]
+) -> None:
+    """Even a network with random weights cannot stray far from what was measured."""
+    smooth = thick_slices(head_like((40, 40, 40), sigma=0), 0, 2)
+    volume = Volume(smooth, Geometry((40, 40, 20), (1, 1, 2)), "MR")
+    options = SuperResolutionOptions(factor=factor)
+    result = enhance(volume, "super-resolution", "tiny-resolver", options, catalog=catalog)
+    expected = [round(n * f) for n, f in zip((40, 40, 20), factor, strict=True)]
+    assert list(result.volume.geometry.size) == expected
+    again = acquire(result.volume.voxels, smooth.shape)
+    inner = (slice(2, -2),) * 3
+    assert np.sqrt(np.mean((again - smooth)[inner] ** 2)) < 0.02 * smooth.max()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (SuperResolutionOptions(spacing=(1, 1, 5)), "coarser"),
+        (SuperResolutionOptions(factor=(1, 1, 1)), "nothing to refine"),
+        (SuperResolutionOptions(spacing=(0.1, 1, 1)), "more than 8"),
+    ],
+)
+def test_impossible_targets(options: SuperResolutionOptions, word: str) -> None:
+    with pytest.raises(OptionsError, match=word):
+        target_geometry(Geometry((20, 20, 20), (1, 1, 2)), options)
+
+
+def test_what_the_denoiser_before_lacked_and_took_is_told(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("MedEnhanceLib.tasks.denoise.open_network", opened_short_of_memory)
+    how = {"denoise": True, "factor": (1, 1, 2)}
+    result = enhance(head, "super-resolution", "tiny-resolver", how, catalog=catalog)
+    assert any("Memory was short" in warning for warning in result.warnings)
+    assert result.provenance["network_seconds"] >= 100
