@@ -8,6 +8,9 @@ from typing import Any
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label
 
+NO_COMPARATOR = "none"
+"""The comparator of a result that stands for itself."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -27,7 +30,8 @@ class Model:
             "factor", "extent_mm".
         labels: of a segmentation model.
         limits: plain sentences on what it cannot do.
-        results: measured results; each with subject, condition, metric, value and command.
+        results: measured results; each with subject, condition, metric, value and command,
+            and mostly with a comparator and its value.
         training_data: name, source, licence, subjects.
         preference: the higher, the sooner it is taken where several models suit a volume.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from MedEnhanceLib.model import NO_COMPARATOR
+
 APACHE = """\
 The weights and files of this bundle are licensed under the Apache License, Version 2.0 (the
 "License"); you may not use them except in compliance with the License. You may obtain a copy at
@@ -127,7 +129,7 @@ def _first_made(results: list[Json]) -> list[str]:
 
 
 def _cell(result: Json, key: str) -> str:
-    if key == "comparator_value" and result.get("comparator") == "none":
+    if key == "comparator_value" and result.get("comparator") == NO_COMPARATOR:
         return ""
     value = result.get(key, "")
     return value if isinstance(value, str) else f"{value:g}"

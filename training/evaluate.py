@@ -19,7 +19,7 @@ import numpy as np
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.model import Model
+from MedEnhanceLib.model import NO_COMPARATOR, Model
 from MedEnhanceLib.task import Task
 from training.failing import failing_in_a_sentence
 from training.tables.brain_tissue import brain_tissue_rows
@@ -86,7 +86,7 @@ def keep_scans(run: Path, rows: list[Row]) -> None:
 def spreads(rows: list[Row]) -> Iterator[str]:
     """How far the model is from each comparator on single scans, from the worst to the best."""
     for name, value in (("comparator", "comparator_value"), ("second_comparator", "second_value")):
-        compared = [row for row in rows if row.get(name, "none") != "none"]
+        compared = [row for row in rows if row.get(name, NO_COMPARATOR) != NO_COMPARATOR]
         for alike in of_each_kind(compared):
             apart = [row["value"] - row[value] for row in alike]
             others = " / ".join(dict.fromkeys(row[name] for row in alike))

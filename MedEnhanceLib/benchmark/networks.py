@@ -16,7 +16,6 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Index
 
 TOLD_SPEEDS = 4
-SAFE = "float32"
 
 
 class Peak:
@@ -83,6 +82,7 @@ def against_monai(bundle: Bundle, shape: Index, rounds: int) -> Iterator[Row]:
 def in_half_precision(bundle: Bundle, shape: Index) -> Iterator[Row]:
     """What a denoiser or a segmentation loses in the number format that is chosen here."""
     from MedEnhanceLib.engine.benchmark.networks import Contest
+    from MedEnhanceLib.engine.precision import SAFE
 
     contest = Contest(bundle, shape)
     name = contest.forward.precision_name

@@ -12,7 +12,7 @@ from MedEnhanceLib.cli import choosing
 from MedEnhanceLib.cli.outputs import json_text
 from MedEnhanceLib.cli.tables import console, print_table
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.model import Model
+from MedEnhanceLib.model import NO_COMPARATOR, Model
 
 MOST_SINGLE_RESULTS = 16
 """Of a model that has no means over its subjects."""
@@ -25,7 +25,6 @@ MEASURED = {
     "comparator": "compared with",
     "comparator_value": "its value",
 }
-NO_COMPARATOR = "none"
 SECOND = {"second_comparator": "and with", "second_value": "its value"}
 FACTS = tuple(f.name for f in fields(Model))
 

@@ -13,11 +13,11 @@ from MedEnhanceLib.acquisition import Profile, add_ct_noise, add_rician_noise, t
 from MedEnhanceLib.errors import OptionsError, VolumeError
 from MedEnhanceLib.evaluation.scoring import is_ct
 from MedEnhanceLib.evaluation.subjects import Subject
+from MedEnhanceLib.options import LARGEST_FACTOR
 from MedEnhanceLib.volume import Volume
 
 AXES = "xyz"
-LARGEST_FACTOR = 8
-PROFILE_WIDTHS = (0.25, 4.0)
+SIMULATED_WIDTHS = (0.25, 4.0)
 """Over the distance of the slices."""
 
 
@@ -51,9 +51,9 @@ class Acquisition:
             raise OptionsError(f"The profile '{self.profile}' is unknown; choose gaussian or box.")
         if not 1 < self.factor <= LARGEST_FACTOR:
             raise OptionsError(
-                f"The factor {self.factor:g} must be more than 1 and at most {LARGEST_FACTOR}."
+                f"The factor {self.factor:g} must be more than 1 and at most {LARGEST_FACTOR:g}."
             )
-        least, most = PROFILE_WIDTHS
+        least, most = SIMULATED_WIDTHS
         if not least <= self.profile_width <= most:
             raise OptionsError(
                 f"The profile's width {self.profile_width:g} must be from {least:g} to {most:g} "
