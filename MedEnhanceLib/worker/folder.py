@@ -37,8 +37,7 @@ def store_voxels(voxels: NDArray[Any], path: Path) -> None:
 def take_voxels(path: Path) -> NDArray[Any]:
     """The array of a file, which is deleted. Read-only.
 
-    Where the system allows for it, what was in the file is mapped into memory: it is not copied,
-    and memory that gets short is found here first.
+    Where a file that is mapped into memory can be deleted, it is mapped rather than copied.
 
     Raises:
         OSError: when there is no such file, or it ends early.
