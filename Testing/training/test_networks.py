@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.nets import UNet
 
-from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
+from MedEnhanceLib.engine.networks import MirroredUNet, NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
 from MedEnhanceLib.engine.networks.folding import (
     depth_to_space,
@@ -84,3 +85,16 @@ def test_no_noise_means_no_change() -> None:
     x[:, 1] = 0
     with torch.inference_mode():
         assert torch.equal(network(x), x[:, :1])
+
+
+def test_a_mirrored_unet_means_the_chances_of_both_sides() -> None:
+    plain = UNet(3, 1, 3, channels=(4, 8), strides=(2,)).eval()
+    network = MirroredUNet(3, 1, 3, channels=(4, 8), strides=(2,))
+    network.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 1, 8, 8, 8)
+    torch.testing.assert_close(network.train()(x), plain.train()(x))
+    network.eval()
+    plain.eval()
+    both = [plain(x).softmax(1), plain(x.flip(-1)).flip(-1).softmax(1)]
+    torch.testing.assert_close(network(x).softmax(1), (both[0] + both[1]) / 2)
+    torch.testing.assert_close(network(x.flip(-1)), network(x).flip(-1))
