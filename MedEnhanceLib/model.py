@@ -8,8 +8,8 @@ from typing import Any
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label
 
-NO_COMPARATOR = "none"
-"""The comparator of a result that stands for itself."""
+COMPARATORS = (("comparator", "comparator_value"), ("second_comparator", "second_value"))
+"""Keys of a result: what it may be compared with, and the value of that."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Model:
         labels: of a segmentation model.
         limits: plain sentences on what it cannot do.
         results: measured results; each with subject, condition, metric, value and command,
-            and mostly with a comparator and its value.
+            and mostly with one or two `COMPARATORS`.
         training_data: name, source, licence, subjects.
         preference: the higher, the sooner it is taken where several models suit a volume.
     """

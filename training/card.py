@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from MedEnhanceLib.model import NO_COMPARATOR
+from training.data import head_of
 
 APACHE = """\
 The weights and files of this bundle are licensed under the Apache License, Version 2.0 (the
@@ -96,7 +96,11 @@ def _training_data(sets: list[Json]) -> str:
 
 
 def _subjects(subjects: list[str]) -> str:
-    return ", ".join(subjects) if len(subjects) <= 5 else f"{len(subjects)} subjects"
+    if len(subjects) <= 5:
+        return ", ".join(subjects)
+    if subjects[0].startswith("hippocampus_"):
+        return f"{len(subjects)} crops of {len({head_of(crop) for crop in subjects})} heads"
+    return f"{len(subjects)} subjects"
 
 
 def _measured_on(facts: Json) -> str:
@@ -110,7 +114,7 @@ def _results(results: list[Json]) -> str:
     if not results:
         return "Not measured yet."
     keys = ["subject", "condition", "metric", "value", "comparator", "comparator_value"]
-    titles = ["subject", "condition", "metric", "this model", "comparator", "comparator's"]
+    titles = ["scans", "condition", "metric", "this model", "comparator", "comparator's"]
     if any("second_value" in r for r in results):
         keys += ["second_comparator", "second_value"]
         titles += ["and", "its"]
@@ -129,8 +133,6 @@ def _first_made(results: list[Json]) -> list[str]:
 
 
 def _cell(result: Json, key: str) -> str:
-    if key == "comparator_value" and result.get("comparator") == NO_COMPARATOR:
-        return ""
     value = result.get(key, "")
     return value if isinstance(value, str) else f"{value:g}"
 

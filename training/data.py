@@ -73,6 +73,11 @@ def scan_file(data: Path, name: str) -> Path:
     return path
 
 
+def head_of(crop: str) -> int:
+    """The head of a hippocampus: crops 1 and 2, 3 and 4, ... are of one, as their volumes tell."""
+    return (int(crop.rpartition("_")[2]) + 1) // 2
+
+
 def is_thick_sliced(scan: FloatArray) -> bool:
     """Whether a head scan has far fewer slices (axis k) than rows: 3 mm and more apart."""
     return scan.shape[0] * 3 < scan.shape[1]

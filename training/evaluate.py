@@ -19,7 +19,7 @@ import numpy as np
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.model import NO_COMPARATOR, Model
+from MedEnhanceLib.model import COMPARATORS, Model
 from MedEnhanceLib.task import Task
 from training.failing import failing_in_a_sentence
 from training.tables.brain_tissue import brain_tissue_rows
@@ -55,7 +55,7 @@ def main() -> None:
         rows.append(row)
         print(
             f"{row['subject']:32} {row['condition']:28} {row['metric']:24} {row['value']:7.3f}"
-            f"  {row['comparator']:24} {row['comparator_value']:7.3f}{second_text(row)}"
+            + "".join(f"  {row[name]:32} {row[value]:7.3f}" for name, value in compared(row))
         )
     print("\n".join(spreads(scans)))
     folder = args.runs / args.model
@@ -85,14 +85,12 @@ def keep_scans(run: Path, rows: list[Row]) -> None:
 
 def spreads(rows: list[Row]) -> Iterator[str]:
     """How far the model is from each comparator on single scans, from the worst to the best."""
-    for name, value in (("comparator", "comparator_value"), ("second_comparator", "second_value")):
-        compared = [row for row in rows if row.get(name, NO_COMPARATOR) != NO_COMPARATOR]
-        for alike in of_each_kind(compared):
+    for name, value in COMPARATORS:
+        for alike in of_each_kind([row for row in rows if name in row]):
             apart = [row["value"] - row[value] for row in alike]
-            others = " / ".join(dict.fromkeys(row[name] for row in alike))
             yield (
                 f"{alike[0]['condition']}, {alike[0]['metric']}: {min(apart):+.3f} to "
-                f"{max(apart):+.3f} from {others} (n = {len(alike)})"
+                f"{max(apart):+.3f} from {names(alike, name)} (n = {len(alike)})"
             )
 
 
@@ -116,29 +114,24 @@ def table_of(model: Model) -> Table:
     return SEGMENTATIONS[model.id]
 
 
-def second_text(row: Row) -> str:
-    """The second comparator for printing, "" without one."""
-    if "second_value" not in row:
-        return ""
-    return f"  {row['second_comparator']:32} {row['second_value']:7.3f}"
+def compared(*alike: Row) -> list[tuple[str, str]]:
+    """The keys of the comparators that every one of the rows has."""
+    return [(name, value) for name, value in COMPARATORS if all(name in row for row in alike)]
 
 
 def with_means(rows: list[Row]) -> list[Row]:
-    """The rows, and after them the mean of each condition and metric over the subjects."""
+    """The rows, and after them the mean of each condition and metric over the scans."""
     means = []
     for alike in of_each_kind(rows):
-        names = dict.fromkeys(r["comparator"] for r in alike)
-        means.append(
-            {
-                "subject": f"mean of {len(alike)}",
-                "condition": alike[0]["condition"],
-                "metric": alike[0]["metric"],
-                "value": mean_of(alike, "value"),
-                "comparator": " / ".join(names),
-                "comparator_value": mean_of(alike, "comparator_value"),
-                **second_comparator(alike),
-            }
-        )
+        mean: Row = {
+            "subject": f"mean of {len(alike)}",
+            "condition": alike[0]["condition"],
+            "metric": alike[0]["metric"],
+            "value": mean_of(alike, "value"),
+        }
+        for name, value in compared(*alike):
+            mean |= {name: names(alike, name), value: mean_of(alike, value)}
+        means.append(mean)
     return means if len(rows) > 60 else [*rows, *means]
 
 
@@ -149,12 +142,9 @@ def of_each_kind(rows: list[Row]) -> Iterator[list[Row]]:
         yield [row for row in rows if (row["condition"], row["metric"]) == kind]
 
 
-def second_comparator(alike: list[Row]) -> Row:
-    """Its name and mean where every row has one."""
-    if not all("second_value" in row for row in alike):
-        return {}
-    name = alike[0]["second_comparator"]
-    return {"second_comparator": name, "second_value": mean_of(alike, "second_value")}
+def names(rows: list[Row], key: str) -> str:
+    """What the rows were compared with, as it may differ from scan to scan."""
+    return " / ".join(dict.fromkeys(row[key] for row in rows))
 
 
 def mean_of(rows: list[Row], key: str) -> float:

@@ -4,6 +4,8 @@ import html
 
 from slicer.i18n import tr as _
 
+from MedEnhanceLib.model import COMPARATORS
+
 MOST_RESULTS = 4
 
 
@@ -59,16 +61,17 @@ def _training(model):
 
 
 def _results(model):
-    """Means over the validation subjects first; each beside what it was compared with."""
+    """Means over the validation scans first; each beside what it was compared with."""
     rows = sorted(model.results, key=lambda row: not str(row.get("subject", "")).startswith("mean"))
     return _bullets([_result(row) for row in rows[:MOST_RESULTS]])
 
 
 def _result(row):
     line = f"{row.get('condition', '')}: {row.get('metric', '')} {row.get('value', '')}"
-    if row.get("comparator"):
-        line += f" ({row['comparator']} {row.get('comparator_value', '')})"
-    return line
+    others = ", ".join(
+        f"{row[name]} {row.get(value, '')}" for name, value in COMPARATORS if row.get(name)
+    )
+    return f"{line} ({others})" if others else line
 
 
 def _identity(model):

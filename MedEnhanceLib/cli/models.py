@@ -12,14 +12,14 @@ from MedEnhanceLib.cli import choosing
 from MedEnhanceLib.cli.outputs import json_text
 from MedEnhanceLib.cli.tables import console, print_table
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.model import NO_COMPARATOR, Model
+from MedEnhanceLib.model import Model
 
 MOST_SINGLE_RESULTS = 16
-"""Of a model that has no means over its subjects."""
+"""Of a model that has no means over its scans."""
 # What a measured result holds, and the titles of the columns.
 MEASURED = {
     "condition": "condition",
-    "subject": "subjects",
+    "subject": "scans",
     "metric": "measure",
     "value": "model's value",
     "comparator": "compared with",
@@ -74,7 +74,7 @@ def _print_list(found: tuple[Model, ...]) -> None:
 
 
 def _markdown(found: list[Model]) -> list[str]:
-    told = [(model, _compared(row)) for model in found for row in _telling(model)]
+    told = [(model, row) for model in found for row in _telling(model)]
     titles = MEASURED
     if any("second_value" in row for _, row in told):
         titles = MEASURED | SECOND
@@ -84,16 +84,9 @@ def _markdown(found: list[Model]) -> list[str]:
 
 
 def _telling(model: Model) -> list[dict[str, Any]]:
-    """The results over all subjects where there are such, else the first few."""
+    """The results over all scans where there are such, else the first few."""
     means = [row for row in model.results if str(row.get("subject", "")).startswith("mean")]
     return means or list(model.results)[:MOST_SINGLE_RESULTS]
-
-
-def _compared(row: dict[str, Any]) -> dict[str, Any]:
-    """The result without a comparator's value where there is no comparator."""
-    if row.get("comparator") != NO_COMPARATOR:
-        return row
-    return {key: value for key, value in row.items() if key != "comparator_value"}
 
 
 def _cell(value: Any) -> str:
@@ -110,7 +103,7 @@ def _print_one(model: Model) -> None:
     _print_part("Trained for", [f"{n}: {a:g} to {b:g}" for n, (a, b) in model.ranges.items()])
     _print_part("Limits", list(model.limits))
     _print_part("Training data", [_line(row) for row in model.training_data])
-    _print_part("Measured", [_line(_compared(row)) for row in model.results])
+    _print_part("Measured", [_line(row) for row in model.results])
 
 
 def _print_part(title: str, lines: list[str]) -> None:

@@ -87,15 +87,16 @@ def test_the_table_for_the_readme(run: Run, root: Path, tmp_path: Path) -> None:
     assert run("models", "--markdown").stdout in readme
 
 
-def test_the_table_holds_all_means_and_no_value_of_no_comparator(run: Run, tmp_path: Path) -> None:
+def test_the_table_holds_all_means_and_empty_cells_without_a_comparator(
+    run: Run, tmp_path: Path
+) -> None:
     row = {"subject": "mean of 2", "metric": "cost", "value": 1.5}
-    alone = {"comparator": "none", "comparator_value": 0.0}
-    rows = [{**row, **alone, "condition": f"noise {n} %"} for n in range(40)]
+    rows = [{**row, "condition": f"noise {n} %"} for n in range(40)]
     denoiser_bundle(tmp_path, "measured", results=rows)
     told = run("models", "--models", tmp_path, "--markdown").stdout.splitlines()
     mine = [line for line in told if line.startswith("| `measured`")]
     assert len(mine) == 40
-    assert mine[39].startswith("| `measured` | noise 39 % | mean of 2 | cost | 1.5 | none |  |")
+    assert mine[39].startswith("| `measured` | noise 39 % | mean of 2 | cost | 1.5 |  |  |")
 
 
 def test_models_of_another_folder(run: Run, tmp_path: Path) -> None:

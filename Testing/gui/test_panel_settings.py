@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -207,6 +208,18 @@ def test_the_card_tells_what_a_model_is_for(panel: PanelDriver) -> None:
     panel.ui.modelCardCollapsibleButton.collapsed = False
     card = panel.ui.modelCardLabel.text
     assert "brain" in card and "voxels 0.5 to 1.5 mm" in card
+
+
+def test_the_card_names_the_comparators_that_there_are(panel: PanelDriver) -> None:
+    from MedEnhanceSlicer import modelCard
+
+    alone = {"condition": "T1", "metric": "Dice", "value": 0.9}
+    first = {"comparator": "median", "comparator_value": 0.7}
+    second = {"second_comparator": "BM4D", "second_value": 0.8}
+    model = replace(catalog().entries[0], results=(alone | first | second, alone))
+    card = modelCard.text(model)
+    assert "T1: Dice 0.9 (median 0.7, BM4D 0.8)" in card
+    assert "T1: Dice 0.9</p>" in card
 
 
 def test_the_time_is_told_once_a_run_has_been_timed(panel: PanelDriver, worker: FakeWorker) -> None:

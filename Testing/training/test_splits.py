@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data import read_splits
+from training.data import head_of, read_splits
 from training.make_sample_data import HEAD, HIPPOCAMPUS, THIGH
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training/configs").glob("*.json"))
@@ -49,11 +49,6 @@ def test_hippocampus_subjects_are_disjoint() -> None:
     assert not training & validation
     assert len(validation) / len(training | validation) == pytest.approx(0.2, abs=0.02)
     assert not {head_of(crop) for crop in training} & {head_of(crop) for crop in validation}
-
-
-def head_of(crop: str) -> int:
-    """Crops 1 and 2, 3 and 4, ... are of one head: their volumes correlate by 0.92."""
-    return (int(crop.rpartition("_")[2]) + 1) // 2
 
 
 def test_shipped_samples_are_validation_subjects() -> None:

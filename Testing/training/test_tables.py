@@ -14,7 +14,7 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Box
-from training.card import _results
+from training.card import _results, _subjects
 from training.ct_data import CtReference, CtScan
 from training.evaluate import Table, keep_results, keep_scans, spreads, table_of, with_means
 from training.publish import measured_results
@@ -107,7 +107,7 @@ def test_only_chests_have_a_row_for_the_lung(monkeypatch: pytest.MonkeyPatch) ->
 def test_single_scans_are_kept_and_their_spread_is_told(tmp_path: Path) -> None:
     rows = [row(f"s{n}", "3% noise", 30.0 + n, "median", 30.5) for n in range(3)]
     rows[0] |= {"second_comparator": "BM4D", "second_value": 29.0}
-    rows.append(row("s0", "T1", 0.9, "none", 0.0, "Dice"))
+    rows.append(row("s0", "T1", 0.9, metric="Dice"))
     keep_scans(tmp_path, rows)
     with (tmp_path / "scans.csv").open(encoding="utf-8", newline="") as file:
         kept = list(csv.DictReader(file))
@@ -141,7 +141,7 @@ def test_means_and_the_card_have_the_column_too() -> None:
 
 
 def test_the_card_tells_what_has_to_run_before_the_table() -> None:
-    found = row("a", "T1 scans, brain as HD-BET's", 0.9, "none", 0.0)
+    found = row("a", "T1 scans, brain as HD-BET's", 0.9)
     text = _results([r | {"command": "evaluate"} for r in (_cell("a", True).row("ssim"), found)])
     commands = [line.split()[-3] for line in text.splitlines() if line.startswith("    python")]
     assert commands == ["training.tables.fill_bm4d", "training.brain_scans"]
@@ -153,7 +153,26 @@ def test_the_card_tells_what_has_to_run_before_the_table() -> None:
 def test_the_card_without_bm4d_is_as_it_was() -> None:
     text = _results([row("a", "3% noise", 30, "median", 29.5) | {"command": "c"}])
     head = text.splitlines()[0]
-    assert head == "| subject | condition | metric | this model | comparator | comparator's |"
+    assert head == "| scans | condition | metric | this model | comparator | comparator's |"
+
+
+def test_nothing_is_told_of_a_comparator_that_there_is_not() -> None:
+    rows = with_means([row(subject, "T1", 0.9, metric="Dice") for subject in "ab"])
+    assert rows[-1]["subject"] == "mean of 2"
+    assert not any("comparator" in key for made in rows for key in made)
+    text = _results([made | {"command": "c"} for made in rows])
+    assert "| mean of 2 | T1 | Dice | 0.9 |  |  |" in text
+
+
+def test_means_name_all_filters_that_were_best_on_one_of_the_scans() -> None:
+    rows = [row(name, "3% noise", 30.0, name, 28.0) for name in ("median", "diffusion")]
+    assert with_means(rows)[-1]["comparator"] == "median / diffusion"
+
+
+def test_crops_are_not_taken_for_subjects() -> None:
+    crops = [f"hippocampus_{number:03}" for number in (1, 2, 3, 4, 7, 9)]
+    assert _subjects(crops) == "6 crops of 4 heads"
+    assert _subjects([f"s{number}" for number in range(6)]) == "6 subjects"
 
 
 @pytest.mark.parametrize(

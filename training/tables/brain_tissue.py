@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib import SegmentOptions, Volume, enhance, read_volume
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.model import NO_COMPARATOR
 from MedEnhanceLib.result import Result
 from training.brain_scans import MASKS, files_with_skull
 from training.data import FloatArray
-from training.tables.rows import UNIT, Row, row, volume_of
+from training.tables.rows import UNIT, VOXEL_COST, Row, row, volume_of
 from training.tissue_maps import TISSUES, TissueTable, read_table, tissue_maps
 
 CONTRASTS = {"T1": (0.18, 0.55, 0.8), "T2": (1.0, 0.55, 0.38)}
@@ -35,7 +34,7 @@ NOISE = (0.03, 0.09)
 FILTERS = {"filter-otsu": "Otsu", "filter-gaussian-mixture": "Gaussian mixture"}
 Filtered = tuple[str, dict[int, float]]
 """What a filter is called, and its Dice of each tissue."""
-NO_FILTER: Filtered = (NO_COMPARATOR, dict.fromkeys(TISSUES, 0.0))
+NO_FILTER: Filtered = ("", dict.fromkeys(TISSUES, 0.0))
 UNTIDIED = SegmentOptions(keep_largest=False, fill_holes=False)
 
 
@@ -81,7 +80,7 @@ def scan_rows(data: Path, model: str) -> Iterator[Row]:
         labels = enhance(read_volume(path), "segment", model).output.voxels
         theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))
         dice = overlap(labels > 0, theirs > 0)
-        yield row(name, f"{contrast} scans, brain as HD-BET's", dice, NO_COMPARATOR, 0.0, "Dice")
+        yield row(name, f"{contrast} scans, brain as HD-BET's", dice, metric="Dice")
 
 
 def scan_of(clean: FloatArray, noise: float, rng: np.random.Generator) -> Volume:
@@ -117,8 +116,8 @@ def tissue_rows(
     for value, name in TISSUES.items():
         yield row(subject, f"{condition}, {name}", ours[value], comparator, theirs[value], "Dice")
     whole = overlap(found > 0, truth > 0)
-    yield row(subject, f"{condition}, brain", whole, NO_COMPARATOR, 0.0, "Dice")
-    yield row(subject, condition, cost, NO_COMPARATOR, 0.0, "core-us per voxel")
+    yield row(subject, f"{condition}, brain", whole, metric="Dice")
+    yield row(subject, condition, cost, metric=VOXEL_COST)
 
 
 def timed(run: Callable[[], Result]) -> tuple[NDArray[np.integer], float]:

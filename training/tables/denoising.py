@@ -19,7 +19,7 @@ from MedEnhanceLib.task import Task
 from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
 from training.patches import softened
 from training.tables.comparators import BM4D_TITLE, by_bm4d, filtered, run
-from training.tables.rows import UNIT, Row, central_block, row, volume_of
+from training.tables.rows import UNIT, VOXEL_COST, Row, central_block, row, volume_of
 
 LEVELS = (0.01, 0.03, 0.05, 0.07, 0.09)
 SOFT, SOFT_LEVELS = 0.7, (0.03, 0.09)
@@ -35,7 +35,7 @@ METRICS = {
     "psnr_db": "foreground PSNR (dB)",
     "sharpness_percent": "edge sharpness (%)",
     "ssim": "SSIM",
-    COST: "cost (core-us per voxel)",
+    COST: VOXEL_COST,
 }
 
 

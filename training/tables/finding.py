@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from MedEnhanceLib import Catalog
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError
-from MedEnhanceLib.model import NO_COMPARATOR
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.tasks.finding import find_regions
@@ -46,7 +45,7 @@ def finder_rows(data: Path, model: str) -> Iterator[Row]:
             guess = float(
                 np.linalg.norm(places[name] * head.rows.shape - centre(head, table, name))
             )
-            yield row(head.name, what, len(found) / len(off), NO_COMPARATOR, 0.0, "share found")
+            yield row(head.name, what, len(found) / len(off), metric="share found")
             if len(found):
                 ours = float(found.mean())
                 theirs = float(np.linalg.norm(guess))

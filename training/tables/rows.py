@@ -12,6 +12,7 @@ from training.data import FloatArray
 
 Row = dict[str, Any]
 BLOCK = 64
+VOXEL_COST = "cost (core-us per voxel)"
 UNIT = 1000.0
 """Peak of the volumes that are measured; any will do, scanners use numbers of this size."""
 
@@ -20,19 +21,18 @@ def row(
     subject: str,
     condition: str,
     value: float,
-    comparator: str,
-    comparator_value: float,
+    comparator: str = "",
+    comparator_value: float = 0.0,
     metric: str = "foreground PSNR (dB)",
 ) -> Row:
-    """One line of a bundle's table of results, without the command."""
-    return {
-        "subject": subject,
-        "condition": condition,
-        "metric": metric,
-        "value": round(value, 3),
-        "comparator": comparator,
-        "comparator_value": round(comparator_value, 3),
-    }
+    """One line of a bundle's table of results, without the command.
+
+    Nothing is told of a comparator where there is none.
+    """
+    made = {"subject": subject, "condition": condition, "metric": metric, "value": round(value, 3)}
+    if not comparator:
+        return made
+    return made | {"comparator": comparator, "comparator_value": round(comparator_value, 3)}
 
 
 def psnr(output: FloatArray, clean: FloatArray) -> float:

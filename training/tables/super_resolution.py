@@ -111,7 +111,7 @@ def _rows(data: Path, model: str) -> Iterator[Row]:
             lacking = (consistency(x, coarse, acquire) for x in (fine, spline))
             yield told(next(lacking), SPLINE, next(lacking), CONSISTENCY)
             seconds = (c.core_seconds / sharp.size * 1e6 for c in (cost, spline_cost))
-            yield told(next(seconds), "filter-bspline", next(seconds), COST)
+            yield told(next(seconds), SPLINE, next(seconds), COST)
 
 
 def interpolated(coarse: FloatArray, shape: tuple[int, ...]) -> FloatArray:
