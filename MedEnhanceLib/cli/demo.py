@@ -28,7 +28,7 @@ def demo(
     device: choosing.Device = "cpu",
     quiet: choosing.Quiet = False,
 ) -> None:
-    """Denoise, sharpen and segment the sample volumes, and compare with what is known of them.
+    """Denoise, refine and segment the sample volumes, and compare with what is known of them.
 
     Leaves the result volumes, a picture for each task and a report in the folder. Takes a minute
     or two, and no network.

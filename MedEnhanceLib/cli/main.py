@@ -42,7 +42,7 @@ def _everywhere(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Denoise, sharpen and segment medical volumes, and measure how much it helped.
+    """Denoise, refine and segment medical volumes, and measure how much it helped.
 
     \b
     - `medenhance demo`: see everything once, on sample volumes
