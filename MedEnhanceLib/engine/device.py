@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
             return torch.device(candidate)
     raise DeviceError(
         f"The device '{name}' cannot be used: {reason}. Choose --device cpu (in the panel: "
-        "Advanced > Device)."
+        "Settings and set-up > Compute on)."
     )
 
 

@@ -172,7 +172,8 @@ class Forward:
         if suspicious and not np.isfinite(output).all():
             raise InferenceError(
                 f"The network of '{self.bundle.id}' gave NaN or infinite values, so nothing is "
-                "handed over; try --precision float32, or another model."
+                "handed over; try --precision float32 (in the panel: Settings and set-up > "
+                "Precision), or another model."
             )
         return output
 

@@ -76,7 +76,7 @@ def in_units(voxels: NDArray[np.float32], scaling: Scaling, model: Bundle) -> ND
         raise InferenceError(
             f"The network of '{model.id}' gave values from {least:.3g} to {largest:.3g} in the "
             "volume's unit, which cannot be computed with, so nothing is handed over; try "
-            "--precision float32, or another model."
+            "--precision float32 (in the panel: Settings and set-up > Precision), or another model."
         )
     return voxels
 

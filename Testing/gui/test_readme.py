@@ -1,8 +1,11 @@
-"""What README.md shows for Slicer's console runs as it is printed."""
+"""README.md's lines for Slicer's console run, and what it and errors name in the panel is there."""
 
 from __future__ import annotations
 
+import ast
 import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ from Testing.gui.batch import add_sequence
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.volumes import add_head
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+OF_SLICER = {"medenhance", "sample data", "edit > application settings > modules"}
 
 
 class PromptWorker(FakeWorker):
@@ -50,3 +55,41 @@ def console_lines() -> str:
     )
     assert found is not None
     return found[1]
+
+
+def test_names_in_the_steps_for_slicer_stand_in_the_panel() -> None:
+    steps = README.read_text("utf-8").split("## In 3D Slicer")[1].split("The following pictures")[0]
+    named = {plain(" ".join(name.split())) for name in re.findall(r"\*+([^*]+)\*+", steps)}
+    assert "apply" in named
+    assert named - OF_SLICER <= set(texts_in_the_panel())
+
+
+def test_errors_point_to_places_that_the_panel_has() -> None:
+    told = " ".join(texts_of(ROOT / "MedEnhanceLib"))
+    named = [
+        n for place in re.findall(r"\(in the panel: (.*?)\)", told) for n in place.split(" > ")
+    ]
+    assert "Precision" in named
+    assert {plain(name) for name in named} <= set(texts_in_the_panel())
+
+
+def texts_in_the_panel() -> Iterator[str]:
+    """What stands on widgets: in the forms, or put there by the code."""
+    yield from (plain(text) for text in texts_of(ROOT / "MedEnhance"))
+    for form in (ROOT / "MedEnhance/Resources/UI").glob("*.ui"):
+        for prop in ElementTree.parse(form).iter("property"):
+            if prop.get("name") == "text":
+                yield plain(prop.findtext("string", ""))
+
+
+def texts_of(folder: Path) -> Iterator[str]:
+    """All literals in the code below a folder."""
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def plain(text: str) -> str:
+    """A name without what a label adds to it."""
+    return text.lower().rstrip(".:")
