@@ -127,3 +127,16 @@ def test_training_data_is_what_the_split_says(bundle: Path) -> None:
     assert stated == trained - ({WITHOUT_SKULL} if "brain" in config else set())
     assert not stated & held_out
     assert all(row["licence"] and row["source"] for row in sets)
+
+
+@pytest.mark.parametrize("plain", ["mr-denoise-residual", "mr-super-resolution"])
+def test_an_adversarial_model_tells_the_limits_of_its_plain_sibling(plain: str) -> None:
+    siblings = (plain, f"{plain.removesuffix('-residual')}-adversarial")
+    ours, theirs = (
+        set(
+            read(ROOT / "Resources/Models" / name / "configs/metadata.json")["medenhance"]["limits"]
+        )
+        for name in siblings
+    )
+    # How much it gains is each model's own.
+    assert {limit for limit in ours if not limit.startswith("How much")} <= theirs
