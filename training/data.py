@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,6 +20,8 @@ from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.intensity import PEAK_PERCENTILE
 
 FloatArray = NDArray[np.float32]
+Kind = TypeVar("Kind", np.float32, np.uint8)
+"""Of voxels: intensities or labels."""
 Part = Literal["training", "validation"]
 Spacing = tuple[float, float, float]
 """Millimetres along (k, j, i)."""

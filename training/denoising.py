@@ -45,7 +45,7 @@ class Denoising:
         self.batch_size = int(config["batch"])
         self.patch = tuple(config["patch"])
         self.levels = tuple(config["noise"])
-        self.first_stage = config.get("first_stage")
+        self.first_stage = str(config.get("first_stage", ""))
         self.phantom_share = float(config.get("phantoms", 0.0))
         self.soft_share = float(config.get("soft", 0.0))
         self.phantoms = Phantoms(data, "training") if self.phantom_share else None
@@ -93,7 +93,7 @@ class Denoising:
             )
             return noisy, clean, level
         if self._now("zero_filled", rng):
-            axes = rng.permutation(clean.ndim)[:2]
+            axes = rng.permutation(clean.ndim)[:2].tolist()
             kept = float(rng.uniform(*ZERO_FILLED_KEPT))
             return *acquire_zero_filled(clean, sigma, axes, kept, rng), sigma
         return add_rician_noise(clean, sigma, rng), clean, sigma

@@ -215,12 +215,10 @@ def added_by(
     seen = features
     for layer in network.gates:
         # On a list of voxels a matrix product is much faster than a convolution.
-        is_layer = isinstance(layer, nn.Conv3d)
-        seen = (
-            functional.linear(seen, layer.weight.flatten(1), layer.bias)
-            if is_layer
-            else layer(seen)
-        )
+        if isinstance(layer, nn.Conv3d):
+            seen = functional.linear(seen, layer.weight.flatten(1), layer.bias)
+        else:
+            seen = layer(seen)
     return (MOST * torch.sigmoid(seen) * changes).sum(dim=1)
 
 

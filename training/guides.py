@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -76,7 +77,7 @@ def pair(subject: str, name: str, image: Volume, guide: Volume) -> Pair:
     )
 
 
-def moved(guide: FloatArray, voxels: Sequence[float], degrees: Sequence[float]) -> FloatArray:
+def moved(guide: FloatArray, voxels: ArrayLike, degrees: ArrayLike) -> FloatArray:
     """The guide shifted and turned about its middle, linearly interpolated."""
     matrix = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     middle = (np.array(guide.shape) - 1) / 2

@@ -45,7 +45,8 @@ def _along(voxels: NDArray[Any], axis: int) -> float:
 
 def _pair_means(array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     count = array.shape[axis]
-    return (np.take(array, range(1, count), axis) + np.take(array, range(count - 1), axis)) / 2
+    both = np.take(array, range(1, count), axis) + np.take(array, range(count - 1), axis)
+    return both * np.float32(0.5)
 
 
 def _flat_object(mean: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from MedEnhanceLib.intensity import FOREGROUND
-from training.data import FloatArray
+from training.data import FloatArray, Kind
 
 TRIES = 10
 
 
 def random_patch(
-    voxels: FloatArray, size: Sequence[int], rng: np.random.Generator, tissue: float = 0.4
-) -> FloatArray:
+    voxels: NDArray[Kind], size: Sequence[int], rng: np.random.Generator, tissue: float = 0.4
+) -> NDArray[Kind]:
     """Cut a patch with at least a share ``tissue`` of foreground, if one is found in ten tries.
 
     Where the volume is smaller than ``size`` it is continued by its mirror image.
@@ -35,8 +36,8 @@ def random_patch(
 
 
 def random_turn(
-    patch: FloatArray, rng: np.random.Generator, axes: Sequence[int] | None = None
-) -> FloatArray:
+    patch: NDArray[Kind], rng: np.random.Generator, axes: Sequence[int] | None = None
+) -> NDArray[Kind]:
     """Reorder the axes at random, or as given, and flip each with probability one half."""
     order = rng.permutation(patch.ndim) if axes is None else axes
     flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(patch.ndim))

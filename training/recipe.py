@@ -25,20 +25,24 @@ class Batch:
     weight: torch.Tensor
 
 
-class Recipe(Protocol):
-    """Makes batches, says how wrong an output is, and scores a network on validation subjects."""
+class Validates(Protocol):
+    """Scores a network on validation subjects."""
 
     def prepare(self, network: torch.nn.Module) -> None:
         """Anything to be done with a fresh network before its first step."""
+
+    def validate(self, network: torch.nn.Module) -> dict[str, float]:
+        """Measures on validation subjects; ``score`` among them, better when higher."""
+
+
+class Recipe(Validates, Protocol):
+    """Makes batches and says how wrong an output is, too."""
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """A new random batch; all chance comes from ``rng``."""
 
     def loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """How far the output is from the target, to be made small."""
-
-    def validate(self, network: torch.nn.Module) -> dict[str, float]:
-        """Measures on validation subjects; ``score`` among them, better when higher."""
 
 
 @runtime_checkable

@@ -28,8 +28,8 @@ from training.precision import PRECISIONS, MixedPrecision, Precision
 from training.recipe import (
     Batch,
     Config,
-    Recipe,
     UsesNetwork,
+    Validates,
     make_recipe,
     read_configuration,
 )
@@ -92,10 +92,13 @@ def read_config(args: argparse.Namespace) -> Config:
 class Training:
     """A run: the network, its optimiser, where it stands, and the folder that keeps it all."""
 
+    recipe: Any
+    """A `Recipe`, or what a subclass learns from in a way of its own."""
+
     def __init__(
         self,
         config: Config,
-        recipe: Recipe,
+        recipe: Validates,
         folder: Path,
         processes: Processes,
         precision: Precision = "fp32",
@@ -223,7 +226,7 @@ class Training:
         self.seconds, self.stale = state["seconds"], state["stale"]
 
 
-def fresh_network(config: Config, recipe: Recipe, resumes: bool) -> torch.nn.Module:
+def fresh_network(config: Config, recipe: Validates, resumes: bool) -> torch.nn.Module:
     """The network before its first step: by the seed, by the recipe, or from another run."""
     torch.manual_seed(config["seed"])
     network = build_network(config["network_def"])

@@ -31,7 +31,9 @@ def _part(shape: tuple[int, int, int], rng: np.random.Generator) -> FloatArray:
     size = np.exp(rng.uniform(np.log(4.0), np.log(24.0)))
     field = _smooth_field(shape, (size * rng.uniform(0.3, 1.0), size, size), rng)
     if rng.random() < 0.4:
-        field = rng.uniform(0.1, 0.5) - np.abs(field)  # a shell: walls, vessels, fasciae
+        field = np.float32(rng.uniform(0.1, 0.5)) - np.abs(
+            field
+        )  # a shell: walls, vessels, fasciae
     else:
         field = field - rng.uniform(0, 1.5)
     softness = rng.uniform(0.6, 2.5) / size  # the field changes by about 1 over its grain

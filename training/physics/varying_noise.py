@@ -7,7 +7,7 @@ doi:10.1002/(SICI)1522-2594(199911)42:5<952::AID-MRM16>3.0.CO;2-S).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def geometry_factor(
     return 1 + peak * total / max(total.max(), np.finfo(np.float32).tiny)
 
 
-def _spot(shape: Sequence[int], centre: Sequence[float], width: float) -> FloatArray:
+def _spot(shape: Sequence[int], centre: Iterable[float], width: float) -> FloatArray:
     """A Gaussian of this standard deviation (voxels), its centre as a share of each axis."""
     spot = np.ones((1,) * len(shape), dtype=np.float32)
     for axis, (size, share) in enumerate(zip(shape, centre, strict=True)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.intensity import FOREGROUND
-from training.data import FloatArray
+from training.data import FloatArray, Kind
 
 Row = dict[str, Any]
 BLOCK = 64
@@ -41,7 +42,7 @@ def psnr(output: FloatArray, clean: FloatArray) -> float:
     return float(10 * np.log10(UNIT**2 / np.mean((output - clean)[tissue] ** 2)))
 
 
-def central_block(voxels: FloatArray) -> FloatArray:
+def central_block(voxels: NDArray[Kind]) -> NDArray[Kind]:
     """The middle of a scan, at most 64 voxels and a multiple of 4 along each axis."""
     size = [min(n // 4 * 4, BLOCK) for n in voxels.shape]
     starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]

@@ -90,7 +90,7 @@ def _rows(data: Path, model: str) -> Iterator[Row]:
     for name, soft in cases:
         sharp, fine_mm = sharp_block(scans[name], spacings[name], SOFT if soft else 0.0)
         sharp = UNIT * sharp
-        scorer = Scorer(volume_of(sharp, tuple(reversed(fine_mm))), UNIT)
+        scorer = Scorer(volume_of(sharp, fine_mm[::-1]), UNIT)
         for condition, acquire in ACQUISITIONS.items():
             coarse = acquire(sharp)
             factor = [float(s) / c for s, c in zip(sharp.shape, coarse.shape, strict=True)]
