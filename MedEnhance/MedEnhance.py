@@ -23,7 +23,6 @@ from MedEnhanceSlicer.modelList import Choice
 from MedEnhanceSlicer.moreThanOne import MoreThanOne
 from MedEnhanceSlicer.nodes import isOwn
 from MedEnhanceSlicer.outputs import checkOutputNode
-from MedEnhanceSlicer.outputs import outputName as defaultOutputName
 from MedEnhanceSlicer.panel import Panel
 from MedEnhanceSlicer.parameterNode import parametersOf
 from MedEnhanceSlicer.parameters import AUTOMATIC_MODEL, optionsOf
@@ -286,9 +285,16 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
         chosen = self.choose(inputVolume, task, model, guideVolume is not None, region).require()
         dependencies.checkFor(chosen)
         checkOutputNode(outputNode, inputVolume, task, guideVolume)
-        name = outputName or defaultOutputName(inputVolume, task, chosen.is_trained)
         return jobs.Job(
-            inputVolume, task, chosen, options, name, outputNode, onEvent, guideVolume, region
+            inputVolume,
+            task,
+            chosen,
+            options,
+            outputName,
+            outputNode,
+            onEvent,
+            guideVolume,
+            region,
         )
 
     def preview(

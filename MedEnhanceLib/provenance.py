@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Iterable, Mapping
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +38,23 @@ def provenance(
         "intended_use": "Research use only, not for diagnosis.",
         **engine,
     }
+
+
+class Changer(Enum):
+    """What has changed an image."""
+
+    NETWORK = "network"
+    FILTER = "filter"
+    NONE = "none"
+
+
+def changer_of(runs: Iterable[Mapping[str, Any]]) -> Changer:
+    """What has changed an image in these runs, told by their provenance; one network suffices."""
+    changing = [run for run in runs if not run.get("unchanged")]
+    if not changing:
+        return Changer.NONE
+    is_by_network = any(run.get("weights_sha256") for run in changing)
+    return Changer.NETWORK if is_by_network else Changer.FILTER
 
 
 def voxel_hash(volume: Volume) -> str:

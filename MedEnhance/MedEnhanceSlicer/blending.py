@@ -11,9 +11,9 @@ import slicer
 
 from .content import contentHash, contentState
 from .differenceMap import removedNode
+from .history import PROVENANCE_ATTRIBUTE
 from .nodes import showsFrames
 from .outputs import CONTENT_ATTRIBUTE, STRENGTH_ATTRIBUTE
-from .resultNode import PROVENANCE_ATTRIBUTE
 
 BLENDED = "strength_after_blending"
 LEAST_STRENGTH = 0.01

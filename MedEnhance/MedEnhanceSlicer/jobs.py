@@ -16,7 +16,8 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError, WorkerError
 
 from .bridge import geometryFromNode, guideFromNode
-from .outputs import describeRegion, storeResult
+from .history import runsOf
+from .outputs import describeRegion, outputName, storeResult
 from .region import boxOfRegion, volumeInRegion
 
 POLL_MS = 50
@@ -29,6 +30,7 @@ class Job:
     Attributes:
         state: RUNNING until it is DONE, FAILED or CANCELLED.
         node: the result's node, once done.
+        outputName: the name that the user wants, or None.
         result: the library's Result, once done.
         error: the exception, when failed or cancelled.
         progress: the library's latest Progress, or None.
@@ -129,9 +131,15 @@ class Job:
         target = self.outputNode
         if target is not None and not slicer.mrmlScene.IsNodePresent(target):
             target = None
-        node = storeResult(result, self.inputNode, self.outputName, target)
+        name = self.outputName or self._madeName(result)
+        node = storeResult(result, self.inputNode, name, target)
         describeRegion(node, self.box)
         return node
+
+    def _madeName(self, result):
+        """The name for a result to which the user gave none."""
+        runs = [*runsOf(self.inputNode), result.provenance]
+        return outputName(self.inputNode, self.task, runs)
 
 
 class JobRunner:

@@ -1,16 +1,19 @@
 """A result becomes a node: beside its input in the patient, in the study and on the screen."""
 
 import json
+import re
 
 import slicer
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.provenance import Changer, changer_of
 from MedEnhanceLib.task import Task
 
 from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
 from .comparison import setBackground
 from .content import contentHash
+from .history import PROVENANCE_ATTRIBUTE, WARNINGS_ATTRIBUTE, inherit
 from .nodes import (
     USE,
     USE_ATTRIBUTE,
@@ -39,25 +42,29 @@ MEASURED_CONTENT_ATTRIBUTE = "MedEnhance.ReferenceMeasuresOf"
 """Hash of what the node held when it was measured against a reference."""
 CONTENT_ATTRIBUTE = "MedEnhance.Content"
 """Hash of what the run, or a change of the strength, has put into the node."""
-STEPS_ATTRIBUTE = "MedEnhance.Steps"
+FIRST_INPUT_ATTRIBUTE = "MedEnhance.FirstInput"
+"""Hash of what the first of several steps was given, for a result whose own input was not kept."""
+REGION_ATTRIBUTE = "MedEnhance.Region"
+"""Which box of the input's voxels a result shows; see `describeRegion`."""
 LATER_ATTRIBUTES = (
     STRENGTH_ATTRIBUTE,
     REFERENCE_ATTRIBUTE,
     MEASURED_CONTENT_ATTRIBUTE,
-    STEPS_ATTRIBUTE,
+    FIRST_INPUT_ATTRIBUTE,
 )
 """What is changed, measured or told of a result afterwards; a new result does not have it."""
 DICOM_ATTRIBUTE = "DICOM.instanceUIDs"
 """The images that a volume was loaded from; a result that fills its node did not come from them."""
 
 
-def outputName(inputNode, task, trained):
-    """Name of a result; says that a network made it, if one did.
+def outputName(inputNode, task, runs):
+    """Name of a result; says what has changed the image, in this run and in those before it.
 
     :param task: MedEnhanceLib.Task.
-    :param trained: whether the model is a trained network rather than a classical filter.
+    :param runs: the provenance of each run.
     """
-    return markedName(doneName(inputNode.GetName(), task), trained)
+    done = doneName(unmarked(inputNode.GetName()), task)
+    return markedNames()[changer_of(runs)].format(done=done)
 
 
 def doneName(name, task):
@@ -69,16 +76,28 @@ def doneName(name, task):
     }[str(task)].format(name=name)
 
 
-def markedName(name, trained):
-    """A name that says how the node was made: by a trained network, or by filters alone."""
-    pattern = _("{done} (AI-processed)") if trained else _("{done} (filtered)")
-    return pattern.format(done=name)
+def markedNames():
+    """Names that say what has changed the image; such a name follows what fills its node."""
+    return {
+        Changer.NETWORK: _("{done} (AI-processed)"),
+        Changer.FILTER: _("{done} (filtered)"),
+        Changer.NONE: _("{done} (unchanged)"),
+    }
+
+
+def marks():
+    return [pattern.format(done="").strip() for pattern in markedNames().values()]
+
+
+def unmarked(name):
+    """A name without the mark at its end, and the number that made it unique."""
+    anyMark = "|".join(re.escape(mark) for mark in marks())
+    return re.sub(rf"\s*({anyMark})(_\d+)?$", "", name)
 
 
 def renameMarked(node, name):
     """Rename a node whose name says how an earlier result in it was made; others are the user's."""
-    marks = [markedName("", trained).strip() for trained in (True, False)]
-    isMarked = any(mark in node.GetName() for mark in marks)
+    isMarked = any(mark in node.GetName() for mark in marks())
     if isMarked and not node.GetName().startswith(name):
         node.SetName(node.GetScene().GenerateUniqueName(name))
 
@@ -218,18 +237,19 @@ def describe(node, inputNode, result):
     wasModifying = node.StartModify()
     for name in (*LATER_ATTRIBUTES, DICOM_ATTRIBUTE):
         node.RemoveAttribute(name)
-    annotate(node, result)
+    annotate(node, inputNode, result)
     node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, inputNode.GetID())
     node.EndModify(wasModifying)
 
 
-def annotate(node, result):
-    """Write task, provenance, evidence and warnings on a node."""
+def annotate(node, inputNode, result):
+    """Write task, provenance, evidence and warnings on a node, and those of the input before."""
     report = result.report()
     node.SetAttribute("MedEnhance.Task", str(result.task))
-    node.SetAttribute("MedEnhance.Provenance", json.dumps(report["provenance"], default=str))
+    node.SetAttribute(PROVENANCE_ATTRIBUTE, json.dumps(report["provenance"], default=str))
     node.SetAttribute("MedEnhance.Evidence", json.dumps(report["evidence"], default=str))
-    node.SetAttribute("MedEnhance.Warnings", json.dumps(report["warnings"]))
+    node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(report["warnings"]))
+    inherit(node, inputNode)
     node.SetAttribute(USE_ATTRIBUTE, USE)
 
 
@@ -239,7 +259,7 @@ def describeRegion(node, box):
     :param box: first voxel and number of voxels, each (i, j, k); None for all of it.
     """
     text = None if box is None else json.dumps({"start_ijk": box[0], "size_ijk": box[1]})
-    node.SetAttribute("MedEnhance.Region", text)
+    node.SetAttribute(REGION_ATTRIBUTE, text)
 
 
 def show(node):

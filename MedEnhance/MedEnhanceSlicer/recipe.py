@@ -18,11 +18,11 @@ from MedEnhanceLib.task import Task
 
 from .bridge import checkVolumeNode
 from .chain import Chain, checkThere
+from .history import provenanceOf
 from .nodes import removeNode
-from .outputs import INPUT_REFERENCE_ROLE, STEPS_ATTRIBUTE, doneName, markedName
+from .outputs import FIRST_INPUT_ATTRIBUTE, INPUT_REFERENCE_ROLE, REGION_ATTRIBUTE
 from .parameters import AUTOMATIC_MODEL
 from .resultMaps import UNCERTAINTY_REFERENCE_ROLE, mapOf
-from .resultNode import WARNINGS_ATTRIBUTE, ResultNode
 
 
 @dataclass(frozen=True)
@@ -145,19 +145,14 @@ def runSteps(chain, inputNode, steps, keep, region=None, prefix="", name=None, g
     :param prefix: what the user is told before the number of the step.
     :param guide: volume node with another contrast of the patient, for the steps that denoise.
     """
-    made, trained, base = [], False, inputNode.GetName()
-    current = inputNode
+    made, current = [], inputNode
     try:
         for number, step in enumerate(steps, start=1):
             where = stepText(number, steps)
             chain.where = ", ".join(part for part in (prefix, where) if part)
-            base = doneName(base, step.task)
             job = newStepJob(chain.logic, current, step, region if number == 1 else None, guide)
-            trained = trained or job.model.is_trained
-            isNamed = name is not None and number == len(steps)
-            job.outputName = name if isNamed else markedName(base, trained)
+            job.outputName = name if number == len(steps) else None
             current = yield job
-            tellSteps(current, made)
             made.append(current)
     except Exception as error:
         if not keep:
@@ -192,19 +187,6 @@ def stepText(number, steps):
     )
 
 
-def tellSteps(node, earlier):
-    """Write on a step's node how the nodes before it were made, and what was warned of then."""
-    if earlier:
-        steps = [json.loads(n.GetAttribute("MedEnhance.Provenance") or "{}") for n in earlier]
-        node.SetAttribute(STEPS_ATTRIBUTE, json.dumps(steps))
-        setWarnings(node, [*ResultNode(earlier[-1]).warnings, *ResultNode(node).warnings])
-
-
-def setWarnings(node, warnings):
-    """Write warnings on a result's node, each once."""
-    node.SetAttribute(WARNINGS_ATTRIBUTE, json.dumps(list(dict.fromkeys(warnings))))
-
-
 def removeIntermediate(made, inputNode):
     """Keep only the last volume and the last segmentation, and let them point to the input."""
     volumes = [node for node in made if not node.IsA("vtkMRMLSegmentationNode")]
@@ -214,8 +196,9 @@ def removeIntermediate(made, inputNode):
             source = volumes[-1] if node not in volumes else inputNode
             node.SetNodeReferenceID(INPUT_REFERENCE_ROLE, source.GetID())
     if len(volumes) > 1:
-        note = _("It was measured on the last step alone, whose input was not kept.")
-        setWarnings(volumes[-1], [*ResultNode(volumes[-1]).warnings, note])
+        first, last = volumes[0], volumes[-1]
+        last.SetAttribute(REGION_ATTRIBUTE, first.GetAttribute(REGION_ATTRIBUTE))
+        last.SetAttribute(FIRST_INPUT_ATTRIBUTE, provenanceOf(first).get("input_sha256", ""))
 
 
 def removeNodes(nodes):

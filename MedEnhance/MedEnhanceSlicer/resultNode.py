@@ -12,22 +12,21 @@ from MedEnhanceLib.task import Task
 
 from .bridge import geometryFromNode, volumeFromNode
 from .content import contentHash, contentState, keptHash
+from .history import earlierRuns, fromJson, provenanceOf, warningsOf
 from .outputs import (
     CONTENT_ATTRIBUTE,
+    FIRST_INPUT_ATTRIBUTE,
     INPUT_REFERENCE_ROLE,
     MEASURED_CONTENT_ATTRIBUTE,
     REFERENCE_ATTRIBUTE,
-    STEPS_ATTRIBUTE,
+    REGION_ATTRIBUTE,
     STRENGTH_ATTRIBUTE,
     outputClass,
 )
 from .resultMaps import UNCERTAINTY_REFERENCE_ROLE, mapOf
 
 TASK_ATTRIBUTE = "MedEnhance.Task"
-PROVENANCE_ATTRIBUTE = "MedEnhance.Provenance"
 EVIDENCE_ATTRIBUTE = "MedEnhance.Evidence"
-WARNINGS_ATTRIBUTE = "MedEnhance.Warnings"
-REGION_ATTRIBUTE = "MedEnhance.Region"
 NODE_CLASSES = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode")
 NOISE = "noise"
 SAME_PLACE_MM = 0.01
@@ -68,13 +67,12 @@ class ResultNode:
         A library Volume that shares memory with the node, read-only; None when the input is gone or
         its voxels are others now.
         """
-        runs = (self.provenance, *self.earlierSteps[:1])
-        return self._presentInput() if self._inputIsOf(runs) else None
+        return self._presentInput() if self._inputIsAsGiven() else None
 
     @property
     def isOfOneStep(self):
-        """Whether the input is what this very model was given, not the first of several."""
-        return self._inputIsOf((self.provenance,))
+        """Whether this very model was given the input, not the first of several."""
+        return self.node.GetAttribute(FIRST_INPUT_ATTRIBUTE) is None
 
     @property
     def inputVoxels(self):
@@ -116,24 +114,18 @@ class ResultNode:
 
     @property
     def warnings(self):
-        return [str(each) for each in fromJson(self.node.GetAttribute(WARNINGS_ATTRIBUTE), [])]
+        return warningsOf(self.node)
 
     @property
     def provenance(self):
-        return fromJson(self.node.GetAttribute(PROVENANCE_ATTRIBUTE), {})
+        return provenanceOf(self.node)
 
     @property
     def story(self):
         """The provenance, with that of earlier steps, and their models for people."""
-        steps = self.earlierSteps
+        steps = earlierRuns(self.node)
         models = [str(step.get("model", "")) for step in steps]
         return {**self.provenance, "steps": steps, "earlier_steps": ", ".join(models)}
-
-    @property
-    def earlierSteps(self):
-        """The provenance of each run that led to this one's input, the first one first."""
-        steps = fromJson(self.node.GetAttribute(STEPS_ATTRIBUTE), [])
-        return [step for step in steps if isinstance(step, dict)]
 
     @property
     def strength(self):
@@ -171,15 +163,16 @@ class ResultNode:
         except (MedEnhanceError, ValueError, TypeError, KeyError):
             return None
 
-    def _inputIsOf(self, runs):
-        """Whether the input is what one of these runs was given, as far as they tell."""
+    def _inputIsAsGiven(self):
+        """Whether the input is what the first model was given, as far as that is told."""
         volume = self._presentInput()
-        told = [run.get("input_sha256") for run in runs]
-        if volume is None or not all(told):
+        first = self.node.GetAttribute(FIRST_INPUT_ATTRIBUTE)
+        told = self.provenance.get("input_sha256") if first is None else first
+        if volume is None or not told:
             return volume is not None
         part = self.node.GetAttribute(REGION_ATTRIBUTE)
         state = (*contentState(self.inputNode), part)
-        return keptHash(state, lambda: voxel_hash(volume)) in told
+        return keptHash(state, lambda: voxel_hash(volume)) == told
 
 
 def measuresFromText(text):
@@ -197,18 +190,6 @@ def isMeasure(measure):
     return all(isinstance(text, str) for text in texts) and all(
         value is None or isinstance(value, (int, float)) for value in values
     )
-
-
-def fromJson(text, usual):
-    """What the text of an attribute says; ``usual`` when it is no JSON of the same type.
-
-    Attributes come with scenes, which other versions and other people may have written.
-    """
-    try:
-        value = json.loads(text or "null")
-    except ValueError:
-        return usual
-    return value if isinstance(value, type(usual)) else usual
 
 
 def asStrength(value):

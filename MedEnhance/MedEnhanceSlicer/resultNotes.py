@@ -17,7 +17,15 @@ def inputNote(result):
 
 def measuresNote(result):
     """What must be said along with the measures: all sentences there are, or ""."""
-    return " ".join(note for note in (strengthNote(result), changeNote(result)) if note)
+    notes = (lastStepNote(result), strengthNote(result), changeNote(result))
+    return " ".join(note for note in notes if note)
+
+
+def lastStepNote(result):
+    """One sentence when the input that is shown is not the one of the measures, else ""."""
+    if result.isOfOneStep:
+        return ""
+    return _("It was measured on the last step alone, whose input was not kept.")
 
 
 def changeNote(result):

@@ -24,9 +24,17 @@ from .bridge import (
     modalityOfNode,
 )
 from .chain import Chain
+from .history import earlierRuns, provenanceOf, runsOf
 from .jobs import Job
 from .nodes import USE, USE_ATTRIBUTE, placeInStudy, removeNode
-from .outputs import INPUT_REFERENCE_ROLE, annotate, copyAppearance, copyMeaning, outputName
+from .outputs import (
+    INPUT_REFERENCE_ROLE,
+    annotate,
+    copyAppearance,
+    copyMeaning,
+    describeRegion,
+    outputName,
+)
 from .region import boxAround, cornersInVolume, cutOut
 from .segments import fillSegmentationNode
 
@@ -40,13 +48,16 @@ class FrameJob(Job):
     """
 
     def __init__(self, sequence, index, task, model, options, region, corners, guide):
-        super().__init__(sequence, task, model, options, "", guideNode=guide, region=region)
+        super().__init__(sequence, task, model, options, None, guideNode=guide, region=region)
         self.index = index
         self.corners = corners
         self.frame = None
 
     def read(self):
         whole = frameVolume(self.inputNode, self.index)
+        if self.region is not None:
+            name = self.inputNode.GetName()
+            self.box = boxAround(self.corners, self.region, whole.geometry, name)
         volume = inRegion(whole, self.inputNode, self.region, self.corners)
         if self.guideNode is None:
             return volume, None
@@ -62,7 +73,8 @@ class FrameJob(Job):
             raise framesChanged(self.inputNode)
         make = segmentationFrame if self.task is Task.SEGMENT else volumeFrame
         self.frame = make(result.output, frame)
-        annotate(self.frame, result)
+        annotate(self.frame, frame, result)
+        describeRegion(self.frame, self.box)
         return self.frame
 
 
@@ -100,13 +112,13 @@ class SequenceChain(Chain):
         first = inRegion(whole, self.sequence, region, self.corners)
         self.model = logic.choose(first, task, modelId, guide is not None).require()
         dependencies.checkFor(self.model)
-        self.name = name or outputName(self.sequence, task, self.model.is_trained)
+        self.name = name
         count = self.sequence.GetNumberOfDataNodes()
         super().__init__(logic.runner, count, self.sequence.GetName(), onEvent)
 
     def story(self):
         made = emptySequence(self.sequence)
-        notes = []
+        notes, runs = [], []
         for index in range(self.parts):
             self.where = _("Frame {number} of {count}").format(number=index + 1, count=self.parts)
             value = self.sequence.GetNthIndexValue(index)
@@ -117,7 +129,10 @@ class SequenceChain(Chain):
                     raise
                 raise type(error)(f"{self.where}: {error}") from error
             made.SetDataNodeAtValue(frame, value)
-            notes.append({"index": value, "provenance": provenanceOf(frame)})
+            told = {"provenance": provenanceOf(frame), "steps": earlierRuns(frame)}
+            notes.append({"index": value, **told})
+            runs += runsOf(frame)
+        made.SetName(self.name or outputName(self.sequence, self.task, runs))
         return self._publish(made, notes)
 
     def _job(self, index):
@@ -140,7 +155,7 @@ class SequenceChain(Chain):
         if indexValues(made) != indexValues(self.sequence):
             raise framesChanged(self.sequence)
         scene = self.sequence.GetScene()
-        made.SetName(scene.GenerateUniqueName(self.name))
+        made.SetName(scene.GenerateUniqueName(made.GetName()))
         scene.AddNode(made)
         placeInStudy(made, self.sequence)
         # Files of volume sequences keep no attributes of frames, those of the scene do.
@@ -288,7 +303,3 @@ def joinBrowser(browser, made, sequence):
     copyMeaning(shown, original)
     if shown.GetScalarVolumeDisplayNode() is not None:
         copyAppearance(shown, original)
-
-
-def provenanceOf(node):
-    return json.loads(node.GetAttribute("MedEnhance.Provenance") or "{}")

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from MedEnhanceLib.provenance import Changer, changer_of
 from MedEnhanceLib.report.facts import facts_of
 from MedEnhanceLib.report.picture import picture_of
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
 
-BY_NETWORK = "AI-processed. Research use only, not for diagnosis."
-BY_FILTER = "Processed by a classical filter. Research use only, not for diagnosis."
-UNCHANGED = "Nothing was changed. Research use only, not for diagnosis."
+USES = {
+    Changer.NETWORK: "AI-processed. Research use only, not for diagnosis.",
+    Changer.FILTER: "Processed by a classical filter. Research use only, not for diagnosis.",
+    Changer.NONE: "Nothing was changed. Research use only, not for diagnosis.",
+}
 TITLES = {
     Task.DENOISE: "Denoising",
     Task.SUPER_RESOLUTION: "Super-resolution",
@@ -56,11 +59,7 @@ def use_of(provenance: Mapping[str, Any]) -> str:
     Args:
         provenance: of the run; "steps" may hold that of runs before it on the same image.
     """
-    runs = [*provenance.get("steps", ()), provenance]
-    changing = [run for run in runs if not run.get("unchanged")]
-    if not changing:
-        return UNCHANGED
-    return BY_NETWORK if any(run.get("weights_sha256") for run in changing) else BY_FILTER
+    return USES[changer_of([*provenance.get("steps", ()), provenance])]
 
 
 def report_of(

@@ -56,6 +56,13 @@ def test_filters_are_not_called_ai(panel: PanelDriver, worker: FakeWorker) -> No
     assert volumes()[-1] == "Head denoised (filtered)"
 
 
+def test_what_was_not_changed_is_not_called_ai(panel: PanelDriver, worker: FakeWorker) -> None:
+    panel.apply()
+    worker.succeed(unchanged=True)
+    panel.wait_for_end()
+    assert volumes()[-1] == "Head denoised (unchanged)"
+
+
 def test_cancel_leaves_no_node(panel: PanelDriver, worker: FakeWorker) -> None:
     worker.obeys = False
     job = panel.apply()

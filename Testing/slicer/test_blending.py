@@ -169,7 +169,7 @@ def test_a_changed_input_is_noticed(scene: Any) -> None:
 def test_several_steps_are_compared_with_the_first_ones_input_but_not_blended(scene: Any) -> None:
     node = add_volume()
     output = denoised(node)
-    output.SetAttribute("MedEnhance.Steps", f"[{provenance_of(node)}]")
+    output.SetAttribute("MedEnhance.FirstInput", voxel_hash(volumeFromNode(node)))
     output.SetAttribute("MedEnhance.Provenance", '{"input_sha256": "that between the steps"}')
     result = ResultNode(output)
     assert differenceMap.hasRemovedSignal(result) and inputNote(result) == ""

@@ -193,8 +193,14 @@ def test_input_is_untouched(scene: Any) -> None:
 
 def test_names_are_unique_and_say_how_they_were_made(scene: Any) -> None:
     node = add_volume()
-    assert outputs.outputName(node, Task.DENOISE, True) == "Head denoised (AI-processed)"
-    assert outputs.outputName(node, Task.SEGMENT, False) == "Head segmentation (filtered)"
+    network, nothing = {"weights_sha256": "0123"}, {"unchanged": True}
+    for runs, name in (
+        ([network], "Head denoised (AI-processed)"),
+        ([network, {}, nothing], "Head denoised (AI-processed)"),
+        ([{}, nothing], "Head denoised (filtered)"),
+        ([nothing], "Head denoised (unchanged)"),
+    ):
+        assert outputs.outputName(node, Task.DENOISE, runs) == name
     first, second = denoised(node), denoised(node)
     assert first.GetName() == "Head denoised (AI-processed)"
     assert second.GetName() != first.GetName()
@@ -257,6 +263,12 @@ def test_a_name_made_here_follows_what_fills_the_node(scene: Any) -> None:
     assert denoised(node, filtered).GetName() == renamed
     filtered.SetName("Mine")
     assert denoised(node, filtered).GetName() == "Mine"
+
+
+def test_a_name_is_marked_once(scene: Any) -> None:
+    for name in ("Head denoised (AI-processed)", "Head denoised (filtered)_2", "Head denoised"):
+        named = outputs.outputName(add_volume(name), Task.SEGMENT, [{}])
+        assert named == "Head denoised segmentation (filtered)"
 
 
 def test_the_input_is_refused_as_output(scene: Any) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import slicer
 from MedEnhanceSlicer import recipe
+from MedEnhanceSlicer.differenceMap import hasRemovedSignal
 from MedEnhanceSlicer.reportFile import reportOf
 from MedEnhanceSlicer.resultNode import ResultNode
+from MedEnhanceSlicer.resultNotes import inputNote, measuresNote
 
 from MedEnhanceLib.errors import CancelledError, OptionsError, UnsuitableError, VolumeError
 from Testing.slicer.chains import (
@@ -80,10 +82,10 @@ def test_intermediate_results_are_kept_on_request(scene: Any, logic: Any) -> Non
 def test_a_result_tells_what_was_warned_of_on_the_way(scene: Any, logic: Any) -> None:
     strong = {**DENOISE, "options": {"strength": 1.0}}
     chain = logic.runRecipe(add_noise(), [strong, SHARPEN], wait=False)
-    told = ResultNode(chain.wait()).warnings
-    assert any("removed signal shows structure" in warning for warning in told)
-    assert told == [*dict.fromkeys(chain.warnings), told[-1]]
-    assert told[-1].startswith("It was measured on the last step alone")
+    result = ResultNode(chain.wait())
+    assert any("removed signal shows structure" in warning for warning in result.warnings)
+    assert result.warnings == list(dict.fromkeys(chain.warnings))
+    assert measuresNote(result).startswith("It was measured on the last step alone")
 
 
 def test_a_report_knows_of_networks_in_earlier_steps(scene: Any, logic: Any) -> None:
@@ -169,6 +171,28 @@ def test_only_the_first_step_cuts_the_region_out(scene: Any, logic: Any) -> None
     output = logic.runRecipe(node, [DENOISE, SHARPEN], region=region)
     size = slicer.util.arrayFromVolume(output).shape
     assert size[1:] == (19, 21) and size[0] in (8, 10)
+
+
+def test_the_region_of_the_input_is_compared_with(scene: Any, logic: Any) -> None:
+    node = add_noise(shape=(12, 40, 40))
+    region = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Region")
+    region.SetCenter(20, 20, 12)
+    region.SetSize(20, 18, 8)
+    result = ResultNode(logic.runRecipe(node, [DENOISE, DENOISE], region=region))
+    assert inputNote(result) == "" and hasRemovedSignal(result)
+    assert result.inputVolume.geometry.size[:2] == (21, 19)
+
+
+def test_a_recipe_goes_on_from_what_was_done_before(scene: Any, logic: Any) -> None:
+    first = logic.process(add_noise(), "denoise", model=MEDIAN)
+    network = {**ResultNode(first).provenance, "weights_sha256": "0123", "model": "network"}
+    first.SetAttribute("MedEnhance.Provenance", json.dumps(network))
+    result = ResultNode(logic.runRecipe(first, [DENOISE, SHARPEN, SEGMENT]))
+    assert result.node.GetName().endswith("denoised super-resolved segmentation (AI-processed)")
+    assert result.story["earlier_steps"] == f"network, {MEDIAN}, filter-bspline"
+    assert reportOf(result).use.startswith("AI-processed")
+    sharp = ResultNode(result.inputNode)
+    assert sharp.inputNode is first and inputNote(sharp) == ""
 
 
 def test_a_run_keeps_others_out_until_its_end(scene: Any, logic: Any) -> None:

@@ -12,8 +12,10 @@ import slicer
 from MedEnhanceSlicer import bridge
 from MedEnhanceSlicer.region import boxOfRegion, fitRegion
 from MedEnhanceSlicer.resultNode import ResultNode
+from MedEnhanceSlicer.resultNotes import inputNote
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, OptionsError, VolumeError
+from MedEnhanceLib.report.content import use_of
 from Testing.slicer.chains import MEDIAN, noise, pump, volume_names
 from Testing.slicer.grids import GRIDS, bent_transform, matrix
 from Testing.slicer_scene import set_modality
@@ -199,6 +201,31 @@ def test_a_region_of_every_frame(scene: Any, logic: Any, sequences_logic: Any) -
     region.SetAndObserveTransformNodeID(None)
     with pytest.raises(VolumeError, match="lies beside"):
         logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
+
+
+def test_frames_are_compared_with_the_region_of_the_input(
+    scene: Any, logic: Any, sequences_logic: Any
+) -> None:
+    sequence = add_sequence()
+    browser = add_browser(sequence)
+    region = add_region(browser.GetProxyNode(sequence))
+    made = logic.processSequence(sequence, "denoise", model=MEDIAN, region=region)
+    result = ResultNode(browser.GetProxyNode(made))
+    assert inputNote(result) == "" and result.inputVolume.geometry.size == (18, 18, 4)
+
+
+def test_frames_tell_of_what_was_done_before(scene: Any, logic: Any, sequences_logic: Any) -> None:
+    first = logic.processSequence(add_sequence(), "denoise", model=MEDIAN)
+    for index in range(3):
+        network = json.dumps({"model": "network", "weights_sha256": "0123"})
+        first.GetNthDataNode(index).SetAttribute("MedEnhance.Provenance", network)
+    made = logic.processSequence(first, "segment", model="filter-otsu")
+    assert made.GetName() == "Perfusion denoised segmentation (AI-processed)"
+    result = ResultNode(made.GetNthDataNode(1))
+    assert result.story["earlier_steps"] == "network"
+    assert use_of(result.story).startswith("AI-processed")
+    frames = json.loads(made.GetAttribute("MedEnhance.Frames"))
+    assert frames[1]["steps"][0]["model"] == "network"
 
 
 def test_a_region_that_is_dragged_during_the_run_counts_as_it_was(scene: Any, logic: Any) -> None:

@@ -138,7 +138,7 @@ def nodes_of(volume: Volume, result: Result, white: float = WHITE) -> tuple[Any,
     from MedEnhanceSlicer.outputs import outputName, storeResult
 
     node = volume_node(volume, "Scan", white)
-    return node, storeResult(result, node, outputName(node, result.task, True))
+    return node, storeResult(result, node, outputName(node, result.task, [result.provenance]))
 
 
 def volume_node(volume: Volume, name: str, white: float) -> Any:
