@@ -10,10 +10,8 @@ from MedEnhanceLib.report.facts import value_text
 from MedEnhanceLib.result import Measure
 
 from .nodes import USE, USE_ATTRIBUTE, placeInStudy
-from .resultMaps import OWNER_REFERENCE_ROLE, mapOf
+from .resultMaps import OWNER_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, mapOf
 from .segmentTable import segmentsOf
-
-TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
 
 
 def measuresOf(result):

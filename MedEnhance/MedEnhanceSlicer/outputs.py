@@ -27,8 +27,10 @@ from .nodes import (
 )
 from .resultMaps import (
     REMOVED_REFERENCE_ROLE,
+    TABLE_REFERENCE_ROLE,
     UNCERTAINTY_REFERENCE_ROLE,
     isMap,
+    releaseMap,
     removeMap,
     storeUncertainty,
 )
@@ -113,13 +115,14 @@ def storeResult(result, inputNode, name, outputNode=None):
     scene = inputNode.GetScene()
     checkOutputNode(outputNode, inputNode, result.task)
     isNew = outputNode is None
+    former = None if isNew else outputNode.GetNodeReference(INPUT_REFERENCE_ROLE)
     if isNew:
         outputNode = addResultNode(scene, result.task, scene.GenerateUniqueName(name))
-    elif isOwn(outputNode):
-        renameMarked(outputNode, name)
     else:
-        forgetFiles(outputNode)
-        forgetSeries(outputNode)
+        if former is not inputNode:
+            forgetFormer(outputNode)
+        if isOwn(outputNode):
+            renameMarked(outputNode, name)
     try:
         outputNode.SetAndObserveTransformNodeID(inputNode.GetTransformNodeID())
         placeInStudy(outputNode, inputNode)
@@ -133,15 +136,22 @@ def storeResult(result, inputNode, name, outputNode=None):
         describe(outputNode, inputNode, result)
         outputNode.SetAttribute(CONTENT_ATTRIBUTE, contentHash(outputNode))
         removeMap(outputNode, REMOVED_REFERENCE_ROLE)
-        if result.uncertainty is None:
+        if result.uncertainty is None or former is not inputNode:
             removeMap(outputNode, UNCERTAINTY_REFERENCE_ROLE)
-        else:
+        if result.uncertainty is not None:
             storeUncertainty(result.uncertainty, outputNode)
     except Exception:
         if isNew:
             removeNode(outputNode)
         raise
     return outputNode
+
+
+def forgetFormer(node):
+    """Let a node go of what names the image that it held: its files, its series and its table."""
+    forgetFiles(node)
+    forgetSeries(node)
+    releaseMap(node, TABLE_REFERENCE_ROLE)
 
 
 def addResultNode(scene, task, name):

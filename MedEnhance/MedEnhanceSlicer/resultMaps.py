@@ -8,6 +8,7 @@ from .nodes import USE, USE_ATTRIBUTE, VOLUME, copyGrid, placeInStudy, removeNod
 
 REMOVED_REFERENCE_ROLE = "MedEnhance.Removed"
 UNCERTAINTY_REFERENCE_ROLE = "MedEnhance.Uncertainty"
+TABLE_REFERENCE_ROLE = "MedEnhance.EvidenceTable"
 OWNER_REFERENCE_ROLE = "MedEnhance.MapOf"
 MAP_ATTRIBUTE = "MedEnhance.Map"
 """Of which role a map is, for a map that has lost its result."""
@@ -70,6 +71,14 @@ def removeMap(resultNode, role):
     resultNode.SetNodeReferenceID(role, None)
     if node is not None:
         removeNode(node)
+
+
+def releaseMap(resultNode, role):
+    """Leave the map (or table) of an earlier result in the scene, for itself."""
+    node = mapOf(resultNode, role)
+    resultNode.SetNodeReferenceID(role, None)
+    if node is not None:
+        node.SetNodeReferenceID(OWNER_REFERENCE_ROLE, None)
 
 
 def removeMapsWithoutResult(scene, role):
