@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.nets import UNet
 
 from MedEnhanceLib.engine.networks import MirroredUNet, NoiseAwareDenoiser
 from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
@@ -88,13 +87,11 @@ def test_no_noise_means_no_change() -> None:
 
 
 def test_a_mirrored_unet_means_the_chances_of_both_sides() -> None:
-    plain = UNet(3, 1, 3, channels=(4, 8), strides=(2,)).eval()
-    network = MirroredUNet(3, 1, 3, channels=(4, 8), strides=(2,))
-    network.load_state_dict(plain.state_dict())
+    arguments = {"in_channels": 1, "out_channels": 3, "channels": (4, 8), "strides": (2,)}
+    network = MirroredUNet(spatial_dims=3, **arguments)
     x = torch.rand(1, 1, 8, 8, 8)
-    torch.testing.assert_close(network.train()(x), plain.train()(x))
+    torch.testing.assert_close(network(x), network.unet(x))
     network.eval()
-    plain.eval()
-    both = [plain(x).softmax(1), plain(x.flip(-1)).flip(-1).softmax(1)]
+    both = [network.unet(x).softmax(1), network.unet(x.flip(-1)).flip(-1).softmax(1)]
     torch.testing.assert_close(network(x).softmax(1), (both[0] + both[1]) / 2)
     torch.testing.assert_close(network(x.flip(-1)), network(x).flip(-1))
