@@ -59,8 +59,8 @@ def mirrored_probabilities(
     for mirror in mirrors:
         # Mirrors are told by axes of (k, j, i); slices have only the last two.
         axes = tuple(axis - 3 for axis in mirror if axis >= 3 - spatial)
-        seen = np.ascontiguousarray(np.flip(batch, axes)) if axes else batch
-        share = probabilities(run(seen))
+        # A copy each, as networks of others may write into what they are given.
+        share = probabilities(run(np.flip(batch, axes).copy()))
         share = np.flip(share, axes) if axes else share
         total = share if total is None else np.add(total, share, out=total)
     assert total is not None  # there are mirrors

@@ -12,7 +12,7 @@ from MedEnhanceLib import Catalog, Volume, enhance
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.inference import classify_with_doubt
 from MedEnhanceLib.engine.networks import SliceSplitter
-from MedEnhanceLib.engine.scores import fair_mirrors, probabilities
+from MedEnhanceLib.engine.scores import fair_mirrors, mirrored_probabilities, probabilities
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
 from MedEnhanceLib.reporting import Reporter
@@ -26,6 +26,7 @@ from MedEnhanceLib.tasks.ensemble import (
 )
 from MedEnhanceLib.tasks.network import open_network
 from MedEnhanceLib.tasks.tidying import becoming
+from MedEnhanceLib.tiles import MIRRORS
 from MedEnhanceLib.volume import Label
 
 from .conftest import randomised, resolver_bundle, unet_bundle
@@ -242,3 +243,13 @@ def test_labels_that_name_a_side_are_not_mirrored(
     assert isinstance(bundle, Bundle)
     sided = dataclasses.replace(bundle, labels=(Label(1, name), Label(2, "Other")))
     assert (fair_mirrors(sided) == ((),)) is has_side
+
+
+def test_mirrors_do_not_see_what_a_network_made_of_its_input() -> None:
+    def score(batch: np.ndarray) -> np.ndarray:
+        batch -= 1
+        return np.concatenate([-batch, batch], axis=1)
+
+    batch = np.random.default_rng(0).normal(1, 1, (1, 1, 4, 4, 4)).astype(np.float32)
+    once = mirrored_probabilities(score, ((),), batch.copy())
+    np.testing.assert_allclose(mirrored_probabilities(score, MIRRORS, batch), once, rtol=1e-5)
