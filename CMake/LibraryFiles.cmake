@@ -180,6 +180,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/tasks/tidying.py
   MedEnhanceLib/texts.py
   MedEnhanceLib/tiles.py
+  MedEnhanceLib/trust.py
   MedEnhanceLib/volume.py
   MedEnhanceLib/worker/__init__.py
   MedEnhanceLib/worker/__main__.py

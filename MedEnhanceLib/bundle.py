@@ -44,7 +44,8 @@ class Bundle(Model):
         halo: reach of the receptive field in voxels for exact tiling, None when unbounded.
         patch: patch size (x, y, z) it was trained on, for blended tiling.
         shipped: whether it came with MedEnhance.
-        trusted: whether it may run code of its own.
+        trusted: the name by which the user trusts it, so that it may run code of its own; "" for no
+            trust. See `Catalog.default`.
         foreign: why it would run code of its own, "" when it would not.
         is_described: whether it says in MedEnhance's terms how a volume is prepared for it;
             bundles made elsewhere do not.
@@ -61,7 +62,7 @@ class Bundle(Model):
     halo: int | None = None
     patch: tuple[int, int, int] | None = None
     shipped: bool = False
-    trusted: bool = False
+    trusted: str = ""
     foreign: str = ""
     is_described: bool = True
     finder: Finder | None = None
@@ -130,7 +131,7 @@ class Bundle(Model):
         return found
 
 
-def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> Bundle:
+def read_bundle(folder: Path, shipped: bool = False) -> Bundle:
     """Read a bundle's facts.
 
     Raises:
@@ -141,7 +142,7 @@ def read_bundle(folder: Path, shipped: bool = False, trusted: bool = False) -> B
     try:
         metadata = printable(metadata)
         facts = metadata.get("medenhance", {})
-        return _bundle(folder, metadata, inference, facts, shipped, trusted)
+        return _bundle(folder, metadata, inference, facts, shipped)
     except IMPOSSIBLE as error:
         what = " ".join(str(error).split())[:LONGEST_REASON]
         raise BundleError(
@@ -161,7 +162,6 @@ def _bundle(
     inference: dict[str, Any],
     facts: dict[str, Any],
     shipped: bool,
-    trusted: bool,
 ) -> Bundle:
     network = inference.get("network_def") or inference.get("network")
     if not isinstance(network, dict) or not isinstance(network.get("_target_"), str):
@@ -196,7 +196,6 @@ def _bundle(
         halo=None if facts.get("halo") is None else within(facts["halo"], 0, MOST_HALO, "halo"),
         patch=_patch(facts, image),
         shipped=shipped,
-        trusted=trusted,
         foreign=foreign_code(network, inference),
         is_described="input" in facts,
         finder=_finder(folder, facts["finder"]) if facts.get("finder") else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from MedEnhanceLib.assessment import modality_of, suitability
@@ -15,9 +15,12 @@ from MedEnhanceLib.filters import FILTERS
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.resources import models_folder
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.trust import meant_by
 from MedEnhanceLib.volume import Volume
 
 USER_FOLDER_VARIABLE = "MEDENHANCE_MODELS"
+TAKEN = frozenset({"auto", *(model.id for model in FILTERS)})
+"""Ids that mean something else than a bundle."""
 REPLACED = ".replaced-"
 """Before the name of a model that is set aside while another takes its place."""
 
@@ -42,14 +45,17 @@ class Catalog:
 
         Args:
             extra_folders: folders that hold bundle folders, or bundle folders themselves.
-            trusted: ids of bundles that may run code of their own.
+            trusted: names of bundles that may run code of their own: ids, or what `trust.pinned`
+                gives for the very files that are trusted.
         """
-        reader = _Reader(frozenset(trusted))
+        reader = _Reader()
         reader.read_all(models_folder(), shipped=True)
         with suppress(FileError):  # as in containers and on clusters, where nobody has a home
             reader.read_all(user_folder(), shipped=False)
         for folder in extra_folders:
             reader.read_all(Path(folder), shipped=False)
+        for name in trusted:
+            reader.trust(name)
         return cls((*reader.bundles.values(), *FILTERS), tuple(reader.problems))
 
     def models(self, task: Task | str | None = None) -> tuple[Model, ...]:
@@ -108,13 +114,10 @@ class Catalog:
         )
 
 
-@dataclass
 class _Reader:
     """Collects bundles from folders, remembering what could not be read."""
 
-    trusted: frozenset[str]
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self.bundles: dict[str, Bundle] = {}
         self.problems: list[str] = []
 
@@ -122,10 +125,14 @@ class _Reader:
         for candidate in bundle_folders(folder):
             try:
                 bundle = read_bundle(candidate, shipped)
-                if bundle.id in self.trusted or candidate.name in self.trusted:
-                    bundle = read_bundle(candidate, shipped, trusted=True)
             except MedEnhanceError as error:
                 self.problems.append(str(error))
+                continue
+            if bundle.id in TAKEN:
+                self.problems.append(
+                    f"The bundle in {candidate.name} is left out: its id '{bundle.id}' is a name "
+                    "that MedEnhance uses itself; give it another id."
+                )
                 continue
             if bundle.id in self.bundles:
                 self.problems.append(
@@ -135,6 +142,10 @@ class _Reader:
                 continue
             self.bundles[bundle.id] = bundle
         self.problems += _set_aside(folder)
+
+    def trust(self, name: str) -> None:
+        for bundle in meant_by(name, self.bundles):
+            self.bundles[bundle.id] = replace(bundle, trusted=name)
 
 
 def user_folder() -> Path:
@@ -175,4 +186,4 @@ def _set_aside(folder: Path) -> list[str]:
 
 
 def _may_run(model: Model) -> bool:
-    return not isinstance(model, Bundle) or not model.foreign or model.shipped or model.trusted
+    return not (isinstance(model, Bundle) and model.foreign) or model.shipped or bool(model.trusted)

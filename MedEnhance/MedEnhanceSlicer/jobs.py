@@ -187,13 +187,15 @@ class JobRunner:
         if self._worker is None:
             self._worker = newWorker()
         folders = modelFolders(job.model)
+        # What the user trusted, not what is there now: the process looks whether it is the same.
+        trusted = getattr(job.model, "trusted", "")
         self._worker.submit(
             volume,
             job.task,
             model=job.model.id,
             options=job.options,
             model_folders=folders,
-            trusted=(job.model.id,) if getattr(job.model, "trusted", False) else (),
+            trusted=(trusted,) if trusted else (),
             guide=guide,
         )
         job.runner = self

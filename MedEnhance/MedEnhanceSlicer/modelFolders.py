@@ -4,14 +4,12 @@ Both are remembered in the application's settings and never in a scene: a scene 
 elsewhere must not be able to name folders, or to trust models, on this computer.
 """
 
-import hashlib
 import json
-from dataclasses import replace
 
 import slicer
 
 from MedEnhanceLib.catalog import Catalog
-from MedEnhanceLib.errors import MedEnhanceError
+from MedEnhanceLib.trust import pinned
 
 FOLDERS, TRUSTED = "MedEnhance/ModelFolders", "MedEnhance/TrustedModels"
 
@@ -33,20 +31,23 @@ def remove(folder):
 
 
 def trusted():
-    """Ids of the models that the user lets run code of their own."""
-    return [entry.split("@")[0] for entry in _list(TRUSTED)]
+    """Models that the user lets run code of their own: ids with a hash of the files."""
+    return _list(TRUSTED)
 
 
 def trust(model):
-    """Let a model run code of its own; other weights or code under its name are asked for anew."""
-    _store(TRUSTED, [*(e for e in _list(TRUSTED) if e != _entry(model)), _entry(model)])
+    """Let a model run code of its own; other weights or code under its name are asked for anew.
+
+    :raises BundleError: when its files cannot be told from others.
+    """
+    name = pinned(model)
+    if name not in trusted():
+        _store(TRUSTED, [*trusted(), name])
 
 
 def readCatalog():
     """The models there are now."""
-    catalog = Catalog.default(folders(), trusted())
-    known = _list(TRUSTED)
-    return replace(catalog, entries=tuple(_asTrusted(model, known) for model in catalog.entries))
+    return Catalog.default(folders(), trusted())
 
 
 def isBundle(path):
@@ -63,28 +64,6 @@ def importBundle(path):
     from MedEnhanceLib import importing
 
     return importing.import_bundle(path if path.suffix == ".zip" else path.parent.parent)
-
-
-def _asTrusted(model, known):
-    """The model, trusted no longer unless it is the very one that the user has trusted."""
-    if not getattr(model, "trusted", False):
-        return model
-    try:
-        isKnown = _entry(model) in known
-    except (MedEnhanceError, OSError):
-        # Its files cannot be read, or are damaged.
-        isKnown = False
-    return model if isKnown else replace(model, trusted=False)
-
-
-def _entry(model):
-    """The model's id, with a hash of its weights and of whatever it could run."""
-    digest = hashlib.sha256(model.verify_weights().encode())
-    for path in sorted(model.folder.rglob("*")):
-        if path.is_file() and path != model.weights and path.parent.name != "__pycache__":
-            digest.update(path.relative_to(model.folder).as_posix().encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return f"{model.id}@{digest.hexdigest()}"
 
 
 def _list(key):

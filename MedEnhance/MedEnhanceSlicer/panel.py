@@ -7,7 +7,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.errors import CancelledError, MedEnhanceError
+from MedEnhanceLib.errors import CancelledError, MedEnhanceError, TrustError
 
 from . import dependencies, forecasts, remembered, views
 from .batchSection import BatchSection
@@ -162,7 +162,11 @@ class Panel:
                 self._results.refresh()
             return
         self.job = None
-        self._keepFacts(job.lastJob if isChain else job)
+        last = job.lastJob if isChain else job
+        self._keepFacts(last)
+        if last is not None and isinstance(last.error, TrustError):
+            # Its files are others than those that were trusted; Apply asks for what is there now.
+            self.logic.forgetModels()
         if job.state == DONE and isChain:
             self._showChain(job)
         elif job.state == DONE:

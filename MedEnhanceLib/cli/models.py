@@ -139,7 +139,7 @@ def _facts(model: Model) -> dict[str, Any]:
             "weights": model.weights.name,
             "sha256": model.sha256,
             "shipped": model.shipped,
-            "trusted": model.trusted,
+            "trusted": bool(model.trusted),
             "runs_own_code": model.foreign,
         }
     return facts

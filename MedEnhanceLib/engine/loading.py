@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections import OrderedDict
 from functools import partial
 from typing import Any
@@ -107,7 +108,12 @@ def _with_monai(bundle: Bundle) -> Any:
     parser.read_config(str(bundle.folder / INFERENCE))
     parser["bundle_root"] = str(bundle.folder)
     name = "network_def" if "network_def" in parser else "network"
-    return parser.get_parsed_content(name)
+    # Compiled code beside the bundle's own would be a change of the files that are trusted.
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        return parser.get_parsed_content(name)
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _fill(network: torch.nn.Module, bundle: Bundle) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from MedEnhanceLib.bundle import Bundle, read_bundle
-from MedEnhanceLib.catalog import REPLACED, Catalog, bundle_folders, user_folder
+from MedEnhanceLib.catalog import REPLACED, TAKEN, Catalog, bundle_folders, user_folder
 from MedEnhanceLib.errors import BundleError, FileError, MedEnhanceError
 from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
@@ -85,13 +85,12 @@ def _checked(folder: Path) -> Bundle:
 
 
 def _check_not_ours(names: set[str]) -> None:
-    for model in Catalog.default().entries:
-        came_along = not isinstance(model, Bundle) or model.shipped
-        if came_along and model.id in names:
-            raise BundleError(
-                f"'{model.id}' is the name of a model that came with MedEnhance; give yours "
-                "another title or id."
-            )
+    bundles = (m for m in Catalog.default().entries if isinstance(m, Bundle))
+    shipped = {bundle.id for bundle in bundles if bundle.shipped}
+    for name in names & (TAKEN | shipped):
+        raise BundleError(
+            f"'{name}' is a name that came with MedEnhance; give your model another title or id."
+        )
 
 
 def _called(names: set[str], into: Path) -> list[Path]:

@@ -60,11 +60,13 @@ class FakeWorker:
     Attributes:
         jobs: what was submitted: (volume, task, model, options).
         guides: what was submitted along with them.
+        trusted: what the last job may trust.
         obeys: whether a cancellation is answered.
     """
 
     jobs: list[tuple[Volume, Task, str, Any]] = field(default_factory=list)
     guides: list[Volume | None] = field(default_factory=list)
+    trusted: tuple[str, ...] = ()
     events: list[Event] = field(default_factory=list)
     busy: bool = False
     closed: bool = False
@@ -85,6 +87,7 @@ class FakeWorker:
         self.busy, self.cancelled = True, False
         self.jobs.append((volume, task, model, options))
         self.guides.append(guide)
+        self.trusted = tuple(trusted)
         return self.job
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import slicer
 
+from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.resources import models_folder
 from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker
@@ -169,6 +170,26 @@ def test_other_code_under_a_trusted_name_is_not_trusted(panel: PanelDriver, fore
     path = foreign / "configs" / "inference.json"
     path.write_text(path.read_text("utf-8").replace("$1 + 1", "$2 + 0"), "utf-8")
     assert not trusted(logic)
+
+
+def test_files_that_change_after_the_list_was_read_are_asked_for_anew(
+    panel: PanelDriver, worker: FakeWorker, foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, *_: asked.append(text))
+    logic = panel.widget.logic
+    section(panel).addFolder(str(foreign.parent))
+    logic.trust(logic.catalog.find("my-denoiser"))
+    panel.choose_model("My own denoiser")
+    path = foreign / "configs" / "inference.json"
+    path.write_text(path.read_text("utf-8").replace("$1 + 1", "$2 + 0"), "utf-8")
+    panel.click("applyButton")
+    seen = Catalog.default([foreign.parent], worker.trusted)
+    assert worker.trusted and not seen.find("my-denoiser").trusted
+    worker.fail("Not trusted.", "TrustError")
+    panel.wait_for_end()
+    panel.click("applyButton")
+    assert len(asked) == 1 and len(worker.jobs) == 1
 
 
 def test_a_folder_named_like_a_trusted_model_is_not_trusted(

@@ -311,7 +311,7 @@ class TestBadBundles:
     def test_impossible_facts(self, tmp_path: Path, changes: dict[str, Any], words: str) -> None:
         folder = kernels_bundle(tmp_path, **changes)
         with pytest.raises(BundleError, match=words):
-            read_bundle(folder, trusted=True)
+            read_bundle(folder)
 
 
 class TestGrids:

@@ -219,7 +219,7 @@ def test_a_name_in_another_guise_gains_no_trust(bundle: Path, user: Path, tmp_pa
     refused(denoiser_bundle(tmp_path / "again", "x", id="occupied"), user, "already")
 
 
-@pytest.mark.parametrize("name", ["filter-median", "mr-denoise-residual"])
+@pytest.mark.parametrize("name", ["filter-median", "mr-denoise-residual", "auto"])
 def test_names_of_what_came_along_are_refused(tmp_path: Path, user: Path, name: str) -> None:
     refused(denoiser_bundle(tmp_path, "mine", id=name), user, "came with", replace=True)
 
