@@ -23,8 +23,17 @@ NAMED_CLASSES = (
 """Nodes whose names come from files and users, and may be those of patients."""
 LETTER = r"[^\W_]"
 """Or a digit; names of files join those of patients to other words by underscores."""
-FOLDERS = re.compile(r"""(?<![\w/\\])~?(?:[A-Za-z]:)?[\\/]+(?:[^\\/\s'"]+[\\/]+)*(?=\S)""")
-"""What comes before a file's name in a path that begins at the root, of any system."""
+ROOT = r"""~?(?:[A-Za-z]:)?[\\/]+"""
+APOSTROPHE = r"""['"](?=\w)"""
+QUOTED = rf"""(?<=['"]){ROOT}(?:(?:[^\\/\n'"]|{APOSTROPHE})+[\\/]+)*"""
+WORD = rf"""(?:[^\\/\s'"]|{APOSTROPHE})+"""
+BARE = rf"""(?<![\w/\\]){ROOT}(?:{WORD}(?: {WORD})*[\\/]+)*"""
+FOLDERS = re.compile(rf"(?:{QUOTED}|{BARE})(?=\S)")
+"""What comes before a file's name in a path that begins at the root, of any system.
+
+Names of folders may have spaces. Where no quotes tell the end of a path, single ones count as long
+as a folder's end follows, so that rather too much is taken away than a name left.
+"""
 
 
 class RunLog:

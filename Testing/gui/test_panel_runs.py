@@ -318,6 +318,16 @@ def test_the_report_holds_no_folders() -> None:
     ):
         left = withoutFolders(f"File {path}, line 3")
         assert left.replace("'", "") == "File model.zip, line 3"
+    for told in (
+        "'/data/Jane Miller  1950/scan.nii' cannot be read",
+        "/data/Jane van Miller/1950/scan.nii cannot be read",
+        "File /data/Jane O'Brien/scan.nii cannot be read",
+        "'/data/Jane O'Brien/scan.nii' cannot be read",
+        r"'D:\Patients\Jane Miller\scan.nii' cannot be read",
+        repr(r"D:\Patients\Jane O'Brien\scan.nii") + " cannot be read",
+    ):
+        left = withoutFolders(told).replace("'", "").replace('"', "").removeprefix("File ")
+        assert left == "scan.nii cannot be read"
     for harmless in ("torch 2.6.0/cpu, 0.7 mm/voxel", "noise / signal", "3/4 done"):
         assert withoutFolders(harmless) == harmless
 
