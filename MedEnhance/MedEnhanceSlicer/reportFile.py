@@ -7,7 +7,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.errors import DependencyError, FileError, VolumeError
+from MedEnhanceLib.cli.outputs import write_all
+from MedEnhanceLib.errors import DependencyError, VolumeError
 from MedEnhanceLib.report import ENDINGS, report_bytes, report_of
 from MedEnhanceLib.volume import Label, LabelMap
 
@@ -44,12 +45,7 @@ def saveReport(result, fileName):
             f"Reports need the Python package '{error.name}', which is not installed; type "
             "slicer.util.pip_install('pillow') into the Python console."
         ) from error
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise FileError(
-            f"'{path}' cannot be written ({error.strerror}); choose another folder."
-        ) from error
+    write_all({path: content})
     return path
 
 

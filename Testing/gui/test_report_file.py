@@ -1,0 +1,31 @@
+"""The file of a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from MedEnhanceSlicer.resultNode import ResultNode
+
+from MedEnhanceLib.errors import FileError
+from Testing.gui.driver import PanelDriver
+from Testing.gui.results import head
+from Testing.slicer.results import denoised
+
+
+def test_a_report_that_cannot_be_written_whole_leaves_the_old_one(
+    panel: PanelDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from MedEnhanceSlicer.reportFile import saveReport
+
+    def half(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    old = tmp_path / "report.html"
+    old.write_text("the old report")
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(FileError, match="No space left"):
+        saveReport(ResultNode(denoised(head())), old)
+    assert old.read_text() == "the old report" and list(tmp_path.iterdir()) == [old]
