@@ -159,6 +159,8 @@ def _read_only(voxels: NDArray[Any]) -> NDArray[Any]:
 
 def _color(values: Sequence[int]) -> tuple[int, int, int]:
     red, green, blue = (int(v) for v in values)
+    if not 0 <= min(red, green, blue) <= max(red, green, blue) <= 255:
+        raise ValueError(f"a label's colour is 0 to 255, unlike {red}, {green}, {blue}")
     return (red, green, blue)
 
 

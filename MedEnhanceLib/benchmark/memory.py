@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+import MedEnhanceLib
 from MedEnhanceLib import costs
 from MedEnhanceLib.benchmark.phantoms import body, head
 from MedEnhanceLib.enhancement import enhance
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.tiles import Index
 from MedEnhanceLib.volume import Volume
+
+LIBRARY = Path(MedEnhanceLib.__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Peak:
 def measured_alone(case: Case) -> Peak:
     """The cost of a run in a fresh process; raises `CalledProcessError` when it fails."""
     command = [sys.executable, "-m", "MedEnhanceLib.benchmark.memory", json.dumps(asdict(case))]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    # Python looks for modules where it is started first of all, so not in the user's folder.
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=LIBRARY)
     return Peak(**json.loads(answer.stdout.splitlines()[-1]))
 
 

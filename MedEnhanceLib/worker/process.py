@@ -71,7 +71,9 @@ class Process:
                 f"The inference process cannot be started with '{command[0]}' "
                 f"({error.strerror}); check that this Python is installed."
             ) from error
-        self._letting_go = weakref.finalize(self, _let_go, self._popen.stdin, self.folder)
+        self._letting_go = weakref.finalize(
+            self, _let_go, self._popen.stdin, self.folder, os.getpid()
+        )
         for read, pipe, target in (
             (_read_lines, self._popen.stdout, self._lines),
             (_read_all, self._popen.stderr, self._said),
@@ -204,7 +206,10 @@ def _close(pipe: IO[bytes] | None) -> None:
             pipe.close()
 
 
-def _let_go(pipe: IO[bytes] | None, folder: Path) -> None:
+def _let_go(pipe: IO[bytes] | None, folder: Path, owner: int) -> None:
+    # A forked child ends with all that its parent still needs.
+    if os.getpid() != owner:
+        return
     _close(pipe)
     remove_folder(folder)
 

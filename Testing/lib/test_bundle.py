@@ -98,6 +98,12 @@ def test_impossible_facts_are_refused(tmp_path: Path, facts: dict) -> None:
         read_bundle(folder)
 
 
+def test_a_colour_that_is_none_is_refused(tmp_path: Path) -> None:
+    labels = [{"value": 1, "name": "A", "color": [300, -5, 0]}, {"value": 2, "name": "B"}]
+    with pytest.raises(BundleError, match="colour is 0 to 255, unlike 300, -5, 0"):
+        read_bundle(unet_bundle(tmp_path, labels=labels))
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     folder = denoiser_bundle(tmp_path)
     edit(folder, "inference.json", lambda data: data["network_def"].update(width=8))

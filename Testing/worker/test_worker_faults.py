@@ -85,6 +85,18 @@ def test_a_process_that_died_between_jobs_is_replaced(worker: Worker, volume: Vo
     assert worker.wait().provenance["pid"] != pid
 
 
+@posix
+def test_a_forked_child_leaves_its_parent_the_folder(worker: Worker, volume: Volume) -> None:
+    worker.submit(volume, "denoise")
+    worker.wait()
+    child = os.fork()
+    if child == 0:
+        worker.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert worker._process is not None and worker._process.folder.is_dir()
+
+
 def test_a_command_that_is_no_worker(volume: Volume, temporary: Path) -> None:
     with Worker(command=[sys.executable, "-c", "raise SystemExit('not a worker')"]) as worker:
         worker.submit(volume, "denoise")
