@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,12 @@ import torch
 from MedEnhanceLib.assessment import suitability
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog, user_folder
-from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.errors import BundleError, FileError, OptionsError
 from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.private import remove_folder
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from training.adapted_bundle import publish_adapted
@@ -83,7 +85,7 @@ def adapt(
 
     Raises:
         OptionsError: when the scans do not fit together, or adapting brought nothing.
-        MedEnhanceError: when a file or the model cannot be read.
+        MedEnhanceError: when a file or the model cannot be read, or the new one not be written.
     """
     name = name or f"{model.id}-adapted"
     check_request(files, models, name)
@@ -94,9 +96,9 @@ def adapt(
     config["method"] = "Noise2Noise" if len(files[0]) == 2 else "Neighbor2Neighbor"
     given = "--repeats FIRST SECOND" if len(files[0]) == 2 else "--scans FILE..."
     config["command"] = f"python -m training.adapt --model {model.id} {given} --steps {steps}"
-    with tempfile.TemporaryDirectory() as run:
+    with run_folder() as run:
         recipe = SelfSupervised(scans, axes, model.input.multiple)
-        training = Adaptation(config, recipe, Path(run), Processes(torch.device("cpu")))
+        training = Adaptation(config, recipe, run, Processes(torch.device("cpu")))
         before = recipe.validate(training.network.eval())["score"]
         training.network.train()
         training.run()
@@ -105,7 +107,23 @@ def adapt(
                 f"Adapting brought nothing: the self-supervised loss on the held-out slabs stayed "
                 f"at {-before:.3f}; keep using '{model.id}'."
             )
-        return publish_adapted(config, model, Path(run), models, (-before, -training.best))
+        return publish_adapted(config, model, run, models, (-before, -training.best))
+
+
+@contextmanager
+def run_folder() -> Iterator[Path]:
+    """A folder for the run; it goes afterwards, unless its outcome could not be published."""
+    run = Path(tempfile.mkdtemp(prefix="medenhance-adapted-"))
+    try:
+        yield run
+    except (BundleError, FileError) as error:
+        if not (run / "best.pt").exists():
+            raise
+        kept = run.rename(f"{run}-kept")
+        told = f"{str(error).rstrip('.')}; what was learned is kept in '{kept}'."
+        raise FileError(told) from error
+    finally:
+        remove_folder(run)
 
 
 def adaptable_model(model_id: str) -> Bundle:
@@ -131,7 +149,7 @@ def check_request(files: Sequence[Sequence[Path]], models: Path, name: str) -> N
         raise OptionsError("Give either --scans or --repeats, not both.")
     if safe_name(name) != name:
         raise OptionsError(f"'{name}' cannot be an id; '{safe_name(name)}', for example, can.")
-    if (models / name).exists():
+    if (models / name).exists() or name in {model.id for model in Catalog.default().entries}:
         raise OptionsError(f"There is a model '{name}' already; choose another --id.")
 
 

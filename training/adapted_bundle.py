@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from MedEnhanceLib.bundle import INFERENCE, METADATA, Bundle
-from training.publish import publish, write_json
+from MedEnhanceLib.importing.placing import place, staging
+from training.publish import publish, told_when_unwritten, write_json
 from training.recipe import Config
 
 LICENCE = "LICENSE"
@@ -18,7 +19,12 @@ OWN_SCANS = "the user's own scans"
 def publish_adapted(
     config: Config, model: Bundle, run: Path, models: Path, losses: tuple[float, float]
 ) -> Path:
-    """Write the bundle: the old one's facts, and what it was adapted to, by which method."""
+    """Write the bundle: the old one's facts, and what it was adapted to, by which method.
+
+    Raises:
+        BundleError: when its name is taken.
+        FileError: when it cannot be written; nothing of it is left then.
+    """
     metadata = json.loads((model.folder / METADATA).read_text("utf-8"))
     method = config["method"]
     before, after = losses
@@ -32,12 +38,13 @@ def publish_adapted(
         "command": config["command"],
     }
     described = config | {"bundle": adapted_facts(metadata, model, method)}
-    folder = publish(described, run, models, [result])
-    # Without MONAI's workflow, whose expressions are code, the library needs nobody's trust.
-    write_json(folder / INFERENCE, {"network_def": model.network})
-    if (model.folder / LICENCE).is_file():
-        shutil.copyfile(model.folder / LICENCE, folder / LICENCE)
-    return folder
+    with staging(models) as stage, told_when_unwritten(config["id"]):
+        folder = publish(described, run, stage, [result])
+        # Without MONAI's workflow, whose expressions are code, the library needs nobody's trust.
+        write_json(folder / INFERENCE, {"network_def": model.network})
+        if (model.folder / LICENCE).is_file():
+            shutil.copyfile(model.folder / LICENCE, folder / LICENCE)
+        return place(folder, replace=False).folder
 
 
 def adapted_facts(metadata: dict[str, Any], model: Bundle, method: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import argparse
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,11 +58,31 @@ def publish(config: Json, run: Path, models: Path, results: list[Json] | None = 
         results: rows of its table; by default what ``training.evaluate`` left in the run.
 
     Raises:
-        FileError: when the run has no weights, or those of another network.
+        FileError: when the run has no weights, or those of another network, or the bundle cannot
+            be written.
     """
     if not (run / "best.pt").is_file():
         raise FileError(f"There are no weights in '{run}' to publish; train the model first.")
     folder = models / config["id"]
+    with told_when_unwritten(config["id"]):
+        write_bundle(config, run, folder, results)
+    return folder
+
+
+@contextmanager
+def told_when_unwritten(name: str) -> Iterator[None]:
+    """Raise `FileError` when a file of the model cannot be written."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
+        raise FileError(
+            f"The model '{name}' cannot be written ({str(error).splitlines()[0]}); free some "
+            "space, or choose another folder."
+        ) from error
+
+
+def write_bundle(config: Json, run: Path, folder: Path, results: list[Json] | None) -> None:
+    """Write all files of a bundle; see `publish`."""
     weights = folder / "models/model.pt"
     network = write_weights(config, run, weights)
     for part in ("configs", "docs"):
@@ -79,7 +101,6 @@ def publish(config: Json, run: Path, models: Path, results: list[Json] | None = 
     (folder / "LICENSE").write_text(LICENCES[config["bundle"]["licence"]], encoding="utf-8")
     if (run / "curve.csv").exists():
         write_curve(Path(shutil.copyfile(run / "curve.csv", folder / "docs/curve.csv")))
-    return folder
 
 
 def write_weights(config: Json, run: Path, weights: Path) -> torch.nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from scipy import ndimage
 
 from MedEnhanceLib import Catalog, Volume, enhance
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.errors import FileError, OptionsError
 from MedEnhanceLib.io import read_volume
 from training import adapt as adapting
 from training.adapt import adapt, adaptable_model, axes_of_pairs, independent_axes, read_scan
@@ -135,6 +136,28 @@ def test_adapting_that_brings_nothing_writes_nothing(
     with pytest.raises(OptionsError, match="brought nothing"):
         adapt(adaptable_model(model), files, tmp_path / "models", None, 1)
     assert not (tmp_path / "models/toy-adapted").exists()
+
+
+def test_what_was_learned_outlives_a_model_that_cannot_be_written_whole(
+    model: str,
+    clean: np.ndarray,
+    tmp_path: Path,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_config: object, _run: Path, weights: Path) -> None:
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(b"half of it")
+        raise RuntimeError("[enforce fail] . file write failed")
+
+    monkeypatch.setattr("training.publish.write_weights", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = [[write(tmp_path, "scan", add_rician_noise(clean, SIGMA, rng))]]
+    with pytest.raises(FileError, match=r"file write failed.*kept in") as told:
+        adapt(adaptable_model(model), files, tmp_path / "models", None, 30)
+    (kept,) = tmp_path.glob("medenhance-adapted-*")
+    assert str(kept) in str(told.value) and (kept / "best.pt").is_file()
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [model]
 
 
 def test_repeats_must_lie_on_one_grid(model: str, tmp_path: Path, clean: np.ndarray) -> None:
