@@ -13,13 +13,18 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from MedEnhanceLib.cli.outputs import WRITTEN
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 from MedEnhanceLib.io.checks import ImageWarning
 from MedEnhanceLib.system_memory import short_of_memory
 
 FAILED = 1
 CANCELLED = 130
-TERMINATED = 143
+ENDED_BY = {
+    143: "SIGTERM, as at a queue's time limit",
+    129: "SIGHUP, as when its terminal is closed",
+}
+"""Exit codes, which are 128 and the signal's number, and what they tell."""
 
 
 def say(text: str) -> None:
@@ -32,25 +37,34 @@ class GuardedGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         debug = bool(ctx.params.get("debug"))
-        with _termination_unwinds(), _warnings_said(debug):
+        WRITTEN.clear()
+        with _endings_unwind(), _warnings_said(debug):
             try:
                 return super().invoke(ctx)
             except (KeyboardInterrupt, CancelledError):
-                say("cancelled; nothing was written.")
+                say(f"cancelled; {_what_is_written()}.")
                 raise typer.Exit(CANCELLED) from None
             except MedEnhanceError as error:
                 if debug:
                     traceback.print_exc()
                 say(str(error))
                 raise typer.Exit(FAILED) from None
-            except SystemExit:
-                say("ended by SIGTERM, as at a queue's time limit; nothing was written.")
+            except SystemExit as error:
+                if error.code in ENDED_BY:
+                    say(f"ended by {ENDED_BY[error.code]}; {_what_is_written()}.")
                 raise
             except Exception as error:
                 # typer's own exits and usage errors carry their exit code and pass.
                 if hasattr(error, "exit_code"):
                     raise
                 _unexpected(error, debug)
+
+
+def _what_is_written() -> str:
+    if not WRITTEN:
+        return "nothing was written"
+    names = ", ".join(f"'{path}'" for path in WRITTEN)
+    return f"{names} had been written already"
 
 
 def _unexpected(error: BaseException, debug: bool) -> None:
@@ -66,21 +80,24 @@ def _unexpected(error: BaseException, debug: bool) -> None:
 
 
 @contextmanager
-def _termination_unwinds() -> Iterator[None]:
+def _endings_unwind() -> Iterator[None]:
     """Let a polite kill take down half-written files as Ctrl-C does."""
 
-    def leave(*_: Any) -> None:
-        raise SystemExit(TERMINATED)
+    def leave(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
 
+    numbers = {code - 128 for code in ENDED_BY} & signal.valid_signals()
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     try:
-        before = signal.signal(signal.SIGTERM, leave)
+        before = {number: signal.signal(number, leave) for number in heeded}
     except ValueError:  # not in the main thread, where nobody sends signals
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -28,6 +28,9 @@ LONGEST_HEADER = 1 << 16
 ENDINGS = {REPORT: (".json", ".html", ".pdf"), PICTURE: (".png",), MARKDOWN: (".md",)}
 ENDINGS[JSON_REPORT] = (".json",)
 
+WRITTEN: list[Path] = []
+"""Outputs that are in their places, or about to be, of the command that runs."""
+
 
 def check_outputs(kinds: Mapping[Path, str], inputs: list[Path]) -> None:
     """Raise `FileError` unless every file can be written, and none of them is an input."""
@@ -54,6 +57,7 @@ def write_all(files: Mapping[Path, Content]) -> None:
             stages[path] = _stage(path)
             _write(content, stages[path] / path.name, path)
         for path, stage in stages.items():
+            WRITTEN.append(path)
             _move(stage, path)
     finally:
         for stage in stages.values():

@@ -243,6 +243,22 @@ def test_another_file_of_that_name_is_replaced(run: Run, volume_file: Path) -> N
     assert read_volume(out).voxels.shape == (12, 20, 24)
 
 
+def test_cancelling_after_the_output_was_written_says_so(
+    run: Run, volume_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = volume_file.with_name("out.nii")
+    monkeypatch.setattr("MedEnhanceLib.cli.enhancing.print_evidence", interrupted)
+    done = run("denoise", volume_file, out, "--model", "filter-median")
+    assert done.exit_code == 130 and out.is_file()
+    assert f"cancelled; '{out}' had been written already." in done.stderr
+    monkeypatch.setattr("MedEnhanceLib.cli.enhancing.write_all", interrupted)
+    again = run("denoise", volume_file, out, "--model", "filter-median")
+    assert again.exit_code == 130 and "cancelled; nothing was written." in again.stderr
+
+
 def test_a_guide_is_read_and_a_model_without_one_says_so(run: Run, volume_file: Path) -> None:
     guide, out = volume_file.with_name("t1.nii.gz"), volume_file.with_name("out.nii.gz")
     write_image(scan(seed=3), guide)

@@ -17,9 +17,16 @@ PROGRAM = (sys.executable, "-m", "MedEnhanceLib.cli")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("name", "code", "why"),
+    [
+        ("SIGINT", 130, "cancelled"),
+        ("SIGTERM", 143, "ended by SIGTERM, as at a queue's time limit"),
+        ("SIGHUP", 129, "ended by SIGHUP, as when its terminal is closed"),
+    ],
+)
 def test_cancelling_leaves_nothing_behind(
-    root: Path, tmp_path: Path, number: int, code: int
+    root: Path, tmp_path: Path, name: str, code: int, why: str
 ) -> None:
     # Large enough to be still at work when the signal comes.
     write_image(scan((96, 160, 160)), tmp_path / "scan.nii")
@@ -30,26 +37,23 @@ def test_cancelling_leaves_nothing_behind(
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,
+        preexec_fn=heed_signals,
     )
     assert process.stderr is not None
     # Said when the outputs have been checked, the volume has been read and the work begins.
     assert "chosen for this volume" in process.stderr.readline()
-    process.send_signal(number)
+    process.send_signal(getattr(signal, name))
     _, said = process.communicate(timeout=120)
     assert process.returncode == code
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii"]
     assert "Traceback" not in said
-    why = {
-        signal.SIGINT: "cancelled",
-        signal.SIGTERM: "ended by SIGTERM, as at a queue's time limit",
-    }
-    assert said.strip().endswith(f"medenhance: {why[signal.Signals(number)]}; nothing was written.")
+    assert said.strip().endswith(f"medenhance: {why}; nothing was written.")
 
 
-def heed_interrupts() -> None:
+def heed_signals() -> None:
     """A shell's background jobs ignore Ctrl-C and hand that on; a user's own do not."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_a_failure_is_one_line_on_the_error_stream(root: Path, tmp_path: Path) -> None:
