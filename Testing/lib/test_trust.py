@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +75,10 @@ def test_a_bundle_with_a_link_to_a_folder_cannot_be_trusted(tmp_path: Path) -> N
         pinned(read_bundle(folder))
 
 
-def test_building_a_network_leaves_the_files_that_are_trusted(tmp_path: Path) -> None:
+def test_building_a_network_leaves_the_files_that_are_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
     scripts = str(tmp_path / "mine/scripts")
     width = f"$(__import__('sys').path.insert(0, {scripts!r}), "
     width += "__import__('trusted_width').WIDTH)[1]"
