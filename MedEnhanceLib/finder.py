@@ -6,13 +6,18 @@ volume on a coarse grid, says where each region is and how sure it is, and the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from MedEnhanceLib.volume import Label
+from MedEnhanceLib.volume import Code, Label
 
 Range = tuple[float, float]
+
+SIDES: dict[str, Code] = {
+    "Left": ("SCT", "7771000", "Left"),
+    "Right": ("SCT", "24028007", "Right"),
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Region:
     """One thing to be found, the network's output channel 1, 2, ... in this order.
 
     Attributes:
-        name: put before the labels' names ("Left").
+        name: put before the labels' names; of "Left" and "Right" they also carry the code.
         title: in a sentence ("left hippocampus").
         colors: red, green, blue for each of the model's labels in this region.
     """
@@ -100,12 +105,12 @@ def read_finder(facts: dict[str, Any], weights: Path) -> Finder:
 def labels_of_regions(labels: tuple[Label, ...], regions: tuple[Region, ...]) -> tuple[Label, ...]:
     """The model's labels once for each region: "Left anterior hippocampus" and so on."""
     return tuple(
-        Label(
-            value_in_region(label.value, number, labels),
-            f"{region.name} {label.name[:1].lower()}{label.name[1:]}",
-            region.colors[row] if row < len(region.colors) else label.color,
-            label.category,
-            label.type,
+        replace(
+            _sided(label, SIDES.get(region.name)),
+            value=value_in_region(label.value, number, labels),
+            name=f"{region.name} {label.name[:1].lower()}{label.name[1:]}",
+            color=region.colors[row] if row < len(region.colors) else label.color,
+            union=(),
         )
         for number, region in enumerate(regions)
         for row, label in enumerate(labels)
@@ -115,6 +120,18 @@ def labels_of_regions(labels: tuple[Label, ...], regions: tuple[Region, ...]) ->
 def value_in_region(value: int, number: int, labels: tuple[Label, ...]) -> int:
     """The voxels' value of a label in region ``number``, counted from 0."""
     return value + number * max(label.value for label in labels)
+
+
+def _sided(label: Label, side: Code | None) -> Label:
+    """With the code of its side, as the type's modifier, or the region's where that is taken.
+
+    Slicer keeps one modifier of each.
+    """
+    if side is None:
+        return label
+    if label.modifier is None:
+        return replace(label, modifier=side)
+    return replace(label, region=label.type, region_modifier=side)
 
 
 def _region(row: dict[str, Any]) -> Region:

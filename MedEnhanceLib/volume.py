@@ -13,6 +13,7 @@ from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.geometry import Geometry
 
 Code = tuple[str, str, str]
+FURTHER_CODES = ("modifier", "region", "region_modifier")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,9 @@ class Label:
         category, type: DICOM coded concepts (scheme, value, meaning), SNOMED CT as scheme "SCT".
         union: values of the labels that this one is the whole of (a brain of its tissues); empty
             for a label of its own. A union is given only when it is asked for.
+        modifier: coded concept that narrows the type ("Anterior"), or None.
+        region, region_modifier: coded concepts of the place in the body, which DICOM keeps beside
+            the type, and of what narrows that ("Left"), or None.
     """
 
     value: int
@@ -80,16 +84,20 @@ class Label:
     category: Code = ("SCT", "85756007", "Tissue")
     type: Code = ("SCT", "85756007", "Tissue")
     union: tuple[int, ...] = ()
+    modifier: Code | None = None
+    region: Code | None = None
+    region_modifier: Code | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers, for :meth:`from_json`."""
+        further = {name: getattr(self, name) for name in ("union", *FURTHER_CODES)}
         return {
             "value": self.value,
             "name": self.name,
             "color": list(self.color),
             "category": list(self.category),
             "type": list(self.type),
-            **({"union": list(self.union)} if self.union else {}),
+            **{name: list(values) for name, values in further.items() if values},
         }
 
     @classmethod
@@ -103,6 +111,7 @@ class Label:
             _code(data.get("category", default.category)),
             _code(data.get("type", default.type)),
             tuple(int(value) for value in data.get("union", ())),
+            **{name: _code(data[name]) for name in FURTHER_CODES if name in data},
         )
 
 

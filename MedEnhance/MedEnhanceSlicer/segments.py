@@ -7,11 +7,10 @@ import slicer
 import vtk
 
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.io.segments import terminology_entry
 
 from .bridge import displayOf, fillVolumeNode
 
-TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
-REGION_CONTEXT = "Anatomic codes - DICOM master list"
 SURFACE_VOXEL_LIMIT = 2_000_000
 SURFACE_SMOOTHING = "0.5"
 """Slicer's own default: the steps of voxels go, thin structures stay."""
@@ -97,14 +96,4 @@ def describeSegments(node, labels):
             continue
         segment.SetName(label.name)
         segment.SetColor(*(channel / 255.0 for channel in label.color))
-        segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(label))
-
-
-def terminologyEntry(label):
-    """The label's coded meaning in Slicer's notation; coding schemes as in DICOM ("SCT")."""
-    nothing = "^^"
-    codes = (label.category, label.type)
-    category, kind = ("^".join(code) for code in codes)
-    return "~".join(
-        [TERMINOLOGY_CONTEXT, category, kind, nothing, REGION_CONTEXT, nothing, nothing]
-    )
+        segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(label))

@@ -20,6 +20,15 @@ REPRESENTATION = "Binary labelmap"
 CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 ANATOMY_CONTEXT = "Anatomic codes - DICOM master list"
 TERMINOLOGY = "TerminologyEntry"
+FIELDS = (
+    "context",
+    "category",
+    "type",
+    "modifier",
+    "region_context",
+    "region",
+    "region_modifier",
+)
 OVERLAP = (
     "'{name}' has segments that overlap; export it as a label map first (in Slicer: Segmentations "
     "> Export)."
@@ -66,6 +75,13 @@ def labels_from_header(header: Mapping[str, str], name: str) -> tuple[Label, ...
     return tuple(sorted(labels, key=lambda label: label.value))
 
 
+def terminology_entry(label: Label) -> str:
+    """The label's coded meaning in Slicer's notation."""
+    kind = (_triplet(label.category), _triplet(label.type), _triplet(label.modifier))
+    region = (_triplet(label.region), _triplet(label.region_modifier))
+    return "~".join((CONTEXT, *kind, ANATOMY_CONTEXT, *region))
+
+
 def _segment(label: Label, voxels: NDArray[Any]) -> dict[str, str]:
     return {
         "ID": f"Segment_{label.value}",
@@ -76,7 +92,7 @@ def _segment(label: Label, voxels: NDArray[Any]) -> dict[str, str]:
         "LabelValue": str(label.value),
         "Layer": "0",
         "Extent": _extent(voxels == label.value),
-        "Tags": f"{TERMINOLOGY}:{_terminology(label)}|",
+        "Tags": f"{TERMINOLOGY}:{terminology_entry(label)}|",
     }
 
 
@@ -90,14 +106,8 @@ def _extent(mask: NDArray[np.bool_]) -> str:
     return " ".join(str(end) for end in ends)
 
 
-def _terminology(label: Label) -> str:
-    none = "^^"
-    parts = (CONTEXT, _triplet(label.category), _triplet(label.type), none, ANATOMY_CONTEXT)
-    return "~".join((*parts, none, none))
-
-
-def _triplet(code: Code) -> str:
-    return "^".join(RESERVED.sub(" ", part) for part in code)
+def _triplet(code: Code | None) -> str:
+    return "^".join(RESERVED.sub(" ", part) for part in code or ("", "", ""))
 
 
 def _label(value: int, prefix: str, header: Mapping[str, str]) -> Label:
@@ -109,8 +119,8 @@ def _label(value: int, prefix: str, header: Mapping[str, str]) -> Label:
             facts["color"] = color
     entry = re.search(rf"{TERMINOLOGY}:([^|]*)", header.get(f"{prefix}Tags", ""))
     if entry is not None:
-        codes = [part.split("^") for part in entry.group(1).split("~")[1:3]]
-        for name, code in zip(("category", "type"), codes, strict=False):
+        codes = [part.split("^") for part in entry.group(1).split("~")]
+        for name, code in zip(FIELDS, codes, strict=False):
             if len(code) == 3 and all(code):
                 facts[name] = code
     return Label.from_json(facts)

@@ -20,6 +20,7 @@ from MedEnhanceLib import Catalog, Geometry, Volume, enhance, suitability
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine import networks
 from MedEnhanceLib.errors import BundleError, OptionsError, UnsuitableError
+from MedEnhanceLib.finder import SIDES, Region, labels_of_regions
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.tasks.finding import (
@@ -32,6 +33,7 @@ from MedEnhanceLib.tasks.finding import (
 )
 from MedEnhanceLib.tasks.network import open_network
 from MedEnhanceLib.tasks.regions import label_regions
+from MedEnhanceLib.volume import Label
 
 from .conftest import LABELS, OBLIQUE, opened_short_of_memory, write_bundle
 
@@ -223,6 +225,15 @@ class TestWhole:
         assert not kept[True][island].any()
         assert kept[False][island].mean() > 0.7
         assert dice(kept[True] == 1, ball(HEAD, centres()[0])) > 0.9
+
+    def test_the_side_is_in_the_codes(self) -> None:
+        code, front, left = ("SCT", "2", "Kernel"), ("SCT", "3", "Anterior"), SIDES["Left"]
+        regions = (Region("Left", "left kernel"), Region("Lower", "lower kernel"))
+        labels = (Label(1, "Whole", type=code), Label(2, "Front", type=code, modifier=front))
+        whole, part, *lower = labels_of_regions(labels, regions)
+        assert (whole.modifier, whole.region) == (left, None)
+        assert (part.modifier, part.region, part.region_modifier) == (front, code, left)
+        assert [(x.modifier, x.region) for x in lower] == [(None, None), (front, None)]
 
     def test_only_some_labels(self, only_kernels: Catalog) -> None:
         result = enhance(head(), "segment", "kernels", {"labels": [2]}, catalog=only_kernels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,25 @@ def test_the_header_has_slicers_fields(tmp_path: Path, hippocampus: LabelMap) ->
         "~Anatomic codes - DICOM master list~^^~^^|"
     )
     assert image.GetMetaData("Segment2_Extent") == "0 -1 0 -1 0 -1"
+
+
+def test_modifiers_and_the_region_survive(tmp_path: Path, hippocampus: LabelMap) -> None:
+    kind, side = ("SCT", "5366008", "Hippocampus"), ("SCT", "7771000", "Left")
+    sided = dataclasses.replace(
+        ANTERIOR, type=kind, modifier=ANTERIOR.type, region=kind, region_modifier=side
+    )
+    given = LabelMap(hippocampus.voxels, hippocampus.geometry, (sided, POSTERIOR))
+    write_image(given, tmp_path / "h.seg.nrrd")
+    assert read_labelmap(tmp_path / "h.seg.nrrd").labels == given.labels
+    assert (
+        sitk.ReadImage(str(tmp_path / "h.seg.nrrd"))
+        .GetMetaData("Segment0_Tags")
+        .endswith(
+            "~SCT^5366008^Hippocampus~SCT^255549009^Anterior~Anatomic codes - DICOM master list"
+            "~SCT^5366008^Hippocampus~SCT^7771000^Left|"
+        )
+    )
+    assert Label.from_json(sided.to_json()) == sided
 
 
 def test_a_name_cannot_break_the_header(tmp_path: Path, hippocampus: LabelMap) -> None:

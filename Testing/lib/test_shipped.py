@@ -10,6 +10,8 @@ import pytest
 from MedEnhanceLib import Catalog, Geometry, Result, Task, Volume, enhance, read_volume
 from MedEnhanceLib.benchmark.phantoms import head
 from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.finder import labels_of_regions
+from MedEnhanceLib.io.segments import terminology_entry
 
 HEAD, THICK = ("mr_head_t1.nii.gz", (12, 24, 24)), ("mr_head_t1_thick.nii.gz", (12, 24, 24))
 SAMPLES = {
@@ -50,6 +52,13 @@ def before_and_after(result: Result, name: str) -> tuple[float, float]:
 
 def test_all_that_is_shipped_is_tried() -> None:
     assert {m.id for m in Catalog.default().models() if m.is_trained} == SAMPLES.keys()
+
+
+def test_the_parts_of_the_hippocampi_are_told_apart_by_their_codes() -> None:
+    model = Catalog.default().find("mr-hippocampus-unet")
+    assert isinstance(model, Bundle) and model.finder is not None
+    parts = labels_of_regions(model.labels, model.finder.regions)
+    assert len({terminology_entry(part) for part in parts}) == len(parts) == 4
 
 
 @pytest.mark.parametrize("name", SAMPLES)

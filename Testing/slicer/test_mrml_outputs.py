@@ -22,7 +22,8 @@ from Testing.slicer_scene import set_modality, subject_hierarchy
 
 LABELS = (
     Label(1, "Anterior hippocampus", (230, 159, 0), ("SCT", "91772007", "Anatomical structure"),
-          ("SCT", "5928000", "Hippocampus")),
+          ("SCT", "5928000", "Hippocampus"), modifier=("SCT", "255549009", "Anterior"),
+          region=("SCT", "5928000", "Hippocampus"), region_modifier=("SCT", "7771000", "Left")),
     Label(2, "Posterior hippocampus", (0, 114, 178)),
     Label(3, "Not there"),
 )  # fmt: skip
@@ -67,6 +68,9 @@ def test_segments_have_names_colours_and_codes(scene: Any) -> None:
     code = (kind.GetCodingSchemeDesignator(), kind.GetCodeValue(), kind.GetCodeMeaning())
     assert code == ("SCT", "5928000", "Hippocampus")
     assert entry.GetCategoryObject().GetCodeValue() == "91772007"
+    assert entry.GetTypeModifierObject().GetCodeMeaning() == "Anterior"
+    assert entry.GetAnatomicRegionObject().GetCodeMeaning() == "Hippocampus"
+    assert entry.GetAnatomicRegionModifierObject().GetCodeMeaning() == "Left"
 
 
 def test_segments_cover_the_labelled_voxels(scene: Any) -> None:
