@@ -71,15 +71,19 @@ def list_series(folder: str | os.PathLike[str]) -> list[Series]:
 
 
 def series_of(file: Path) -> Series:
-    """The series that a DICOM file belongs to, whole, as far as it lies in the same folder."""
+    """The series that a DICOM file belongs to, whole, as far as it lies in the same folder.
+
+    For a link beside which there is nothing of the series, that is the folder it leads to.
+    """
     scanned = scan(file) if has_dicom_mark(file) else None
     if scanned is None:
         raise FileError(
             f"'{file.name}' is not a DICOM image that can be read; copy or export it again."
         )
-    siblings = filter(_may_be_image, file.parent.iterdir())
-    found = _grouped(sorted({file, *siblings}))
-    return next(s for s in found if s.uid == scanned.series)
+    series = _beside(file, scanned.series)
+    if file.is_symlink() and len({frame.path for frame in series.frames}) == 1:
+        return _beside(file.resolve(), scanned.series)
+    return series
 
 
 def choose_series(found: Sequence[Series], wanted: str | None, folder: str) -> Series:
@@ -124,18 +128,34 @@ def _ending(uid: str, uids: Iterable[str]) -> str:
     return uid
 
 
+def _beside(file: Path, uid: str) -> Series:
+    siblings = filter(_may_be_image, file.parent.iterdir())
+    found = _grouped(sorted({file, *siblings}))
+    return next(series for series in found if series.uid == uid)
+
+
 def _files(folder: Path) -> list[Path]:
     """The files in a folder and the folders in it; also folders that cannot be looked into."""
     files: list[Path] = []
     locked: list[OSError] = []
-    for place, folders, names in os.walk(folder, onerror=locked.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    seen = {os.path.realpath(folder)}
+    for place, folders, names in os.walk(folder, onerror=locked.append, followlinks=True):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in visible if _is_new(os.path.join(place, name), seen)]
         files += filter(_may_be_image, (Path(place, name) for name in sorted(names)))
         if len(files) > MOST_FILES:
             raise FileError(
                 f"'{folder}' holds more than {MOST_FILES:,} files; name the folder of the series."
             )
     return files + [Path(error.filename) for error in locked]
+
+
+def _is_new(folder: str, seen: set[str]) -> bool:
+    """Whether a folder is none of those seen, among which it is from now on; links may circle."""
+    real = os.path.realpath(folder)
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
 
 
 def _may_be_image(path: Path) -> bool:
