@@ -40,7 +40,8 @@ class GuardedGroup(TyperGroup):
         WRITTEN.clear()
         with _endings_unwind(), _warnings_said(debug):
             try:
-                return super().invoke(ctx)
+                with _output_flushed():
+                    return super().invoke(ctx)
             except (KeyboardInterrupt, CancelledError):
                 say(f"cancelled; {_what_is_written()}.")
                 raise typer.Exit(CANCELLED) from None
@@ -52,6 +53,9 @@ class GuardedGroup(TyperGroup):
             except SystemExit as error:
                 if error.code in ENDED_BY:
                     say(f"ended by {ENDED_BY[error.code]}; {_what_is_written()}.")
+                raise
+            except BrokenPipeError:
+                # Who read the output has seen enough; typer leaves without a word.
                 raise
             except Exception as error:
                 # typer's own exits and usage errors carry their exit code and pass.
@@ -77,6 +81,15 @@ def _unexpected(error: BaseException, debug: bool) -> None:
     hint = "" if debug else " Run 'medenhance --debug ...' to see where, and please report it."
     say(f"unexpectedly failed ({type(error).__name__}: {first_line}).{hint}")
     raise typer.Exit(FAILED) from None
+
+
+@contextmanager
+def _output_flushed() -> Iterator[None]:
+    """What is left to the interpreter's end cannot fail without a complaint of Python's own."""
+    try:
+        yield
+    finally:
+        print(end="", flush=True)
 
 
 @contextmanager

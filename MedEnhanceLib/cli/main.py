@@ -29,7 +29,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"medenhance {__version__}")
+        print(f"medenhance {__version__}", flush=True)
         raise typer.Exit
 
 

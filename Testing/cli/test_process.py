@@ -70,6 +70,24 @@ def test_a_failure_is_one_line_on_the_error_stream(root: Path, tmp_path: Path) -
     assert done.stderr.splitlines() == ["medenhance: 'nowhere.nii' does not exist; check the path."]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other pipes")
+@pytest.mark.parametrize(
+    "arguments", [["models", "--markdown"], ["models", "mr-brain-tissue-unet"], ["--version"]]
+)
+def test_a_closed_pipe_is_left_without_a_word(root: Path, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*PROGRAM, *arguments],
+        env=_environment(root),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=120,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_listing_models_loads_no_network_library(root: Path) -> None:
     code = (
         "import sys\n"
