@@ -192,6 +192,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   )
 
 set(LIBRARY_RESOURCES
+  MedEnhanceLib/py.typed
   Resources/Models/ct-denoise-residual/LICENSE
   Resources/Models/ct-denoise-residual/configs/inference.json
   Resources/Models/ct-denoise-residual/configs/metadata.json

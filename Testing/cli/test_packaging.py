@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+import MedEnhanceLib
 from MedEnhanceLib.cli.check import CLI_PACKAGES
 from MedEnhanceLib.diagnosis import REQUIRED
 from MedEnhanceLib.resources import models_folder, sample_folder
@@ -25,6 +28,16 @@ def project(root: Path) -> dict:
 
 def _name(requirement: str) -> str:
     return re.split(r"[<>=!;\[ ]", requirement)[0].lower().replace("_", "-")
+
+
+def test_the_library_is_typed_for_its_users(root: Path) -> None:
+    assert (root / "MedEnhanceLib" / "py.typed").exists()
+    tree = ast.parse((root / "MedEnhanceLib" / "__init__.py").read_text("utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    homes = {each.asname: node.module for node in imports for each in node.names if each.asname}
+    assert {*homes, "__version__"} == set(MedEnhanceLib.__all__)
+    for name, home in homes.items():
+        assert getattr(MedEnhanceLib, name) is getattr(importlib.import_module(home), name)
 
 
 def test_check_asks_for_what_pyproject_requires(project: dict) -> None:
