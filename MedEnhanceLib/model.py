@@ -26,8 +26,9 @@ class Model:
         body_part: what it was trained on; "" for any.
         version: of the model.
         description: a sentence or two.
-        ranges: (least, most) it was trained for, by name: "spacing_mm", "noise_percent",
-            "factor", "extent_mm".
+        ranges: (least, most) it was trained for, by name: "spacing_mm", "noise_percent"
+            (of the peak), "noise_hu" (in soft tissue), "factor", "extent_mm"; beyond
+            "labelled_ml", of all labels together, there is a warning.
         labels: of a segmentation model.
         limits: plain sentences on what it cannot do.
         results: measured results; each with subject, condition, metric, value and command,

@@ -118,8 +118,11 @@ class SuperResolutionOptions(RunOptions):
             raise OptionsError("Give either a spacing or a factor, not both.")
         self._make_floats("profile_width")
         least, most = PROFILE_WIDTHS
-        if self.denoise not in (None, True, False):
-            raise OptionsError(f"The option denoise '{self.denoise}' must be true, false or null.")
+        if not isinstance(self.denoise, bool | None):
+            raise OptionsError(
+                f"The option denoise '{self.denoise}' must be true or false; leave it out to go by "
+                "the noise."
+            )
         if self.profile_width is not None and not least <= self.profile_width <= most:
             raise OptionsError(
                 f"The slice profile's width {self.profile_width} must lie between {least:g} and "

@@ -43,6 +43,8 @@ def test_json_round_trip(task: Task, options: Options) -> None:
         (Task.DENOISE, {"register_guide": "false"}, "true or false"),
         (Task.SEGMENT, {"keep_largest": "no"}, "true or false"),
         (Task.SEGMENT, {"fill_holes": 1}, "true or false"),
+        (Task.SUPER_RESOLUTION, {"denoise": 1}, "true or false; leave it out"),
+        (Task.SUPER_RESOLUTION, {"denoise": 0.0}, "true or false; leave it out"),
         (Task.SEGMENT, {"labels": "liver"}, "whole number"),
         (Task.SEGMENT, {"labels": "12"}, "whole number"),
         (Task.SEGMENT, {"labels": [1.7]}, "whole number"),
