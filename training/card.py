@@ -52,7 +52,7 @@ def card(metadata: Json, curve: list[dict[str, str]], command: str, note: str = 
         f"| {facts['body_part']} |",
         "## Trained for\n\n" + _ranges(facts["ranges"]) + _whole(facts.get("finder")),
         "## Training data\n\n" + _training_data(facts["training_data"]),
-        f"## Measured on {_measured_on(facts)}\n\n" + _results(facts["results"]),
+        f"## Measured on {_measured_on(facts)}\n\n" + results_table(facts["results"]),
         "## Limits\n\n" + "\n".join(f"* {limit}" for limit in facts["limits"]),
         "## How it was trained\n\n" + _training(command, curve, note),
     ]
@@ -89,13 +89,13 @@ def _whole(finder: Json | None) -> str:
 
 def _training_data(sets: list[Json]) -> str:
     rows = [
-        f"| {s['name']} | {s['source']} | {s['licence']} | {_subjects(s['subjects'])} |"
+        f"| {s['name']} | {s['source']} | {s['licence']} | {counted_subjects(s['subjects'])} |"
         for s in sets
     ]
     return "\n".join(["| data | source | licence | subjects |", "| --- | --- | --- | --- |", *rows])
 
 
-def _subjects(subjects: list[str]) -> str:
+def counted_subjects(subjects: list[str]) -> str:
     if len(subjects) <= 5:
         return ", ".join(subjects)
     if subjects[0].startswith("hippocampus_"):
@@ -110,7 +110,7 @@ def _measured_on(facts: Json) -> str:
     return "subjects that were not trained on"
 
 
-def _results(results: list[Json]) -> str:
+def results_table(results: list[Json]) -> str:
     if not results:
         return "Not measured yet."
     keys = ["subject", "condition", "metric", "value", "comparator", "comparator_value"]

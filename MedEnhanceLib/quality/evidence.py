@@ -147,7 +147,7 @@ def denoise_evidence(
         # Zero is water in HU: the mean is no measure of the signal.
         measures = [measure for measure in measures if measure.name != SIGNAL_TO_NOISE]
     shifted = _shift_warning(mean_before, mean_after, is_mr)
-    structure = _structure_warning(removed)
+    structure = structure_warning(removed)
     return measures, [*structure, *shifted]
 
 
@@ -181,7 +181,7 @@ def uneven_noise_warning(voxels: NDArray[Any]) -> list[str]:
     ]
 
 
-def _structure_warning(removed: RemovedSignal) -> list[str]:
+def structure_warning(removed: RemovedSignal) -> list[str]:
     correlation, unexplained = removed.edge_correlation, removed.unexplained_percent
     signs = []
     if unexplained > UNEXPLAINED_PERCENT:

@@ -77,7 +77,7 @@ def serve(
     # Windows removes no folder that a process stands in.
     os.chdir(chosen.folder.parent)
     source, sink = _private_channel()
-    server = _Server(source, sink, chosen.folder, enhance or _enhance, find_catalog or _catalog)
+    server = Server(source, sink, chosen.folder, enhance or _enhance, find_catalog or _catalog)
     server.greet()
     threading.Thread(target=server.listen, daemon=True).start()
     if chosen.owner and is_running(chosen.owner):
@@ -112,8 +112,12 @@ def _catalog(folders: Sequence[str], trusted: Sequence[str]) -> Any:
     return Catalog.default(extra_folders=folders, trusted=trusted)
 
 
-class _Server:
-    """State shared by the thread that works and the thread that listens."""
+class Server:
+    """State shared by the thread that works and the thread that listens.
+
+    Attributes:
+        jobs: those that were taken in and are still to be done.
+    """
 
     def __init__(
         self,
@@ -126,7 +130,7 @@ class _Server:
         self._source, self._sink, self._folder = source, sink, folder
         self._enhance, self._find_catalog = enhance, find_catalog
         self._sending = threading.Lock()
-        self._jobs: queue.Queue[Job] = queue.Queue()
+        self.jobs: queue.Queue[Job] = queue.Queue()
         # Names of jobs that are not over, and of those among them that were cancelled.
         self._pending: set[str] = set()
         self._cancelled: set[str] = set()
@@ -142,23 +146,26 @@ class _Server:
             while line := self._source.readline(LONGEST_LINE):
                 self._obey(line)
         finally:
-            self._exit()
+            self.end()
 
     def watch(self, owner: int) -> None:
         """End the process when its owner is gone, should the input be held open by another."""
         while is_running(owner):
             time.sleep(OWNER_CHECK_SECONDS)
-        self._exit()
+        self.end()
 
     def work(self) -> NoReturn:
         """Run one job after the other."""
         while True:
-            job = self._jobs.get()
-            event = self._run(job)
-            self._keep_imports()
-            self._pending.discard(job.id)
-            self._cancelled.discard(job.id)
-            self._send(event)
+            self.do(self.jobs.get())
+
+    def do(self, job: Job) -> None:
+        """Run a job and tell how it ended."""
+        event = self._run(job)
+        self._keep_imports()
+        self._pending.discard(job.id)
+        self._cancelled.discard(job.id)
+        self._send(event)
 
     def _keep_imports(self) -> None:
         """After a job that imported something, which is mostly the first one."""
@@ -175,7 +182,7 @@ class _Server:
                 job = Job.from_json(data)
                 self._send(Event(HEARD, job.id))
                 self._pending.add(job.id)
-                self._jobs.put(job)
+                self.jobs.put(job)
             elif data["do"] == "cancel":
                 self._cancelled |= self._pending & {name}
             else:
@@ -292,9 +299,10 @@ class _Server:
                 self._sink.flush()
         except OSError:
             # Nobody listens any more.
-            self._exit()
+            self.end()
 
-    def _exit(self) -> NoReturn:
+    def end(self) -> NoReturn:
+        """Leave nothing behind and end the process."""
         remove_folder(self._folder)
         # Not sys.exit: the other thread may be deep in a network, and must not be waited for.
         os._exit(0)

@@ -17,7 +17,7 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.worker.client import Worker
 from MedEnhanceLib.worker.folder import input_file, output_file
 from MedEnhanceLib.worker.protocol import LAST_KINDS, SIGNS, Job, from_line, to_line
-from MedEnhanceLib.worker.server import _Server
+from MedEnhanceLib.worker.server import Server
 from Testing.counts import count
 
 from .mutating import mutated
@@ -54,19 +54,19 @@ class StoppedError(Exception):
     """The server would have ended its process."""
 
 
-class Server(_Server):
-    def _exit(self) -> Any:
+class Endless(Server):
+    def end(self) -> Any:
         raise StoppedError
 
 
 def answers(folder: Path, *lines: bytes) -> list[dict[str, Any]]:
     """What a server says to these lines, once it has worked off the jobs among them."""
     sink = io.BytesIO()
-    server = Server(io.BytesIO(b"".join(lines)), sink, folder, copied, lambda *_: None)
+    server = Endless(io.BytesIO(b"".join(lines)), sink, folder, copied, lambda *_: None)
     with pytest.raises(StoppedError):
         server.listen()
-    while not server._jobs.empty():
-        server._send(server._run(server._jobs.get()))
+    while not server.jobs.empty():
+        server.do(server.jobs.get())
     said = [from_line(line) for line in sink.getvalue().splitlines()]
     return [event for event in said if event["kind"] not in SIGNS]
 

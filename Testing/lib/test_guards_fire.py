@@ -12,7 +12,7 @@ import torch
 
 from MedEnhanceLib import Catalog, Geometry, Result, Volume, enhance, read_volume
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
-from MedEnhanceLib.quality.evidence import _structure_warning
+from MedEnhanceLib.quality.evidence import structure_warning
 from MedEnhanceLib.quality.removed_signal import RemovedSignal
 
 from .conftest import write_bundle
@@ -143,8 +143,8 @@ def test_a_model_that_paints_or_erases_is_caught(
 
 
 def test_only_what_shows_structure_is_named() -> None:
-    (edges,) = _structure_warning(RemovedSignal(0.5, 0.0, 0, 0.0))
-    (places,) = _structure_warning(RemovedSignal(0.0, 3.0, 0, 0.0))
+    (edges,) = structure_warning(RemovedSignal(0.5, 0.0, 0, 0.0))
+    (places,) = structure_warning(RemovedSignal(0.0, 3.0, 0, 0.0))
     assert "correlation with edges 0.50" in edges and "%" not in edges
     assert "in 3.0 % of the object" in places and "edges" not in places
 

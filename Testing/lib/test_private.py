@@ -119,3 +119,4 @@ def test_staging_is_gone_however_it_ends(tmp_path: Path) -> None:
 
 def test_a_place_that_is_not_there_is_no_trouble(tmp_path: Path) -> None:
     sweep(PREFIX, tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()

@@ -196,3 +196,4 @@ def test_a_scene_that_was_saved_side_by_side_opens_so(
 
 def test_without_a_window_no_layout_is_registered(scene: Any) -> None:
     comparison.registerLayout()
+    assert scene.GetNumberOfNodesByClass("vtkMRMLLayoutNode") == 0

@@ -14,7 +14,7 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Box
-from training.card import _results, _subjects
+from training.card import counted_subjects, results_table
 from training.ct_data import CtReference, CtScan
 from training.evaluate import Table, keep_results, keep_scans, spreads, table_of, with_means
 from training.publish import measured_results
@@ -136,22 +136,24 @@ def test_means_and_the_card_have_the_column_too() -> None:
     assert rows[-1]["subject"] == "mean of 2" and rows[-1]["second_value"] == 31
     partly = with_means([_cell("a", True).row("ssim"), _cell("b", False).row("ssim")])
     assert "second_value" not in partly[-1]
-    text = _results([r | {"command": "c"} for r in rows])
+    text = results_table([r | {"command": "c"} for r in rows])
     assert "| a | 3% noise | foreground PSNR (dB) | 30 | median | 30 | BM4D" in text
 
 
 def test_the_card_tells_what_has_to_run_before_the_table() -> None:
     found = row("a", "T1 scans, brain as HD-BET's", 0.9)
-    text = _results([r | {"command": "evaluate"} for r in (_cell("a", True).row("ssim"), found)])
+    text = results_table(
+        [r | {"command": "evaluate"} for r in (_cell("a", True).row("ssim"), found)]
+    )
     commands = [line.split()[-3] for line in text.splitlines() if line.startswith("    python")]
     assert commands == ["training.tables.fill_bm4d", "training.brain_scans"]
     assert text.endswith("    evaluate")
-    alone = _results([_cell("a", False).row("ssim") | {"command": "evaluate"}])
+    alone = results_table([_cell("a", False).row("ssim") | {"command": "evaluate"}])
     assert alone.endswith("Reproduced by:\n\n    evaluate")
 
 
 def test_the_card_without_bm4d_is_as_it_was() -> None:
-    text = _results([row("a", "3% noise", 30, "median", 29.5) | {"command": "c"}])
+    text = results_table([row("a", "3% noise", 30, "median", 29.5) | {"command": "c"}])
     head = text.splitlines()[0]
     assert head == "| scans | condition | metric | this model | comparator | comparator's |"
 
@@ -160,7 +162,7 @@ def test_nothing_is_told_of_a_comparator_that_there_is_not() -> None:
     rows = with_means([row(subject, "T1", 0.9, metric="Dice") for subject in "ab"])
     assert rows[-1]["subject"] == "mean of 2"
     assert not any("comparator" in key for made in rows for key in made)
-    text = _results([made | {"command": "c"} for made in rows])
+    text = results_table([made | {"command": "c"} for made in rows])
     assert "| mean of 2 | T1 | Dice | 0.9 |  |  |" in text
 
 
@@ -171,8 +173,8 @@ def test_means_name_all_filters_that_were_best_on_one_of_the_scans() -> None:
 
 def test_crops_are_not_taken_for_subjects() -> None:
     crops = [f"hippocampus_{number:03}" for number in (1, 2, 3, 4, 7, 9)]
-    assert _subjects(crops) == "6 crops of 4 heads"
-    assert _subjects([f"s{number}" for number in range(6)]) == "6 subjects"
+    assert counted_subjects(crops) == "6 crops of 4 heads"
+    assert counted_subjects([f"s{number}" for number in range(6)]) == "6 subjects"
 
 
 @pytest.mark.parametrize(
