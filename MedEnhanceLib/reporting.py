@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from MedEnhanceLib.errors import CancelledError
 from MedEnhanceLib.result import CancelCallback, Progress, ProgressCallback
 
 SHORTEST_FOR_ESTIMATE = 0.02
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -39,6 +42,15 @@ class Reporter:
         if self.progress is not None:
             done = self.begin + (self.end - self.begin) * min(1.0, fraction)
             self.progress(Progress(done, self.name, self._seconds_left(done)))
+
+    def over(self, items: Sequence[Item]) -> Iterator[Item]:
+        """The items one by one, each with an equal share of the present phase."""
+        begin, end = self.begin, self.end
+        for number, item in enumerate(items):
+            self.begin = begin + (end - begin) * number / len(items)
+            self.end = begin + (end - begin) * (number + 1) / len(items)
+            yield item
+        self.begin, self.end = begin, end
 
     def finish(self) -> None:
         """Report that all of the run is done, also when phases were left out."""

@@ -60,10 +60,7 @@ def over_mirrors(
     """
     mean: Any = 0.0
     squares: Any = 0.0
-    begin, end = reporter.begin, reporter.end
-    for number, axes in enumerate(MIRRORS):
-        reporter.begin = begin + (end - begin) * number / len(MIRRORS)
-        reporter.end = begin + (end - begin) * (number + 1) / len(MIRRORS)
+    for number, axes in enumerate(reporter.over(MIRRORS)):
         forward.done = 0
         output = run(axes)
         # Welford's way: sums of squares of large values would lose the small differences.
@@ -72,7 +69,6 @@ def over_mirrors(
         output -= mean
         output *= change
         squares += output
-    reporter.begin, reporter.end = begin, end
     np.maximum(squares, 0, out=squares)
     squares /= np.float32(len(MIRRORS))
     return mean, np.sqrt(squares, out=squares)

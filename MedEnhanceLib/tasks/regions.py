@@ -44,10 +44,7 @@ def label_regions(
     assert model.finder is not None  # who found something had one
     labels = np.zeros(volume.geometry.shape, np.uint8)
     becomes = None if doubt is None else becoming(wanted_labels(model, options))
-    begin, end = reporter.begin, reporter.end
-    for count, region in enumerate(found):
-        reporter.begin = begin + (end - begin) * count / len(found)
-        reporter.end = begin + (end - begin) * (count + 1) / len(found)
+    for region in reporter.over(found):
         crop, unsure, grid = _crop_labels(volume, region.centre, forward, options.tile, becomes)
         if options.keep_largest:
             crop = _largest_structure(crop)

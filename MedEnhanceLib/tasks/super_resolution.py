@@ -327,16 +327,12 @@ def _refine(
 
     ``noise`` is that of the image, ``level_of`` tells it of what became of it.
     """
-    begin, end = reporter.begin, reporter.end
-    for number, (axis, size) in enumerate(steps):
-        reporter.begin = begin + (end - begin) * number / len(steps)
-        reporter.end = begin + (end - begin) * (number + 1) / len(steps)
+    for number, (axis, size) in enumerate(reporter.over(steps)):
         forward.done = 0
         level = level_of(image) if number else noise
         first = all(axis != before for before, _ in steps[:number])
         width = widths[axis] if first else USUAL_WIDTH
         image = _refine_axis(image, axis, size, level, width, forward, tile)
-    reporter.begin, reporter.end = begin, end
     return image
 
 

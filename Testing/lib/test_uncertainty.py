@@ -40,14 +40,10 @@ class NoForward:
     done = 0
 
 
-class Phase:
-    begin, end = 0.0, 1.0
-
-
 def test_mean_and_spread_over_the_mirrors() -> None:
     outputs = np.random.default_rng(0).normal(1e5, 3, (4, 2, 3, 4)).astype(np.float32)
     answers = iter(outputs.copy())
-    mean, spread = over_mirrors(lambda axes: next(answers), NoForward(), Phase())  # type: ignore[arg-type]
+    mean, spread = over_mirrors(lambda axes: next(answers), NoForward(), Reporter())  # type: ignore[arg-type]
     np.testing.assert_allclose(mean, outputs.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(spread, outputs.std(axis=0), rtol=0.02)
 
