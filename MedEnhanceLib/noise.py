@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
 from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample, thin_sample
+from MedEnhanceLib.tiles import middle_box
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -224,6 +225,4 @@ def _scaled_bessel(x: float) -> tuple[float, float]:
 
 def central_block(voxels: NDArray[Any], edges: int | Sequence[int] = 128) -> NDArray[Any]:
     """The middle of a volume, at most so many voxels along all axes, or along each; a view."""
-    edges = [int(edge) for edge in np.broadcast_to(edges, voxels.ndim)]
-    starts = [max(0, (n - edge) // 2) for n, edge in zip(voxels.shape, edges, strict=True)]
-    return voxels[tuple(slice(s, s + edge) for s, edge in zip(starts, edges, strict=True))]
+    return voxels[middle_box(voxels.shape, edges).slices]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,19 @@ class Box:
 def whole(shape: Index) -> Box:
     """The box of a whole volume."""
     return Box((0, 0, 0), shape)
+
+
+def middle_box(shape: Sequence[int], edges: int | Sequence[int], multiple: int = 1) -> Box:
+    """The middle of a volume, at most so many voxels along all axes, or along each.
+
+    They are a multiple along axes that do not end sooner, and an axis shorter than it is whole.
+    """
+    limits = np.broadcast_to(edges, len(shape))
+    sizes = [
+        min(n // multiple * multiple or n, most) for n, most in zip(shape, limits, strict=True)
+    ]
+    starts = [(n - size) // 2 for n, size in zip(shape, sizes, strict=True)]
+    return Box(_index(starts), _index(a + n for a, n in zip(starts, sizes, strict=True)))
 
 
 def padded_shape(shape: tuple[int, ...], multiple: int) -> Index:

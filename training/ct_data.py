@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from MedEnhanceLib.filters.denoising import non_local_means
+from MedEnhanceLib.tiles import middle_box
 from training.data import FloatArray, Part, average_neighbours, read_splits, scan_file
 
 LOWEST_HU = -1024.0
@@ -73,10 +74,8 @@ def read_ct(path: Path, is_chest: bool) -> CtScan:
 
 def central_part(scan: CtScan, largest: tuple[int, int, int]) -> CtScan:
     """The middle of a scan, at most ``largest`` voxels (k, j, i), a multiple of 4 along each."""
-    sizes = [min(n // 4 * 4, most) for n, most in zip(scan.voxels.shape, largest, strict=True)]
-    starts = [(n - size) // 2 for n, size in zip(scan.voxels.shape, sizes, strict=True)]
-    window = tuple(slice(s, s + size) for s, size in zip(starts, sizes, strict=True))
-    return replace(scan, voxels=np.ascontiguousarray(scan.voxels[window]))
+    box = middle_box(scan.voxels.shape, largest, 4)
+    return replace(scan, voxels=np.ascontiguousarray(scan.voxels[box.slices]))
 
 
 def quiet_reference(scan: CtScan) -> CtReference:

@@ -12,6 +12,7 @@ from MedEnhanceLib.engine.networks import RefinedDenoiser
 from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise, prudent_level
+from MedEnhanceLib.tiles import middle_box
 from training.data import FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
@@ -164,13 +165,9 @@ def choose_reference(scans: list[Reference], sigma: float, rng: np.random.Genera
 def validation_patch(name: str, scan: FloatArray) -> Reference:
     """The middle of a validation scan, quieted by averaging in-plane neighbours."""
     quieted = next(r for r in reversed(quiet_references(name, scan)[:4]) if not r.as_scanned)
-    starts = [
-        max(0, (n - p) // 2) for n, p in zip(quieted.voxels.shape, VALIDATION_PATCH, strict=True)
-    ]
-    window = tuple(slice(s, s + p) for s, p in zip(starts, VALIDATION_PATCH, strict=True))
-    even = quieted.voxels[window]
-    even = even[tuple(slice(0, n // 2 * 2) for n in even.shape)]
-    return Reference(name, np.ascontiguousarray(even), quieted.noise, False)
+    box = middle_box(quieted.voxels.shape, VALIDATION_PATCH, 2)
+    voxels = np.ascontiguousarray(quieted.voxels[box.slices])
+    return Reference(name, voxels, quieted.noise, False)
 
 
 def psnr_gain(network: torch.nn.Module, reference: Reference, sigma: float) -> float:

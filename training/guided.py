@@ -31,7 +31,7 @@ from training.patches import random_contrast
 from training.phantoms import Phantoms, painted
 from training.recipe import Config, read_configuration
 from training.run_folder import write_weights
-from training.tables.rows import central_block
+from training.tables.rows import block_of
 from training.weights import read_weights
 
 LEVELS = (0.05, 0.09)
@@ -129,10 +129,10 @@ def clean_blocks(data: Path) -> Iterator[tuple[str, FloatArray, FloatArray, floa
     """Whose it is, a quieted image, its guide, and the guide's own noise."""
     for pair in pairs(data, "training", "T1"):
         image, guide = pair.image[1], pair.guide[1]
-        yield pair.subject, central_block(image.voxels), central_block(guide.voxels), guide.noise
+        yield pair.subject, block_of(image.voxels), block_of(guide.voxels), guide.noise
     rng = np.random.default_rng(5)
     for labels in Phantoms(data, "training").maps[:PHANTOMS]:
-        block = central_block(labels)
+        block = block_of(labels)
         yield "phantoms", painted(block, rng), painted(block, rng), 0.0
 
 

@@ -27,6 +27,7 @@ from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import PROFILE_WIDTHS
 from MedEnhanceLib.slice_profile import BOX_WIDTH, estimate_profile_width
+from MedEnhanceLib.tiles import middle_box
 from training.data import (
     FloatArray,
     Reference,
@@ -41,8 +42,7 @@ from training.patches import noise_left, random_contrast, random_patch, random_t
 from training.phantoms import Phantoms
 from training.recipe import Batch, Config
 
-VALIDATION_SIZE = 64
-VALIDATION_DEPTH = 96
+VALIDATION_SHAPE = (96, 64, 64)
 LARGE_ERROR = 5.0
 """Times the typical error of a patch, from which on the loss grows linearly."""
 FITTED = 24
@@ -302,10 +302,8 @@ class ThinBlock:
 def validation_block(scan: FloatArray, spacing: Spacing) -> ThinBlock:
     """The block of a validation scan (k, j, i) that training is watched on."""
     scan, spacing = smallest_first(scan, spacing)
-    size = [VALIDATION_DEPTH, *(min(n // 2 * 2, VALIDATION_SIZE) for n in scan.shape[1:])]
-    starts = [(n - s) // 2 for n, s in zip(scan.shape, size, strict=True)]
-    window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
-    return ThinBlock(np.ascontiguousarray(scan[window]), spacing)
+    box = middle_box(scan.shape, VALIDATION_SHAPE, 2)
+    return ThinBlock(np.ascontiguousarray(scan[box.slices]), spacing)
 
 
 def gain(

@@ -16,6 +16,7 @@ from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.evaluation.scoring import is_ct, peak_of
 from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.tiles import middle_box
 from MedEnhanceLib.volume import Volume
 
 MOST_NEGATIVE = 0.01
@@ -112,12 +113,9 @@ def _check_sign(subject: Subject) -> None:
 
 def middle(volume: Volume, edge: int) -> Volume:
     """The middle, at most ``edge`` voxels and a multiple of four along each axis."""
-    size = [min(n // MULTIPLE * MULTIPLE or n, edge) for n in volume.voxels.shape]
-    starts = [(n - s) // 2 for n, s in zip(volume.voxels.shape, size, strict=True)]
-    window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
-    k, j, i = starts
-    geometry = volume.geometry.cropped((i, j, k), (size[2], size[1], size[0]))
-    return volume.with_voxels(np.ascontiguousarray(volume.voxels[window]), geometry)
+    box = middle_box(volume.voxels.shape, edge, MULTIPLE)
+    geometry = volume.geometry.cropped(box.start[::-1], box.shape[::-1])
+    return volume.with_voxels(np.ascontiguousarray(volume.voxels[box.slices]), geometry)
 
 
 def averaged(volume: Volume) -> Volume:

@@ -14,6 +14,7 @@ from MedEnhanceLib.tiles import (
     exact_plan,
     gaussian_weight,
     largest_patch,
+    middle_box,
     overlapping_plan,
     padded_shape,
 )
@@ -34,6 +35,12 @@ def test_exact_plan_covers_every_voxel_once(
         assert all(n % multiple == 0 for n in grown.shape)
         assert grown.voxels <= most or min(box.shape) <= multiple or box.halves(multiple) is None
     assert (count == 1).all()
+
+
+def test_the_middle_is_a_multiple_unless_the_volume_is_smaller() -> None:
+    box = middle_box((13, 40, 3), (8, 100, 100), 4)
+    assert box.slices == (slice(2, 10), slice(0, 40), slice(0, 3))
+    assert middle_box((13, 40, 3), 5).slices == (slice(4, 9), slice(17, 22), slice(0, 3))
 
 
 @given(shapes, st.tuples(*[st.integers(4, 32)] * 3), st.floats(0, 0.5))

@@ -19,7 +19,7 @@ from MedEnhanceLib.task import Task
 from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans
 from training.patches import softened
 from training.tables.comparators import BM4D_TITLE, by_bm4d, filtered, run
-from training.tables.rows import UNIT, VOXEL_COST, Row, central_block, row, volume_of
+from training.tables.rows import UNIT, VOXEL_COST, Row, block_of, row, volume_of
 
 LEVELS = (0.01, 0.03, 0.05, 0.07, 0.09)
 SOFT, SOFT_LEVELS = 0.7, (0.03, 0.09)
@@ -97,9 +97,9 @@ def noisy_blocks(data: Path) -> Iterator[Block]:
     """Every validation scan, quieted by averaging or by a blur, at the levels its noise allows."""
     for name, scan in mr_scans(data, "validation").items():
         axes = (1, 2) if is_thick_sliced(scan) else (0, 1, 2)
-        quiet = UNIT * central_block(average_neighbours(scan, axes))
+        quiet = UNIT * block_of(average_neighbours(scan, axes))
         yield from _levels(name, quiet, LEVELS, "")
-        soft = UNIT * central_block(softened(scan, SOFT))
+        soft = UNIT * block_of(softened(scan, SOFT))
         yield from _levels(name, soft, SOFT_LEVELS, "soft")
 
 

@@ -18,7 +18,7 @@ from MedEnhanceLib.tiles import Box
 from training.data import FloatArray, average_neighbours, read_splits, scan_file
 from training.guides import CONTRAST
 from training.phantoms import Phantoms, painted
-from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of
+from training.tables.rows import UNIT, Row, block_box, block_of, psnr, row, volume_of
 
 LEVELS = (0.07, 0.09)
 PLAIN, ATTENTION = "mr-denoise-residual", "mr-denoise-attention"
@@ -86,7 +86,7 @@ def _scans(data: Path) -> Iterator[Case]:
         for contrast in [name for name in found if name != "T1" and "T1" in found]:
             quiet = _quieted(read_volume(found[contrast]))
             name = f"{subject['subject']} {contrast} by T1"
-            yield Case(name, quiet, _middle(quiet), read_volume(found["T1"]))
+            yield Case(name, quiet, block_box(quiet.voxels.shape), read_volume(found["T1"]))
 
 
 def _quieted(scan: Volume) -> Volume:
@@ -99,21 +99,16 @@ def _quieted(scan: Volume) -> Volume:
     return Volume(quiet, grid, "MR")
 
 
-def _middle(volume: Volume) -> Box:
-    """Where `central_block` lies."""
-    shape, size = volume.voxels.shape, central_block(volume.voxels).shape
-    k, j, i = ((n - b) // 2 for n, b in zip(shape, size, strict=True))
-    return Box((k, j, i), (k + size[0], j + size[1], i + size[2]))
-
-
 def _phantoms(data: Path) -> Iterator[Case]:
     for number, labels in enumerate(Phantoms(data, "validation").maps):
         rng = np.random.default_rng(20 + number)
-        block = central_block(labels)
+        block = block_of(labels)
         image, guide = (UNIT * painted(block, rng) for _ in range(2))
         noisy = UNIT * add_rician_noise(guide / UNIT, GUIDE_NOISE, rng)
         whole = volume_of(image)
-        yield Case(f"phantom {number + 1}", whole, _middle(whole), volume_of(noisy), " (phantom)")
+        yield Case(
+            f"phantom {number + 1}", whole, block_box(image.shape), volume_of(noisy), " (phantom)"
+        )
 
 
 def _rows(case: Case, model: str) -> Iterator[Row]:

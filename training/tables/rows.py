@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.intensity import FOREGROUND
+from MedEnhanceLib.tiles import Box, middle_box
 from training.data import FloatArray, Kind
 
 Row = dict[str, Any]
@@ -42,12 +43,14 @@ def psnr(output: FloatArray, clean: FloatArray) -> float:
     return float(10 * np.log10(UNIT**2 / np.mean((output - clean)[tissue] ** 2)))
 
 
-def central_block(voxels: NDArray[Kind]) -> NDArray[Kind]:
+def block_of(voxels: NDArray[Kind]) -> NDArray[Kind]:
+    """What tables measure of a scan: the voxels of :func:`block_box`."""
+    return np.ascontiguousarray(voxels[block_box(voxels.shape).slices])
+
+
+def block_box(shape: tuple[int, ...]) -> Box:
     """The middle of a scan, at most 64 voxels and a multiple of 4 along each axis."""
-    size = [min(n // 4 * 4, BLOCK) for n in voxels.shape]
-    starts = [(n - s) // 2 for n, s in zip(voxels.shape, size, strict=True)]
-    window = tuple(slice(s, s + n) for s, n in zip(starts, size, strict=True))
-    return np.ascontiguousarray(voxels[window])
+    return middle_box(shape, BLOCK, 4)
 
 
 def volume_of(

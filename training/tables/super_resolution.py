@@ -17,7 +17,7 @@ from MedEnhanceLib.evaluation.scoring import Scorer
 from training.data import FloatArray, Spacing, mr_scans, mr_spacings, smallest_first
 from training.patches import softened
 from training.tables.denoising import SOFT
-from training.tables.rows import UNIT, Row, central_block, psnr, row, volume_of
+from training.tables.rows import UNIT, Row, block_of, psnr, row, volume_of
 
 SPLINE = "B-spline, order 5"
 PSNR = "foreground PSNR (dB)"
@@ -136,4 +136,4 @@ def sharp_block(scan: FloatArray, spacing: Spacing, softness: float) -> tuple[Fl
         softness: voxels of Gaussian blur, as of scanners that filter; 0 for the scan as it is.
     """
     voxels, spacing = smallest_first(scan, spacing)
-    return central_block(softened(voxels, softness) if softness else voxels), spacing
+    return block_of(softened(voxels, softness) if softness else voxels), spacing
