@@ -21,7 +21,7 @@ from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
 from training.tissue_guess import soft_dice
 from training.tissue_heads import Head, field_of_view, heads_of
-from training.tissue_maps import TISSUES, read_table
+from training.tissue_maps import TISSUES, read_table, tissue_dice
 from training.weights import start_from
 
 PATCHES = 16
@@ -127,7 +127,10 @@ class BrainTissue:
                     self.validation[number % len(self.validation)], rng, 4, style
                 )
             ]
-        scores = [dice(predict(network, features), target) for features, target in self._checks]
+        scores = [
+            tissue_dice(predict(network, features).numpy(), target[0].numpy())
+            for features, target in self._checks
+        ]
         measures = {
             f"dice_{name}": float(np.mean([s[value] for s in scores]))
             for value, name in TISSUES.items()
@@ -158,14 +161,3 @@ def predict(network: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         scores: torch.Tensor = network(features[None])
     return scores[0].argmax(0)
-
-
-def dice(found: torch.Tensor, truth: torch.Tensor) -> dict[int, float]:
-    """Dice of each tissue: 2 |A and B| / (|A| + |B|); 1 where there is none and none was found."""
-    truth = truth.reshape(found.shape)
-    scores = {}
-    for value in TISSUES:
-        ours, theirs = found == value, truth == value
-        total = int(ours.sum() + theirs.sum())
-        scores[value] = float(2 * (ours & theirs).sum() / total) if total else 1.0
-    return scores

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
+from MedEnhanceLib.quality.metrics import gain_db
 from training.ct_data import (
     CLASSES,
     CtReference,
@@ -203,6 +204,4 @@ def soft_tissue_gain(
     inputs = np.stack([noisy, np.full_like(noisy, sigma)])[None] / np.float32(HU_SCALE)
     with torch.inference_mode():
         output = network(torch.from_numpy(inputs))[0, 0].numpy() * HU_SCALE
-    soft = tissue(clean, "soft tissue")
-    before = np.mean((noisy - clean)[soft] ** 2)
-    return float(10 * np.log10(before / np.mean((output - clean)[soft] ** 2)))
+    return gain_db(clean, noisy, output, tissue(clean, "soft tissue"))

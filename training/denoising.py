@@ -12,6 +12,7 @@ from MedEnhanceLib.engine.networks import RefinedDenoiser
 from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise, prudent_level
+from MedEnhanceLib.quality.metrics import gain_db
 from MedEnhanceLib.tiles import middle_box
 from training.data import FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn, softened
@@ -178,7 +179,4 @@ def psnr_gain(network: torch.nn.Module, reference: Reference, sigma: float) -> f
     inputs = np.stack([noisy, np.full_like(noisy, told)])[None]
     with torch.inference_mode():
         output = network(torch.from_numpy(inputs))[0, 0].numpy()
-    tissue = clean > FOREGROUND
-    before = np.mean((noisy - clean)[tissue] ** 2)
-    after = np.mean((output - clean)[tissue] ** 2)
-    return float(10 * np.log10(before / after))
+    return gain_db(clean, noisy, output, clean > FOREGROUND)

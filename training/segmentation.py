@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from MedEnhanceLib.intensity import zscore_scaling
+from MedEnhanceLib.quality.segmentation_metrics import dice
 from training.data import FloatArray, Part, read_splits, scan_file
 from training.recipe import Batch, Config
 
@@ -169,7 +170,7 @@ def rotation(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
 
 def dice_table(network: torch.nn.Module, cases: list[Case]) -> dict[str, dict[int, float]]:
     """Dice of each label for each case, the whole crop in one pass."""
-    return {case.name: dice(predict(network, case.image), case.labels) for case in cases}
+    return {case.name: label_dice(predict(network, case.image), case.labels) for case in cases}
 
 
 def predict(network: torch.nn.Module, image: FloatArray) -> NDArray[np.int64]:
@@ -182,10 +183,6 @@ def predict(network: torch.nn.Module, image: FloatArray) -> NDArray[np.int64]:
     return labels[tuple(slice(0, n) for n in image.shape)]
 
 
-def dice(found: NDArray[np.integer], expert: NDArray[np.uint8]) -> dict[int, float]:
-    """Dice of each label: 2 |A and B| / (|A| + |B|)."""
-    scores = {}
-    for value in LABELS:
-        ours, theirs = found == value, expert == value
-        scores[value] = float(2 * (ours & theirs).sum() / max(1, ours.sum() + theirs.sum()))
-    return scores
+def label_dice(found: NDArray[np.integer], expert: NDArray[np.uint8]) -> dict[int, float]:
+    """Dice of each label."""
+    return {value: dice(expert == value, found == value) for value in LABELS}

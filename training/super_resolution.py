@@ -26,6 +26,7 @@ from MedEnhanceLib.engine.networks.slice_splitter import REACH, basis, changed
 from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.options import PROFILE_WIDTHS
+from MedEnhanceLib.quality.metrics import gain_db
 from MedEnhanceLib.slice_profile import BOX_WIDTH, estimate_profile_width
 from MedEnhanceLib.tiles import middle_box
 from training.data import (
@@ -319,7 +320,4 @@ def gain(
     believed = estimate_noise(thick)
     width = estimate_profile_width(thick, 0, block.spacing_of(factor), believed)
     output = divided(network, network_input(thick, factor, believed, width), fine)
-    tissue = sharp > FOREGROUND
-    before = np.mean((spline - sharp)[tissue] ** 2)
-    after = np.mean((output - sharp)[tissue] ** 2)
-    return float(10 * np.log10(before / after))
+    return gain_db(sharp, spline, output, sharp > FOREGROUND)

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from MedEnhanceLib.quality.segmentation_metrics import dice
 from training.data import Part, read_splits, scan_file
 
 TABLE = Path(__file__).with_name("tissue_labels.json")
@@ -38,6 +39,11 @@ class TissueMap:
 
     name: str
     rows: NDArray[np.uint8]
+
+
+def tissue_dice(found: NDArray[np.integer], truth: NDArray[np.integer]) -> dict[int, float]:
+    """Dice of each tissue."""
+    return {value: dice(truth == value, found == value) for value in TISSUES}
 
 
 def read_table() -> TissueTable:

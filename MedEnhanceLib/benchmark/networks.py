@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.benchmark.rows import Row
 from MedEnhanceLib.benchmark.timing import interleaved
 from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.quality.metrics import gain_db
 from MedEnhanceLib.quality.segmentation_metrics import dice
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Index
@@ -106,9 +107,7 @@ def in_half_precision(bundle: Bundle, shape: Index) -> Iterator[Row]:
 
 def _psnr_lost(clean: NDArray[Any], exact: NDArray[Any], fast: NDArray[Any]) -> float:
     """PSNR of ``exact`` less that of ``fast`` in dB, over all but air."""
-    inside = clean > clean.min()
-    errors = [float(np.mean(np.square(found - clean)[inside])) for found in (exact, fast)]
-    return float(10 * np.log10(errors[1] / errors[0]))
+    return gain_db(clean, fast, exact, clean > clean.min())
 
 
 def _agreement(first: NDArray[Any], second: NDArray[Any]) -> float:

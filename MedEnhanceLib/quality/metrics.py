@@ -45,6 +45,13 @@ def psnr(
     return math.inf if error == 0 else 20 * math.log10(peak / error)
 
 
+def gain_db(
+    reference: NDArray[Any], before: NDArray[Any], after: NDArray[Any], mask: Mask | None = None
+) -> float:
+    """How much closer to the reference the second image is than the first, in dB of PSNR."""
+    return psnr(reference, after, 1.0, mask) - psnr(reference, before, 1.0, mask)
+
+
 def ssim(
     reference: NDArray[Any], image: NDArray[Any], peak: float, mask: Mask | None = None
 ) -> float:

@@ -9,7 +9,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from MedEnhanceLib.errors import VolumeError
-from MedEnhanceLib.quality.metrics import foreground, psnr, rmse, ssim
+from MedEnhanceLib.quality.metrics import foreground, gain_db, psnr, rmse, ssim
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,12 @@ def test_identical_images(pair):
     assert rmse(clean, clean) == 0
     assert psnr(clean, clean, 500) == math.inf
     assert ssim(clean, clean, 500) == pytest.approx(1, abs=1e-6)
+
+
+def test_half_the_error_is_a_gain_of_six_decibels(pair):
+    clean, noisy = pair
+    assert gain_db(clean, noisy, (clean + noisy) / 2) == pytest.approx(20 * math.log10(2))
+    assert gain_db(clean, noisy, clean) == math.inf
 
 
 def test_rmse_counts_the_mask_only(pair):

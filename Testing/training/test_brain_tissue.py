@@ -13,14 +13,14 @@ import torch
 
 import training.brain_tissue
 import training.tissue_maps
-from training.brain_tissue import BrainTissue, dice
+from training.brain_tissue import BrainTissue
 from training.data import read_splits
 from training.network import build_network
 from training.synthetic_contrast import STYLES, Painter, blurred, rician, stripped
 from training.tables.brain_tissue import best_naming, phantom
 from training.tissue_guess import TissueGuess, soft_dice
 from training.tissue_heads import Head, field_of_view, nearest
-from training.tissue_maps import TISSUES, TissueMap, read_map, read_table
+from training.tissue_maps import TISSUES, TissueMap, read_map, read_table, tissue_dice
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 SMALL = {"guess": [8, 8], "brain": [8, 8], "width": 8, "wider": 8, "blocks": [1, 1]}
@@ -240,11 +240,11 @@ def test_a_tiny_network_learns(heads: Path) -> None:
 
 
 def test_dice_of_a_half_found_tissue() -> None:
-    truth = torch.zeros(1, 2, 2, 2)
-    truth[0, 0] = 2
-    found = truth[0].clone()
+    truth = np.zeros((2, 2, 2), np.uint8)
+    truth[0] = 2
+    found = truth.copy()
     found[0, 0] = 0
-    assert dice(found, truth)[2] == pytest.approx(2 * 2 / (2 + 4))
+    assert tissue_dice(found, truth) == {1: 1, 2: pytest.approx(2 * 2 / (2 + 4)), 3: 1}
 
 
 def test_a_phantom_has_one_brightness_per_tissue(rows: torch.Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from training.data import average_neighbours, measure_noise, quiet_references
 from training.patches import noise_left, random_contrast, random_patch, random_turn, softened
-from training.segmentation import dice, random_affine_grid
+from training.segmentation import label_dice, random_affine_grid
 from training.super_resolution import choose_reference
 
 
@@ -87,4 +87,4 @@ def test_affine_map_keeps_the_middle(rng: np.random.Generator) -> None:
 def test_dice_of_known_overlap() -> None:
     expert = np.array([1, 1, 2, 2, 0, 0], np.uint8)
     found = np.array([1, 0, 2, 2, 2, 0])
-    assert dice(found, expert) == {1: pytest.approx(2 / 3), 2: pytest.approx(4 / 5)}
+    assert label_dice(found, expert) == {1: pytest.approx(2 / 3), 2: pytest.approx(4 / 5)}

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib import SegmentOptions, Volume, enhance, read_volume
 from MedEnhanceLib.acquisition import add_rician_noise
+from MedEnhanceLib.quality.segmentation_metrics import dice
 from MedEnhanceLib.result import Result
 from training.brain_scans import MASKS, files_with_skull
 from training.data import FloatArray
 from training.tables.rows import UNIT, VOXEL_COST, Row, row, volume_of
-from training.tissue_maps import TISSUES, TissueTable, read_table, tissue_maps
+from training.tissue_maps import TISSUES, TissueTable, read_table, tissue_dice, tissue_maps
 
 CONTRASTS = {"T1": (0.18, 0.55, 0.8), "T2": (1.0, 0.55, 0.38)}
 """Brightness of fluid, grey and white matter over the peak."""
@@ -79,8 +80,8 @@ def scan_rows(data: Path, model: str) -> Iterator[Row]:
         contrast = next((c for c in ("FLAIR", "T2") if c in name), "T1")
         labels = enhance(read_volume(path), "segment", model).output.voxels
         theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(mask)))
-        dice = overlap(labels > 0, theirs > 0)
-        yield row(name, f"{contrast} scans, brain as HD-BET's", dice, metric="Dice")
+        whole = dice(theirs > 0, labels > 0)
+        yield row(name, f"{contrast} scans, brain as HD-BET's", whole, metric="Dice")
 
 
 def scan_of(clean: FloatArray, noise: float, rng: np.random.Generator) -> Volume:
@@ -115,7 +116,7 @@ def tissue_rows(
     comparator, theirs = filtered
     for value, name in TISSUES.items():
         yield row(subject, f"{condition}, {name}", ours[value], comparator, theirs[value], "Dice")
-    whole = overlap(found > 0, truth > 0)
+    whole = dice(truth > 0, found > 0)
     yield row(subject, f"{condition}, brain", whole, metric="Dice")
     yield row(subject, condition, cost, metric=VOXEL_COST)
 
@@ -141,7 +142,7 @@ def best_naming(classes: NDArray[np.integer], truth: NDArray[np.uint8]) -> dict[
     """Dice of each tissue, with the classes assigned to tissues in the best way."""
     values = [int(v) for v in np.unique(classes) if v > 0]
     shares = {
-        (tissue, value): overlap(classes == value, truth == tissue)
+        (tissue, value): dice(truth == tissue, classes == value)
         for tissue in TISSUES
         for value in values
     }
@@ -152,13 +153,3 @@ def best_naming(classes: NDArray[np.integer], truth: NDArray[np.uint8]) -> dict[
     return max(
         namings, key=lambda naming: sum(naming.values()), default=dict.fromkeys(TISSUES, 0.0)
     )
-
-
-def tissue_dice(found: NDArray[np.integer], truth: NDArray[np.uint8]) -> dict[int, float]:
-    """Dice of each tissue."""
-    return {value: overlap(found == value, truth == value) for value in TISSUES}
-
-
-def overlap(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
-    """Dice: 2 |A and B| / (|A| + |B|)."""
-    return float(2 * (ours & theirs).sum() / max(1, int(ours.sum() + theirs.sum())))

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from MedEnhanceLib import Geometry, Volume, enhance
+from MedEnhanceLib.quality.ct_metrics import mean_shift
+from MedEnhanceLib.quality.metrics import psnr, rmse
 from training.ct_data import (
     CtReference,
     CtScan,
@@ -59,32 +61,17 @@ def _rows(
     peers = {NOISY: noisy.voxels}
     for title, filter_id in DENOISING_FILTERS.items():
         peers[title] = enhance(noisy, "denoise", filter_id, {"noise": level}).output.voxels
-    best = max(peers, key=lambda title: soft_tissue_psnr(peers[title], clean))
+    soft = tissue(clean, "soft tissue")
+    quality = {title: psnr(clean, image, WINDOW_HU, soft) for title, image in peers.items()}
+    best = max(quality, key=lambda title: quality[title])
     condition = f"{level:.0f} HU noise"
-    scores = [soft_tissue_psnr(image, clean) for image in (ours, peers[best], noisy.voxels)]
+    scores = (psnr(clean, ours, WINDOW_HU, soft), quality[best], quality[NOISY])
     name = "soft-tissue PSNR (dB)"
     yield row(reference.name, condition, scores[0], best, scores[1], name)
     name = "soft-tissue gain (dB)"
     yield row(reference.name, condition, scores[0] - scores[2], best, scores[1] - scores[2], name)
-    shifts = [mean_shift(image, noisy.voxels, clean) for image in (ours, peers[best])]
+    shifts = [mean_shift(noisy.voxels, image, soft) for image in (ours, peers[best])]
     yield row(reference.name, condition, shifts[0], best, shifts[1], "soft-tissue shift (HU)")
     for kind in scan.classes:
-        errors = [rmse(image, clean, kind) for image in (ours, noisy.voxels)]
+        errors = [rmse(clean, image, tissue(clean, kind)) for image in (ours, noisy.voxels)]
         yield row(reference.name, condition, errors[0], NOISY, errors[1], f"RMSE in {kind} (HU)")
-
-
-def soft_tissue_psnr(image: FloatArray, clean: FloatArray) -> float:
-    """20 log10(400 HU / RMSE) in dB over soft tissue."""
-    return float(20 * np.log10(WINDOW_HU / rmse(image, clean, "soft tissue")))
-
-
-def rmse(image: FloatArray, clean: FloatArray, kind: str) -> float:
-    """Root mean square error in HU over a class of tissue of the reference."""
-    inside = tissue(clean, kind)
-    return float(np.sqrt(np.mean((image[inside] - clean[inside]) ** 2)))
-
-
-def mean_shift(image: FloatArray, noisy: FloatArray, clean: FloatArray) -> float:
-    """How far the mean of soft tissue moved from that of the noisy input, in HU."""
-    inside = tissue(clean, "soft tissue")
-    return float(np.mean(image[inside] - noisy[inside], dtype=np.float64))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from MedEnhanceLib import enhance
 from training.data import read_splits
-from training.segmentation import LABELS, dice, hippocampus_files
+from training.segmentation import LABELS, hippocampus_files, label_dice
 from training.tables.finding import finder_rows
 from training.tables.rows import Row, row, volume_of
 
@@ -18,7 +18,7 @@ def hippocampus_rows(data: Path, model: str) -> Iterator[Row]:
     for name in read_splits()["hippocampus"]["validation"]:
         image, labels = hippocampus_files(data, name)
         found = enhance(volume_of(image, ras=True), "segment", model).output.voxels
-        for value, score in dice(found, labels).items():
+        for value, score in label_dice(found, labels).items():
             yield row(
                 name,
                 f"{LABELS[value]} hippocampus",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib import Geometry, Volume
-from MedEnhanceLib.intensity import FOREGROUND
+from MedEnhanceLib.quality import metrics
 from MedEnhanceLib.tiles import Box, middle_box
 from training.data import FloatArray, Kind
 
@@ -39,8 +39,7 @@ def row(
 
 def psnr(output: FloatArray, clean: FloatArray) -> float:
     """PSNR in dB over the foreground of ``clean``, whose peak is ``UNIT``."""
-    tissue = clean > FOREGROUND * UNIT
-    return float(10 * np.log10(UNIT**2 / np.mean((output - clean)[tissue] ** 2)))
+    return metrics.psnr(clean, output, UNIT, metrics.foreground(clean, UNIT))
 
 
 def block_of(voxels: NDArray[Kind]) -> NDArray[Kind]:
