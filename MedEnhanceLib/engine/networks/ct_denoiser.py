@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from MedEnhanceLib.engine.networks.denoiser import slices_at_once
-from MedEnhanceLib.engine.networks.folding import in_planes
+from MedEnhanceLib.engine.networks.denoiser import CENTRE_LOGIT, LEAST_SIGMA, slices_at_once
+from MedEnhanceLib.engine.networks.folding import FOLD, in_planes
 from MedEnhanceLib.engine.networks.streaming import (
     Beside,
     Chain,
@@ -21,10 +21,6 @@ from MedEnhanceLib.engine.networks.streaming import (
     Window,
 )
 
-FOLD = 2
-LEAST_SIGMA = 1e-4
-CENTRE_LOGIT = 2.5
-"""Training starts from a mean that is mostly the voxel itself."""
 CAUTION = 0.75
 """The network, once trained, works with this share of the noise that it is told. The noise is told
 as it is in flat soft tissue, mostly deep in the body; nearer to the skin and in the lung it is

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.folding import box_mean
 from MedEnhanceLib.engine.networks.pilot_filters import (
     MOST_UNLIKE,
-    REACH,
     SURROUNDINGS,
     Window,
+    distance,
     half_window,
+    means_of_like,
+    padded,
 )
 
 LIKENESS = (0.6, 1.0)
@@ -26,6 +27,8 @@ strict and a lenient mean. Without a guide it would have to be less."""
 GUIDE_NOISE_SHARE, GUIDE_CONTRAST = 1.5, 0.03
 """How far the guide's may: in units of its noise, and as a share of its peak."""
 MEANS = 3
+BALL = 2 * len(list(half_window()))
+"""Voxels around one that are compared with it."""
 LEAST_SLOPE_NOISE = 0.02
 """Share of the guide's peak below which its changes do not count, as if they were noise."""
 MIDDLE = 0.5
@@ -60,30 +63,18 @@ def joint_means(
     width = torch.sqrt((GUIDE_NOISE_SHARE * guide_noise) ** 2 + GUIDE_CONTRAST**2)
     own = features(estimate, sigma)
     other = features(guide, width)
-    square = padded(image.square())
-    totals = [torch.zeros_like(square) for _ in range(MEANS)]
-    weights = [torch.zeros_like(square) for _ in range(MEANS)]
-    count = 0
-    for here, there in half_window():
+
+    def likeness(here: Window, there: Window) -> tuple[torch.Tensor, ...]:
         in_guide = distance(other, here, there)
         in_estimate = distance(own, here, there)
         strict, lenient = (
             (in_guide + in_estimate / like**2).clamp_(max=MOST_UNLIKE).neg_().exp_()
             for like in LIKENESS
         )
-        for number, weight in enumerate((strict.square_(), lenient.square(), lenient)):
-            totals[number][here] += weight * square[there]
-            totals[number][there] += weight * square[here]
-            weights[number][here] += weight
-            weights[number][there] += weight
-        count += 2
-    inside: Window = (..., *[slice(REACH, -REACH)] * 3)
-    bias = 2 * sigma.square()
-    means = [
-        (((total + square) / (weight + 1))[inside] - bias).clamp_min_(0).sqrt_()
-        for total, weight in zip(totals, weights, strict=True)
-    ]
-    return means, weights[-1][inside] / count
+        return strict.square_(), lenient.square(), lenient
+
+    means, weights = means_of_like(image, sigma, likeness, MEANS)
+    return means, weights / BALL
 
 
 def features(image: torch.Tensor, width: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -91,19 +82,6 @@ def features(image: torch.Tensor, width: torch.Tensor) -> tuple[torch.Tensor, to
     scale = 1 / (width * math.sqrt(8))
     surround = box_mean(image, 3) * scale * math.sqrt(SURROUNDINGS)
     return padded(image * scale), padded(surround)
-
-
-def padded(image: torch.Tensor) -> torch.Tensor:
-    """With voxels repeated outwards as far as `joint_means` looks."""
-    return functional.pad(image, (REACH,) * 6, mode="replicate")
-
-
-def distance(
-    features: tuple[torch.Tensor, torch.Tensor], here: Window, there: Window
-) -> torch.Tensor:
-    """Squared difference of voxels and of their surroundings."""
-    voxel, surround = features
-    return (voxel[here] - voxel[there]).square_() + (surround[here] - surround[there]).square_()
 
 
 def regressed(

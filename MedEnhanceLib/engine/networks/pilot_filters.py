@@ -7,7 +7,7 @@ together better than the noisy image can, and the noisy image still holds what t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -120,29 +120,58 @@ def like_means(
         Two images of the same shape.
     """
     scale = 1 / (LIKENESS * sigma.clamp_min(LEAST_WEIGHT)) / math.sqrt(8)
-    around = (REACH,) * 6
     mean = functional.avg_pool3d(functional.pad(pilot, (1,) * 6, mode="replicate"), 3, stride=1)
-    voxel = functional.pad(pilot * scale, around, mode="replicate")
-    surround = functional.pad(mean * scale * math.sqrt(SURROUNDINGS), around, mode="replicate")
-    square = functional.pad(image.square(), around, mode="replicate")
-    totals = [torch.zeros_like(square) for _ in range(2)]
-    weights = [torch.zeros_like(square) for _ in range(2)]
+    look = padded(pilot * scale), padded(mean * scale * math.sqrt(SURROUNDINGS))
+
+    def likeness(here: Window, there: Window) -> tuple[torch.Tensor, ...]:
+        lenient = distance(look, here, there).clamp_(max=MOST_UNLIKE).neg_().exp_()
+        return lenient.square(), lenient
+
+    (strict, lenient), _ = means_of_like(image, sigma, likeness, 2)
+    return strict, lenient
+
+
+def means_of_like(
+    image: torch.Tensor,
+    sigma: torch.Tensor,
+    likeness: Callable[[Window, Window], Sequence[torch.Tensor]],
+    count: int,
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Means over the ball around each voxel, and the sum of the last one's weights.
+
+    Args:
+        image, sigma: (B, 1, D, H, W).
+        likeness: the weights of pairs of voxels of the padded image in each of ``count`` means.
+    """
+    square = padded(image.square())
+    totals = [torch.zeros_like(square) for _ in range(count)]
+    weights = [torch.zeros_like(square) for _ in range(count)]
     for here, there in half_window():
-        distance = (voxel[here] - voxel[there]).square_()
-        distance += (surround[here] - surround[there]).square_()
-        lenient = distance.clamp_(max=MOST_UNLIKE).neg_().exp_()
-        for number, weight in enumerate((lenient.square(), lenient)):
+        for number, weight in enumerate(likeness(here, there)):
             totals[number][here] += weight * square[there]
             totals[number][there] += weight * square[here]
             weights[number][here] += weight
             weights[number][there] += weight
     inside: Window = (..., *[slice(REACH, -REACH)] * 3)
     bias = 2 * sigma.square()
-    strict, lenient = (
-        ((total + square) / (weight + 1))[inside]
+    means = [
+        (((total + square) / (weight + 1))[inside] - bias).clamp_min_(0).sqrt_()
         for total, weight in zip(totals, weights, strict=True)
-    )
-    return (strict - bias).clamp_min_(0).sqrt_(), (lenient - bias).clamp_min_(0).sqrt_()
+    ]
+    return means, weights[-1][inside]
+
+
+def padded(image: torch.Tensor) -> torch.Tensor:
+    """With voxels repeated outwards as far as like ones are looked for."""
+    return functional.pad(image, (REACH,) * 6, mode="replicate")
+
+
+def distance(look: tuple[torch.Tensor, torch.Tensor], here: Window, there: Window) -> torch.Tensor:
+    """Squared difference of voxels and of their surroundings, both padded."""
+    voxel, surround = look
+    squared = (voxel[here] - voxel[there]).square_()
+    squared += (surround[here] - surround[there]).square_()
+    return squared
 
 
 def half_window() -> Iterator[tuple[Window, Window]]:
