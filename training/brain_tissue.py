@@ -19,7 +19,7 @@ from MedEnhanceLib.engine.networks.tissue_net import COARSE, Box, brain_box, con
 from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
-from training.tissue_guess import soft_dice
+from training.tissue_guess import VALIDATION_STYLES, soft_dice
 from training.tissue_heads import Head, field_of_view, heads_of
 from training.tissue_maps import TISSUES, read_table, tissue_dice
 from training.weights import start_from
@@ -32,7 +32,6 @@ LEAST_VIEW = 0.6
 MOST_TRIES = 40
 LEAST_PLACED = 0.5
 """Soft Dice on the coarse grid below which a tissue was mistaken for another."""
-VALIDATION_STYLES = ("T1", "T2", "FLAIR", "phantom")
 Sample = tuple[torch.Tensor, torch.Tensor]
 
 

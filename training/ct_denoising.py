@@ -71,9 +71,7 @@ class CtDenoising:
         """Nothing to do before the first step."""
 
     def batch(self, rng: np.random.Generator) -> Batch:
-        samples = [self._sample(rng) for _ in range(self.batch_size)]
-        inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights))
+        return Batch.of(self._sample(rng) for _ in range(self.batch_size))
 
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One noisy patch with its noise level, the clean patch, and weights over sigma."""

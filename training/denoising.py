@@ -67,9 +67,7 @@ class Denoising:
             network.first.load_state_dict(weights)
 
     def batch(self, rng: np.random.Generator) -> Batch:
-        samples = [self._sample(rng) for _ in range(self.batch_size)]
-        inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights))
+        return Batch.of(self._sample(rng) for _ in range(self.batch_size))
 
     def _sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One noisy patch with its noise level, the clean patch, and weights 1 / sigma."""

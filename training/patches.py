@@ -56,6 +56,20 @@ def random_contrast(patch: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.asarray(values, dtype=np.float32)
 
 
+def rotation(
+    planes: Sequence[tuple[int, int]], spread: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A rotation in each plane of two axes in turn, by angles of this spread, in radians."""
+    total = np.eye(3)
+    for first, second in planes:
+        angle = rng.normal(0, spread)
+        turn = np.eye(3)
+        turn[first, first] = turn[second, second] = np.cos(angle)
+        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
+        total = total @ turn
+    return total
+
+
 def softened(sharp: FloatArray, sigma: float) -> FloatArray:
     """The patch blurred by a Gaussian of ``sigma`` voxels."""
     return np.asarray(ndimage.gaussian_filter(sharp, sigma, mode="nearest"), dtype=np.float32)

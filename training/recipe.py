@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import FileError, OptionsError
 
@@ -23,6 +24,12 @@ class Batch:
     inputs: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
+
+    @classmethod
+    def of(cls, samples: Iterable[Sequence[NDArray[np.floating]]]) -> Batch:
+        """Of one input (C, D, H, W), target and weight each."""
+        inputs, target, weight = (np.stack(part) for part in zip(*samples, strict=True))
+        return cls(torch.from_numpy(inputs), torch.from_numpy(target), torch.from_numpy(weight))
 
 
 class Validates(Protocol):

@@ -19,6 +19,7 @@ from torch.nn import functional
 from MedEnhanceLib.intensity import zscore_scaling
 from MedEnhanceLib.quality.segmentation_metrics import dice
 from training.data import FloatArray, Part, read_splits, scan_file
+from training.patches import rotation
 from training.recipe import Batch, Config
 
 LABELS = {1: "anterior", 2: "posterior"}
@@ -26,6 +27,8 @@ MULTIPLE = 4
 """Voxels along an axis are a multiple of it, as the network halves them twice."""
 ROTATION, SHEAR, ZOOM = 0.25, 0.08, 0.15
 """Spread of the random affine map: radians, and shares of length."""
+PLANES = ((1, 2), (0, 2), (0, 1))
+"""Rotations are about x, y and z."""
 BENDING, BEND_POINTS = 1.5, 5
 """Spread in voxels of random shifts at so many points along each axis; smooth in between."""
 
@@ -132,7 +135,7 @@ def random_affine_grid(
     The patch is centred in the crop up to a few voxels, rotated, sheared, zoomed, and mirrored
     left to right in half of the cases, since the scans hold hippocampi of one side.
     """
-    matrix = np.diag(1 + rng.uniform(-ZOOM, ZOOM, 3)) @ rotation(rng, ROTATION / 2)
+    matrix = np.diag(1 + rng.uniform(-ZOOM, ZOOM, 3)) @ rotation(PLANES, ROTATION / 2, rng)
     matrix = matrix + rng.normal(0, SHEAR / 2, (3, 3)) * (1 - np.eye(3))
     if rng.random() < 0.5:
         matrix = matrix @ np.diag([-1.0, 1.0, 1.0])
@@ -154,18 +157,6 @@ def random_bending(
     coarse = torch.from_numpy(shifts.astype(np.float32))
     smooth = functional.interpolate(coarse, patch, mode="trilinear", align_corners=True)
     return smooth.permute(0, 2, 3, 4, 1)
-
-
-def rotation(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
-    """A rotation about each of x, y and z by angles of this spread, in radians."""
-    total = np.eye(3)
-    for axis, angle in enumerate(rng.normal(0, spread, 3)):
-        first, second = [a for a in range(3) if a != axis]
-        turn = np.eye(3)
-        turn[first, first] = turn[second, second] = np.cos(angle)
-        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
-        total = total @ turn
-    return total
 
 
 def dice_table(network: torch.nn.Module, cases: list[Case]) -> dict[str, dict[int, float]]:

@@ -88,9 +88,7 @@ class SuperResolution:
     def batch(self, rng: np.random.Generator) -> Batch:
         """Patches of the same number of slices, drawn anew for every batch."""
         slices = self._slices(self.patch[0], rng)
-        samples = [self._sample(slices, rng) for _ in range(self.batch_size)]
-        inputs, targets, weights = (np.stack(part) for part in zip(*samples, strict=True))
-        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(weights))
+        return Batch.of(self._sample(slices, rng) for _ in range(self.batch_size))
 
     def _sample(
         self, slices: int, rng: np.random.Generator

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from training.data import Part
+from training.patches import rotation
 from training.tissue_maps import TissueMap, TissueTable, tissue_maps
 
 ROTATION, SHEAR, ZOOM = 0.15, 0.05, 0.15
@@ -76,12 +77,7 @@ def heads_of(data: Path, part: Part, table: TissueTable) -> list[Head]:
 def random_matrix(rng: np.random.Generator) -> NDArray[np.float64]:
     """A random affine map of (k, j, i): zoom, rotation, shear, half of them mirrored sideways."""
     matrix = np.eye(3) * (1 + rng.uniform(-ZOOM, ZOOM)) + np.diag(rng.normal(0, ZOOM / 3, 3))
-    for first, second in ((0, 1), (0, 2), (1, 2)):
-        angle = rng.normal(0, ROTATION)
-        turn = np.eye(3)
-        turn[first, first] = turn[second, second] = np.cos(angle)
-        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
-        matrix = matrix @ turn
+    matrix = matrix @ rotation(((0, 1), (0, 2), (1, 2)), ROTATION, rng)
     matrix += rng.normal(0, SHEAR, (3, 3)) * (1 - np.eye(3))
     return matrix @ np.diag([1, 1, -1 if rng.random() < 0.5 else 1])
 
