@@ -2,9 +2,9 @@
 
 import math
 
-import slicer
-
 from MedEnhanceLib.forecast import Past, forecast
+
+from .remembered import settings
 
 KEY = "MedEnhance/Past/{model}/{device}"
 
@@ -43,8 +43,3 @@ def recall(modelId, device):
     except (IndexError, ValueError):
         return None
     return Past(voxels, seconds, memory) if voxels > 0 else None
-
-
-def settings():
-    """The user's settings of this application."""
-    return slicer.app.userSettings()

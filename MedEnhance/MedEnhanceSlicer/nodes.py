@@ -4,6 +4,7 @@ import slicer
 import vtk
 
 VOLUME = "vtkMRMLScalarVolumeNode"
+LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
 USE_ATTRIBUTE, USE = "MedEnhance.Use", "Research use only"
 
 

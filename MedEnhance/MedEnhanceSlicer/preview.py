@@ -24,11 +24,10 @@ from MedEnhanceLib.volume import LabelMap
 from .bridge import RAS_TO_LPS, displayOf, fillVolumeNode, geometryFromNode, volumeFromNode
 from .comparison import BEFORE, viewsBut
 from .jobs import Job
-from .nodes import VOLUME, removeNode
+from .nodes import LABEL_MAP, VOLUME, removeNode
 from .region import volumeInRegion
 
 NAME = "MedEnhance preview"
-LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
 TAGS = {
     VOLUME: "MedEnhance.Preview",
     LABEL_MAP: "MedEnhance.LabelPreview",

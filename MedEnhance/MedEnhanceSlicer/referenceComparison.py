@@ -15,10 +15,10 @@ from MedEnhanceLib.quality.comparison import (
 )
 
 from .bridge import geometryBeside, geometryFromNode, guideFromNode, volumeFromNode
+from .nodes import LABEL_MAP
 
 STEP_MS = 0
 VOLUME_CLASSES = ("vtkMRMLScalarVolumeNode",)
-LABEL_MAP = "vtkMRMLLabelMapVolumeNode"
 LABEL_CLASSES = ("vtkMRMLSegmentationNode", LABEL_MAP)
 
 

@@ -35,6 +35,12 @@ linux_only = pytest.mark.skipif(
 Network = TypeVar("Network", bound=torch.nn.Module)
 
 
+def places_of(geometry: Geometry) -> np.ndarray:
+    """LPS millimetres of all voxels (n, 3), in the order of an array (k, j, i)."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"))[::-1]
+    return geometry.to_world(index.reshape(3, -1).T)
+
+
 def write_bundle(
     folder: Path, network: torch.nn.Module | None, definition: dict[str, Any], **facts: Any
 ) -> Path:

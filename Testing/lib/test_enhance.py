@@ -22,7 +22,7 @@ from MedEnhanceLib.result import Result
 from MedEnhanceLib.tasks.masked import ct_padding
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
 
-from .conftest import OBLIQUE, head_like
+from .conftest import OBLIQUE, head_like, places_of
 
 ALL_MODELS = [
     ("denoise", "tiny-denoiser"),
@@ -68,8 +68,7 @@ def test_segmentation_finds_the_same_place_however_the_axes_run(
 ) -> None:
     """The label's centre must be the bright ball's centre in millimetres."""
     geometry = Geometry((28, 24, 20), (1.2, 1.0, 1.4), (5, -7, 11), direction)
-    index = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"))[::-1]
-    points = geometry.to_world(index.reshape(3, -1).T)
+    points = places_of(geometry)
     centre = geometry.to_world([17, 8, 12])
     ball = (np.linalg.norm(points - centre, axis=1) < 6).reshape(geometry.shape)
     voxels = np.where(ball, 900, 100) + np.random.default_rng(0).normal(0, 5, geometry.shape)

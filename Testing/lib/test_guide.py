@@ -15,7 +15,7 @@ from MedEnhanceLib.errors import MedEnhanceError, OptionsError, UnsuitableError,
 from MedEnhanceLib.guide import guide_on_grid
 from MedEnhanceLib.provenance import voxel_hash
 
-from .conftest import OBLIQUE, denoiser_bundle, head_like, randomised, write_bundle
+from .conftest import OBLIQUE, denoiser_bundle, head_like, places_of, randomised, write_bundle
 
 TARGET = "MedEnhanceLib.engine.networks.GuidedDenoiser"
 PLAIN = {"width": 4, "below": 4, "blocks": 1, "first_width": 4, "first_below": 4, "first_blocks": 1}
@@ -64,8 +64,7 @@ def test_a_guide_comes_to_lie_where_it_belongs() -> None:
 
 
 def ball(geometry: Geometry) -> Volume:
-    index = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"))[::-1]
-    points = geometry.to_world(index.reshape(3, -1).T)
+    points = places_of(geometry)
     distance = np.linalg.norm(points - [2.0, 1.0, 3.0], axis=1).reshape(geometry.shape)
     return Volume(100 + 900 / (1 + np.exp(distance - 7)), geometry, "MR")
 

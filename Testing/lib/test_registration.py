@@ -9,15 +9,14 @@ from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.guide import guide_on_grid
 from MedEnhanceLib.registration import rigidly_placed
 
-from .conftest import OBLIQUE
+from .conftest import OBLIQUE, places_of
 
 GRID = Geometry((40, 44, 30), (2.0, 2.0, 3.0), (-38.0, -45.0, -40.0), OBLIQUE)
 
 
 def contrast(geometry: Geometry, inverted: bool) -> Volume:
     """Balls at fixed places in millimetres: tissue in a head, bright or dark, with noise."""
-    index = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij"))[::-1]
-    points = geometry.to_world(index.reshape(3, -1).T)
+    points = places_of(geometry)
     image = 400.0 * (np.linalg.norm(points / [1.0, 1.2, 1.1], axis=1) < 32)
     rng = np.random.default_rng(1)
     for centre in rng.uniform(-20, 20, (14, 3)):

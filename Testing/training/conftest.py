@@ -13,9 +13,13 @@ import SimpleITK as sitk
 import torch
 
 import training.data
+from training.parallel import Processes
+from training.recipe import Config, Recipe
+from training.train import Training
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 TINY = {"batch": 1, "patch": [16, 16, 16], "steps": 2, "validate_every": 1, "phantoms": 0}
+ALONE = Processes(torch.device("cpu"))
 
 
 Network = TypeVar("Network", bound=torch.nn.Module)
@@ -27,6 +31,19 @@ def awake(network: Network, std: float = 0.3) -> Network:
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=std)
     return network.double().eval()
+
+
+def whole_and_halved(
+    kind: type[Training], config: Config, recipe: Recipe, folder: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checkpoints of a run in one go, and of one that was stopped after a step and given again."""
+    kind(config, recipe, folder / "whole", ALONE).run()
+    kind(config | {"steps": 1}, recipe, folder / "halved", ALONE).run()
+    kind(config, recipe, folder / "halved", ALONE).run()
+    whole, halved = (
+        torch.load(folder / run / "checkpoint.pt", weights_only=True) for run in ("whole", "halved")
+    )
+    return whole, halved
 
 
 @pytest.fixture

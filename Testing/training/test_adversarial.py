@@ -20,14 +20,14 @@ from training.critic import (
     adversarial_loss,
 )
 from training.edges import edge_loss, edge_ratio, examples
-from training.parallel import Processes
 from training.recipe import make_recipe
 from training.train import Training
 from training.train_adversarial import AdversarialTraining
 
+from .conftest import ALONE, whole_and_halved
+
 TinyConfig = Callable[[str], dict[str, Any]]
 PLAIN = {"denoise": "mr-denoise-residual", "super-resolution": "mr-super-resolution"}
-ALONE = Processes(torch.device("cpu"))
 
 
 class Scorer(torch.nn.Module):
@@ -144,12 +144,7 @@ def test_adversarial_training_goes_on_where_it_stopped(
 ) -> None:
     config = adversarial(kind, loss)
     recipe = make_recipe(config, data)
-    AdversarialTraining(config, recipe, data / "whole", ALONE).run()
-    AdversarialTraining(config | {"steps": 1}, recipe, data / "halved", ALONE).run()
-    AdversarialTraining(config, recipe, data / "halved", ALONE).run()
-    whole, halved = (
-        torch.load(data / run / "checkpoint.pt", weights_only=True) for run in ("whole", "halved")
-    )
+    whole, halved = whole_and_halved(AdversarialTraining, config, recipe, data)
     plain = torch.load(data / "plain/best.pt", weights_only=True)
     assert whole["network"].keys() == plain.keys()
     for part in ("network", "critic"):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from MedEnhanceLib.engine.networks import MirroredUNet, NoiseAwareDenoiser
+from MedEnhanceLib.engine.networks import (
+    MirroredUNet,
+    NoiseAwareDenoiser,
+    RefinedDenoiser,
+    SliceSplitter,
+)
 from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
 from MedEnhanceLib.engine.networks.folding import (
     depth_to_space,
@@ -63,12 +69,14 @@ def only(tap: int, image: torch.Tensor) -> torch.Tensor:
     return torch.stack([folded + (50.0 if n == tap else 0.0) for n in range(TAPS)], dim=1)
 
 
-def test_no_voxel_beyond_the_halo_matters() -> None:
-    network = awake(NoiseAwareDenoiser(4, 4, 1))
-    size = 2 * network.halo + 8
-    x = torch.rand(1, 2, size, 4, 4, dtype=torch.float64) + 0.1
+@pytest.mark.parametrize(
+    ("kind", "channels"), [(NoiseAwareDenoiser, 2), (RefinedDenoiser, 2), (SliceSplitter, 4)]
+)
+def test_no_voxel_beyond_the_halo_matters(kind: type, channels: int) -> None:
+    network = awake(kind(width=4, blocks=1))
+    middle = network.halo + 6
+    x = torch.rand(1, channels, 2 * middle // 4 * 4 + 4, 4, 4, dtype=torch.float64) + 0.1
     changed = x.clone()
-    middle = size // 2
     changed[:, :, middle] += 0.5
     with torch.inference_mode():
         moved = (network(x) - network(changed)).abs().amax(dim=(0, 1, 3, 4)) > 1e-12

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from MedEnhanceLib.errors import FileError
-from training.parallel import Processes
 from training.recipe import make_recipe
 from training.run_folder import RunFolder, append_row
 from training.train import Training
 from training.whole_files import written_whole
 
+from .conftest import ALONE
+
 TinyConfig = Callable[[str], dict[str, Any]]
-ALONE = Processes(torch.device("cpu"))
 SCALARS = ("loss", "validation/score")
 
 

@@ -16,29 +16,25 @@ import torch
 
 from MedEnhanceLib.errors import FileError, OptionsError
 from training.network import build_network
-from training.parallel import Processes, joined_processes
+from training.parallel import joined_processes
 from training.precision import MixedPrecision
 from training.publish import publish, training_note
 from training.recipe import Recipe, make_recipe
 from training.train import Training, fresh_network, learning_rate, main
 from training.weights import start_from
 
+from .conftest import ALONE, whole_and_halved
+
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 TinyConfig = Callable[[str], dict[str, Any]]
 Weights = dict[str, torch.Tensor]
-ALONE = Processes(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["mr-denoise-residual", "mr-super-resolution"])
 def test_training_goes_on_where_it_stopped(name: str, data: Path, tiny_config: TinyConfig) -> None:
     config = tiny_config(name)
     recipe = make_recipe(config, data)
-    Training(config, recipe, data / "whole", ALONE).run()
-    Training(config | {"steps": 1}, recipe, data / "halved", ALONE).run()
-    Training(config, recipe, data / "halved", ALONE).run()
-    whole, halved = (
-        torch.load(data / run / "checkpoint.pt", weights_only=True) for run in ("whole", "halved")
-    )
+    whole, halved = whole_and_halved(Training, config, recipe, data)
     assert whole["step"] == halved["step"] == 2
     assert whole.keys() >= {"network", "average", "optimiser", "step", "best", "seconds", "stale"}
     for part in ("network", "average"):
