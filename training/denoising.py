@@ -18,17 +18,19 @@ from training.data import FloatArray, Reference, mr_scans, quiet_references
 from training.patches import random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
 from training.physics.bias_field import bias_field
-from training.physics.kspace import acquire_zero_filled
+from training.physics.kspace import acquire_partial_fourier, acquire_zero_filled
 from training.physics.varying_noise import LARGEST_G, add_varying_rician_noise
 from training.recipe import Batch, Config
 from training.weights import read_weights
 
 VALIDATION_LEVELS = (0.01, 0.03, 0.09)
 VALIDATION_PATCH = (24, 80, 80)
-OPTIONAL_PHYSICS = ("bias_field", "varying_noise", "zero_filled")
+OPTIONAL_PHYSICS = ("bias_field", "varying_noise", "zero_filled", "partial_fourier")
 """Keys of a configuration: the share of patches that get the effect, 0 without the key."""
 ZERO_FILLED_KEPT = (0.5, 0.9)
 """Share of k-space that was measured along each of two axes of an interpolated patch."""
+PARTIAL_FOURIER = (0.6, 0.9)
+"""Share of k-space that was measured along one axis, from one end on."""
 REFERENCE_SIGMA, LEVELLING = 0.03, 0.5
 """Squared error over sigma squared falls as sigma to the power of about -0.5."""
 MISJUDGED, MOST_TEXTURE = 0.05, 0.02
@@ -96,6 +98,9 @@ class Denoising:
             axes = rng.permutation(clean.ndim)[:2].tolist()
             kept = float(rng.uniform(*ZERO_FILLED_KEPT))
             return *acquire_zero_filled(clean, sigma, axes, kept, rng), sigma
+        if self._now("partial_fourier", rng):
+            axis, fraction = int(rng.integers(clean.ndim)), float(rng.uniform(*PARTIAL_FOURIER))
+            return *acquire_partial_fourier(clean, sigma, axis, fraction, rng), sigma
         return add_rician_noise(clean, sigma, rng), clean, sigma
 
     def _now(self, name: str, rng: np.random.Generator) -> bool:

@@ -41,6 +41,7 @@ from training.data import (
 )
 from training.patches import noise_left, random_contrast, random_patch, random_turn, softened
 from training.phantoms import Phantoms
+from training.physics.slices import gap_matrix
 from training.recipe import Batch, Config
 
 VALIDATION_SHAPE = (96, 64, 64)
@@ -52,6 +53,8 @@ LEAST_ERROR = 0.003
 """Share of the peak; a patch that interpolation leaves this well is well enough."""
 WIDTH_ERROR = 0.15
 """How far the profile's width that the network is told is off, as an estimate is."""
+LARGEST_GAP = 0.25
+"""Share of the distance of slices that is not excited."""
 SOFTNESS = (0.3, 0.8)
 """Voxels of Gaussian blur: scanners and their filters differ in how sharp their images are."""
 SOFT = 0.8
@@ -68,6 +71,7 @@ class SuperResolution:
         self.noise = tuple(config["noise"])
         self.phantom_share = float(config.get("phantoms", 0.0))
         self.soft_share = float(config.get("soft", 0.0))
+        self.gap_share = float(config.get("gap", 0.0))
         self.phantoms = Phantoms(data, "training") if self.phantom_share else None
         self._noise: dict[tuple[int, int], float] = {}
         self.training = [
@@ -97,7 +101,7 @@ class SuperResolution:
         sharp, own_noise = self._sharp_patch(self.patch, rng)
         fine = sharp.shape[0]
         sigma = 0.0 if rng.random() < 0.7 else float(rng.uniform(*self.noise))
-        thick, width = acquire(sharp, slices, sigma, rng)
+        thick, width = acquire(sharp, slices, sigma, self.gap_share, rng)
         told = float(np.clip(width + rng.normal(0, WIDTH_ERROR), *PROFILE_WIDTHS))
         peak = np.float32(rng.uniform(0.6, 1.5))
         inputs = network_input(thick, fine / slices, np.hypot(sigma, own_noise), told)
@@ -238,10 +242,10 @@ def choose_reference(scans: list[Reference], rng: np.random.Generator) -> tuple[
 
 
 def acquire(
-    sharp: FloatArray, slices: int, sigma: float, rng: np.random.Generator
+    sharp: FloatArray, slices: int, sigma: float, gap_share: float, rng: np.random.Generator
 ) -> tuple[FloatArray, float]:
     """Thick slices along axis 0 with a random profile and noise, and the profile's width."""
-    matrix, width = random_profile(sharp.shape[0], slices, rng)
+    matrix, width = random_profile(sharp.shape[0], slices, gap_share, rng)
     thick = apply_along(matrix, sharp, 0)
     if sigma > 0:
         thick = add_rician_noise(thick, sigma, rng)
@@ -249,9 +253,15 @@ def acquire(
 
 
 def random_profile(
-    fine: int, slices: int, rng: np.random.Generator
+    fine: int, slices: int, gap_share: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], float]:
-    """A matrix that makes slices of ``fine`` voxels, and the width of its profile."""
+    """A matrix that makes slices of ``fine`` voxels, and the width of its profile.
+
+    A share of them leave gaps; without a share no chance is drawn.
+    """
+    if gap_share > 0 and rng.random() < gap_share:
+        gap = float(rng.uniform(0, LARGEST_GAP))
+        return gap_matrix(fine, slices, gap), (1 - gap) * BOX_WIDTH
     kind = rng.random()
     if kind < 0.25:
         return slice_matrix(fine, slices, "box", 1.0), BOX_WIDTH

@@ -7,7 +7,7 @@ A complex image comes back complex, a real one as the magnitude that a scanner w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -79,10 +79,31 @@ def acquire_zero_filled(
     Returns:
         The noisy image, and the same one without noise.
     """
+
+    def measured(image: Image) -> Image:
+        for axis in axes:
+            image = truncate(image, axis, kept)
+        return image
+
+    return _acquired(clean, sigma, measured, rng)
+
+
+def acquire_partial_fourier(
+    clean: NDArray[np.float32], sigma: float, axis: int, fraction: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """As :func:`acquire_zero_filled`, through :func:`partial_fourier` with zeros for the rest."""
+    return _acquired(clean, sigma, lambda image: partial_fourier(image, axis, fraction), rng)
+
+
+def _acquired(
+    clean: NDArray[np.float32],
+    sigma: float,
+    measured: Callable[[Image], Image],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Magnitudes with noise and without, of which signal and noise were measured alike."""
     wave = rng.standard_normal((2, *clean.shape), dtype=np.float32)
-    noise, signal = wave[0] + 1j * wave[1], clean.astype(np.complex64)
-    for axis in axes:
-        noise, signal = truncate(noise, axis, kept), truncate(signal, axis, kept)
+    noise, signal = measured(wave[0] + 1j * wave[1]), measured(clean.astype(np.complex64))
     noise *= np.float32(sigma / max(float(noise.real.std()), 1e-12))
     return np.abs(signal + noise), np.abs(signal)
 
