@@ -35,6 +35,8 @@ FACTOR_UNIT = 4.0
 """The networks are told the refinement factor over this, to keep their inputs near one."""
 PARTS = 4
 """A network that divides slices gives so many parts of each."""
+CT_CUTOFF = 0.5
+"""Cycles per voxel at which the window of the reconstruction kernel ends."""
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian whose standard deviation is 1."""
 
@@ -58,35 +60,32 @@ def add_rician_noise(
     return np.hypot(real, imaginary)
 
 
-def add_ct_noise(
-    voxels: ArrayLike, sigma: float, rng: np.random.Generator, cutoff: float = 0.5
-) -> FloatArray:
+def add_ct_noise(voxels: ArrayLike, sigma: float, rng: np.random.Generator) -> FloatArray:
     """Add Gaussian noise that is correlated within the slices (k, j, i) as that of CT is.
 
     ``sigma`` is its standard deviation in the unit of ``voxels``. Filtered back-projection gives
     the noise a power that grows with the spatial frequency f, as ``f * W(f)^2`` with the window W
-    of the reconstruction kernel: here Hann's, which falls to zero at ``cutoff`` cycles per voxel.
-    0.5 is a standard kernel, 0.3 a soft one. Slices are independent of each other, and the noise
-    is equally strong everywhere.
+    of a standard reconstruction kernel: Hann's. Slices are independent of each other, and the
+    noise is equally strong everywhere.
     """
     clean = np.asarray(voxels, dtype=np.float32)
     if not sigma >= 0:
         raise ValueError(f"The noise level must be zero or more, but is {sigma}.")
     rows, columns = clean.shape[1:]
-    amplitude = ct_noise_amplitude((rows, columns), cutoff)
+    amplitude = ct_noise_amplitude((rows, columns))
     white = np.fft.fft2(rng.standard_normal(clean.shape, dtype=np.float32))
     noise = np.fft.ifft2(white * amplitude).real
     return (clean + sigma * noise).astype(np.float32)
 
 
-def ct_noise_amplitude(shape: tuple[int, int], cutoff: float = 0.5) -> NDArray[np.float64]:
+def ct_noise_amplitude(shape: tuple[int, int]) -> NDArray[np.float64]:
     """By how much `add_ct_noise` weighs each frequency (of numpy's fft2) of white noise.
 
     The mean square is 1, so that the standard deviation stays.
     """
     rows, columns = (np.fft.fftfreq(n) for n in shape)
     frequency = np.hypot(rows[:, None], columns[None, :])
-    window = np.where(frequency < cutoff, 0.5 + 0.5 * np.cos(np.pi * frequency / cutoff), 0.0)
+    window = np.where(frequency < CT_CUTOFF, 0.5 + 0.5 * np.cos(np.pi * frequency / CT_CUTOFF), 0.0)
     amplitude = np.sqrt(frequency) * window
     power = float(np.mean(amplitude**2))
     # A slice of one voxel has no frequency but zero.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 Found = TypeVar("Found")
 
@@ -94,16 +94,14 @@ def filtered(
     voxels: NDArray[Any],
     run: Callable[[NDArray[Any]], NDArray[Any]],
     margin: int,
-    dtype: DTypeLike = np.float32,
-) -> NDArray[Any]:
+) -> NDArray[np.float32]:
     """What a filter gives for a volume (k, j, i).
 
     Args:
         run: the filter, which keeps the shape.
         margin: how many slices away it looks.
-        dtype: of the result.
     """
-    result = np.empty(voxels.shape, dtype)
+    result = np.empty(voxels.shape, np.float32)
 
     def fill(slab: Slab) -> None:
         result[slab.core] = run(voxels[slab.grown])[slab.inner]

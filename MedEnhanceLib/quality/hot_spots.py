@@ -25,7 +25,7 @@ class Spot:
     value: float
 
 
-def hot_spots(voxels: NDArray[Any], count: int = SPOTS) -> list[Spot]:
+def hot_spots(voxels: NDArray[Any]) -> list[Spot]:
     """The slices along k where a map (k, j, i) is largest, and the place within each.
 
     The size is the root mean square over 3 x 3 x 3 voxels (zero beyond the edges), so that no
@@ -37,7 +37,7 @@ def hot_spots(voxels: NDArray[Any], count: int = SPOTS) -> list[Spot]:
     peaks = strength.max(axis=(1, 2))
     chosen: list[int] = []
     for k in np.argsort(-peaks, kind="stable"):
-        if len(chosen) == count or not peaks[k] > 0:
+        if len(chosen) == SPOTS or not peaks[k] > 0:
             break
         if all(abs(int(k) - other) >= SLICES_APART for other in chosen):
             chosen.append(int(k))

@@ -16,7 +16,7 @@ def test_the_largest_come_first_at_their_places() -> None:
     voxels = np.zeros((20, 16, 12), np.float32)
     blob(voxels, 4, 5, 6, 3.0)
     blob(voxels, 12, 8, 3, -7.0)
-    first, second = hot_spots(voxels, count=2)
+    first, second = hot_spots(voxels)[:2]
     assert (first.index, second.index) == ((3, 8, 12), (6, 5, 4))
     assert first.value == pytest.approx(7.0, rel=1e-4)
 
@@ -25,7 +25,7 @@ def test_a_single_voxel_does_not_win_over_a_region() -> None:
     voxels = np.zeros((20, 16, 12), np.float32)
     voxels[3, 3, 3] = 9.0
     blob(voxels, 12, 8, 3, 5.0)
-    assert hot_spots(voxels, count=1)[0].index == (3, 8, 12)
+    assert hot_spots(voxels)[0].index == (3, 8, 12)
 
 
 def test_neighbouring_slices_count_once_and_empty_ones_not_at_all() -> None:

@@ -106,7 +106,7 @@ def test_filters_see_beyond_their_slab(monkeypatch: pytest.MonkeyPatch) -> None:
         padded = np.pad(part, [(1, 1), (0, 0), (0, 0)], mode="edge")
         return (padded[:-2] + padded[1:-1] + padded[2:]) / 3
 
-    found = filtered(voxels, mean_of_three, 1, np.float64)
+    found = filtered(voxels, mean_of_three, 1)
     assert np.allclose(found, mean_of_three(voxels))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -33,14 +33,14 @@ MOST_UNLIKE = 30.0
 """Beyond this a weight is as good as zero; smaller ones would be slow, denormal numbers."""
 
 
-@lru_cache(maxsize=4)
-def cosine_transform(edge: int = EDGE) -> torch.Tensor:
-    """The orthonormal 3D DCT-II of a cube as a matrix (edge³, edge³), a row per coefficient."""
-    place = torch.arange(edge, dtype=torch.float64)
-    line = torch.cos(math.pi * (place + 0.5) * place[:, None] / edge) * math.sqrt(2 / edge)
+@cache
+def cosine_transform() -> torch.Tensor:
+    """The orthonormal 3D DCT-II of a cube as a matrix (64, 64), a row per coefficient."""
+    place = torch.arange(EDGE, dtype=torch.float64)
+    line = torch.cos(math.pi * (place + 0.5) * place[:, None] / EDGE) * math.sqrt(2 / EDGE)
     line[0] /= math.sqrt(2)
     cube = torch.einsum("ai,bj,ck->abcijk", line, line, line)
-    return cube.reshape(edge**3, edge**3).float()
+    return cube.reshape(EDGE**3, EDGE**3).float()
 
 
 def wiener_shrinkage(image: torch.Tensor, pilot: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
