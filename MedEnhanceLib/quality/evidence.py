@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -44,7 +45,6 @@ CT_EXPLAINED_SIGMAS = 2.0
 CT_MEAN_SHIFT_HU = 2.0
 CT_BODY_ABOVE_HU = -500
 AT_ONCE = 2
-SIGNAL_TO_NOISE = "Signal to noise"
 
 
 def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -76,8 +76,30 @@ def denoise_evidence(
         is_mr: whether the noise is Rician.
         units: of the voxels, "HU" or "".
     """
-    explained = EXPLAINED_SIGMAS if is_mr else CT_EXPLAINED_SIGMAS
+    found = _compared(before, after, sigma, is_mr, geometry)
+    measures = [
+        *_tissue_measures(found, sigma, is_mr, units),
+        *_removed_measures(found.removed, _explained(is_mr)),
+    ]
+    return measures, [*structure_warning(found.removed), *_shift_warning(*found.means, is_mr)]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What was measured on input and output; pairs are before and after."""
+
+    noise_after: float
+    means: tuple[float, float]
+    contrast: tuple[float, float] | None
+    sharpness: tuple[float, float]
+    removed: RemovedSignal
+
+
+def _compared(
+    before: NDArray[Any], after: NDArray[Any], sigma: float, is_mr: bool, geometry: Geometry
+) -> _Compared:
     window = WINDOW if is_mr else CT_WINDOW
+    limit = _explained(is_mr) * sigma
     # Passes that do not need each other run at once.
     with ThreadPoolExecutor(AT_ONCE) as pool:
         estimating = pool.submit(estimate_noise, after, is_mr)
@@ -85,42 +107,71 @@ def denoise_evidence(
         part = enough_slices(inside)
         differentiating = pool.submit(gradient_in, part, before, geometry)
         gradient = gradient_in(part, after, geometry)
-        removed = removed_signal(before, after, inside, part, gradient, window, explained * sigma)
+        removed = removed_signal(before, after, inside, part, gradient, window, limit)
         noise_after, gradient_before = estimating.result(), differentiating.result()
     smooth = inside[part.core] & (gradient <= quantile(gradient, inside[part.core], 0.5))
-    mean_before, mean_after = (mean_inside(v[part.core], smooth) for v in (before, after))
-    contrast = tissue_contrast(before[part.core], after[part.core], smooth)
     edges = edge_mask(gradient)
-    measures = [
-        Measure("Noise", sigma, noise_after, units, "Standard deviation; less is better."),
-        Measure(
-            SIGNAL_TO_NOISE,
-            mean_before / sigma if sigma else None,
-            mean_after / noise_after if noise_after else None,
-            "",
-            "Mean of homogeneous tissue over the noise; more is better.",
+    return _Compared(
+        noise_after,
+        (mean_inside(before[part.core], smooth), mean_inside(after[part.core], smooth)),
+        tissue_contrast(before[part.core], after[part.core], smooth),
+        (
+            edge_sharpness(edges, gradient_before, before),
+            edge_sharpness(edges, gradient, after),
         ),
-        Measure(
+        removed,
+    )
+
+
+def _explained(is_mr: bool) -> float:
+    """How many times the noise may be taken away without being more than noise."""
+    return EXPLAINED_SIGMAS if is_mr else CT_EXPLAINED_SIGMAS
+
+
+def _tissue_measures(found: _Compared, sigma: float, is_mr: bool, units: str) -> list[Measure]:
+    noise = (sigma, found.noise_after)
+    signal = _over_noise(
+        "Signal to noise",
+        found.means,
+        noise,
+        "Mean of homogeneous tissue over the noise; more is better.",
+    )
+    return [
+        Measure("Noise", *noise, units, "Standard deviation; less is better."),
+        # Zero is water in HU: the mean of CT is no measure of the signal.
+        *([signal] if is_mr else []),
+        _over_noise(
             "Contrast to noise",
-            contrast[0] / sigma if contrast and sigma else None,
-            contrast[1] / noise_after if contrast and noise_after else None,
-            "",
+            found.contrast,
+            noise,
             "Difference of bright and dark homogeneous tissue over the noise; more is better.",
         ),
         Measure(
             "Edge sharpness",
-            edge_sharpness(edges, gradient_before, before),
-            edge_sharpness(edges, gradient, after),
+            *found.sharpness,
             "%/mm",
             "Mean gradient at the strongest edges; should hardly fall.",
         ),
         Measure(
             "Mean of homogeneous tissue",
-            mean_before,
-            mean_after,
+            *found.means,
             units,
             f"Should not move{', but for the Rician bias at low signal' if is_mr else ''}.",
         ),
+    ]
+
+
+def _over_noise(
+    name: str, values: tuple[float, float] | None, noise: tuple[float, float], meaning: str
+) -> Measure:
+    if values is None:
+        return Measure(name, None, None, "", meaning)
+    before, after = (v / level if level else None for v, level in zip(values, noise, strict=True))
+    return Measure(name, before, after, "", meaning)
+
+
+def _removed_measures(removed: RemovedSignal, explained: float) -> list[Measure]:
+    return [
         Measure(
             "Removed signal: correlation with edges",
             None,
@@ -143,12 +194,6 @@ def denoise_evidence(
             "0 for white noise; more when structure was removed or the noise is correlated.",
         ),
     ]
-    if not is_mr:
-        # Zero is water in HU: the mean is no measure of the signal.
-        measures = [measure for measure in measures if measure.name != SIGNAL_TO_NOISE]
-    shifted = _shift_warning(mean_before, mean_after, is_mr)
-    structure = structure_warning(removed)
-    return measures, [*structure, *shifted]
 
 
 def told_noise_evidence(told: float, sigma: float, units: str) -> tuple[list[Measure], list[str]]:
@@ -262,14 +307,17 @@ def super_resolution_evidence(
             "What is left between the input and the output put back into thick slices.",
         ),
     ]
-    warnings = []
+    return measures, _consistency_warning(residual_percent, tolerated_percent)
+
+
+def _consistency_warning(residual_percent: float, tolerated_percent: float) -> list[str]:
     tolerated = min(2 * tolerated_percent, MOST_TOLERATED_PERCENT)
-    if residual_percent > max(CONSISTENCY_PERCENT, tolerated):
-        warnings.append(
-            f"The output, put back into thick slices, differs from the input by "
-            f"{residual_percent:.2f} % of the peak; details may be invented."
-        )
-    return measures, warnings
+    if residual_percent <= max(CONSISTENCY_PERCENT, tolerated):
+        return []
+    return [
+        f"The output, put back into thick slices, differs from the input by "
+        f"{residual_percent:.2f} % of the peak; details may be invented."
+    ]
 
 
 def segment_evidence(volumes_ml: dict[str, float]) -> tuple[list[Measure], list[str]]:
