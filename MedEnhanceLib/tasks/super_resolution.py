@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,61 +102,97 @@ def _refined(
     denoiser: Model | None,
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
     target = target_geometry(volume.geometry, options)
+    _check_denoiser(model, options, denoiser)
+    reporter.phase("Estimating the noise", 0.05)
+    sigma = estimate_noise(volume.voxels, modality_of(volume) != "CT")
+    check_estimate(volume, sigma)
+    seen = _Seen(volume, sigma, FILTER_TRACES)
+    if denoiser is not None and _is_denoised_first(volume, sigma, model, options):
+        reporter.phase("Removing noise", 0.4)
+        seen = _denoised(volume, denoiser, sigma, options, reporter)
+    widths = _profile_widths(seen.volume, target, options, seen.noise)
+    reporter.phase("Adding resolution", 0.85)
+    interpolated = _interpolated(volume.voxels, target)
+    if isinstance(model, Filter):
+        fine, traces = model.run(volume.voxels, volume.geometry, target), FILTER_TRACES
+    else:
+        fine, traces = _sharpened(seen.volume, target, model, options, seen.noise, widths, reporter)
+        traces = _with_denoiser(traces, denoiser, seen.traces)
+    reporter.phase("Checking against the input", 0.92)
+    if not isinstance(model, Filter):
+        fine = made_consistent(seen.volume.voxels, fine, _goal(volume, seen), widths)
+    fine = np.maximum(fine, floor_of(volume.voxels), out=fine)
+    difference = volume.voxels - acquire(fine, volume.voxels.shape, widths)
+    reporter.phase("Measuring what changed", 1.0)
+    measures, warnings = _evidence(volume, interpolated, fine, target, difference, sigma)
+    meaning = CHECKED_MEANING if isinstance(model, Filter) else PROFILE_MEANING
+    measures += _profile_measures(volume.geometry, target, widths, meaning)
+    if seen.volume is not volume:
+        measures.append(Measure("Noise", sigma, seen.noise, volume.units, DENOISED_MEANING))
+    if traces.uncertainty is not None:
+        unsure = traces.uncertainty.voxels
+        measures += uncertainty_evidence(unsure, foreground(fine), volume.units, SPREAD_MEANING)
+    return volume.with_voxels(fine, target), measures, warnings, traces
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is refined: the input or what a denoiser made of it, its noise, and how it was made."""
+
+    volume: Volume
+    noise: float
+    traces: Traces
+
+
+def _check_denoiser(model: Model, options: SuperResolutionOptions, denoiser: Model | None) -> None:
     if options.denoise and denoiser is None:
         raise OptionsError(
             f"Nothing can remove noise before '{model.id}' runs; choose a model that names a "
             "denoiser, or denoise the volume first and leave that wish out."
         )
-    reporter.phase("Estimating the noise", 0.05)
-    is_mr = modality_of(volume) != "CT"
-    sigma = estimate_noise(volume.voxels, is_mr)
-    check_estimate(volume, sigma)
-    measured, cleaned = volume, FILTER_TRACES
-    if denoiser is not None and _is_denoised_first(volume, sigma, model, options):
-        reporter.phase("Removing noise", 0.4)
-        measured, cleaned = without_noise(volume, denoiser, sigma, options, reporter)
-    left = sigma if measured is volume else estimate_noise(measured.voxels, is_mr)
-    widths = _profile_widths(measured, target, options, left)
-    reporter.phase("Adding resolution", 0.85)
-    interpolated = _interpolated(volume.voxels, target)
-    if isinstance(model, Filter):
-        fine = model.run(volume.voxels, volume.geometry, target)
-        traces = FILTER_TRACES
-    else:
-        fine, traces = _sharpened(measured, target, model, options, left, widths, reporter)
-        traces = _with_denoiser(traces, denoiser, cleaned)
-    reporter.phase("Checking against the input", 0.92)
+
+
+def _denoised(
+    volume: Volume,
+    denoiser: Model,
+    sigma: float,
+    options: SuperResolutionOptions,
+    reporter: Reporter,
+) -> _Seen:
+    clean, traces = without_noise(volume, denoiser, sigma, options, reporter)
+    return _Seen(clean, estimate_noise(clean.voxels, modality_of(volume) != "CT"), traces)
+
+
+def _goal(volume: Volume, seen: _Seen) -> float:
+    """How far the output may be from the input, root mean square."""
     scale = largest_usual(volume.voxels)
-    if not isinstance(model, Filter):
-        # What is left after noise was removed is texture.
-        noise = prudent_level(left, scale) if measured is volume else 0.0
-        goal = max(CONSISTENCY_GOAL_PERCENT * scale / 100, noise)
-        fine = made_consistent(measured.voxels, fine, goal, widths)
-    fine = np.maximum(fine, floor_of(volume.voxels), out=fine)
-    difference = volume.voxels - acquire(fine, volume.voxels.shape, widths)
-    residual = 100 * rms(difference) / scale
-    reporter.phase("Measuring what changed", 1.0)
+    # What is left after noise was removed is texture.
+    noise = prudent_level(seen.noise, scale) if seen.volume is volume else 0.0
+    return max(CONSISTENCY_GOAL_PERCENT * scale / 100, noise)
+
+
+def _evidence(
+    volume: Volume,
+    interpolated: NDArray[np.float32],
+    fine: NDArray[np.float32],
+    target: Geometry,
+    difference: NDArray[np.float32],
+    sigma: float,
+) -> tuple[list[Measure], list[str]]:
+    scale = largest_usual(volume.voxels)
     measures, warnings = super_resolution_evidence(
         volume.voxels,
         interpolated,
         fine,
         volume.geometry,
         target,
-        residual,
+        100 * rms(difference) / scale,
         100 * sigma / scale,
     )
-    warnings += contradictions(difference, sigma, scale)
     factors = _refined_by(volume.geometry, target)
-    warnings += _inventions(unaccounted_voxels(interpolated, fine, factors, sigma))
-    meaning = CHECKED_MEANING if isinstance(model, Filter) else PROFILE_MEANING
-    measures += _profile_measures(volume.geometry, target, widths, meaning)
-    if measured is not volume:
-        measures.append(Measure("Noise", sigma, left, volume.units, DENOISED_MEANING))
-    if traces.uncertainty is not None:
-        inside = foreground(fine)
-        unsure = traces.uncertainty.voxels
-        measures += uncertainty_evidence(unsure, inside, volume.units, SPREAD_MEANING)
-    return volume.with_voxels(fine, target), measures, warnings, traces
+    unaccounted = unaccounted_voxels(interpolated, fine, factors, sigma)
+    warnings += [*contradictions(difference, sigma, scale), *_inventions(unaccounted)]
+    return measures, warnings
 
 
 def _refined_by(source: Geometry, target: Geometry) -> tuple[float, float, float]:
