@@ -52,6 +52,18 @@ def read_dicom(path: Path, wanted: str | None = None) -> Volume:
 
 
 def _check_kind(series: Series) -> None:
+    _check_files(series)
+    for frame in series.frames:
+        _check_frame(series, frame)
+    if len({frame.size for frame in series.frames}) > 1:
+        sizes = sorted({f"{columns} x {rows}" for columns, rows in _sizes(series)})
+        raise VolumeError(
+            f"Series {series} mixes images of different sizes ({', '.join(sizes)}); choose a "
+            "series of a single stack."
+        )
+
+
+def _check_files(series: Series) -> None:
     if series.damaged:
         raise FileError(
             f"Series {series} has {counted(len(series.damaged), 'damaged file')} (such as "
@@ -64,41 +76,37 @@ def _check_kind(series: Series) -> None:
             f"'{_told(other, one)}'), as after processing; name a folder that holds only one of "
             "them."
         )
-    for frame in series.frames:
-        if frame.channels > 1:
-            raise VolumeError(
-                f"Series {series} is in colour; choose the series of the original grey images."
-            )
-        if frame.inverted:
-            raise VolumeError(
-                f"Series {series} is stored as a negative (MONOCHROME1), from which its values "
-                "cannot be had reliably; export it again as MONOCHROME2."
-            )
-        if frame.count > 1 and not frame.placed:
-            raise VolumeError(
-                f"Series {series} is a multi-frame file that does not state where each frame lies "
-                "(as for films and some old scanners); convert it to NIfTI first."
-            )
-        if not frame.is_uniform:
-            raise VolumeError(
-                f"Series {series} is a multi-frame file that scales the values of each frame "
-                "differently; convert it to NIfTI first (for example with dcm2niix)."
-            )
-        if not frame.placed:
-            raise VolumeError(
-                f"Series {series} does not say in numbers where its images lie in the patient (as "
-                "for screenshots and plain X-rays); choose a CT or MR series."
-            )
-        if not frame.sized:
-            raise VolumeError(
-                f"Series {series} does not say in numbers how large its pixels are (Pixel "
-                "Spacing); export it again from the scanner or the archive."
-            )
-    if len({frame.size for frame in series.frames}) > 1:
-        sizes = sorted({f"{columns} x {rows}" for columns, rows in _sizes(series)})
+
+
+def _check_frame(series: Series, frame: Frame) -> None:
+    if frame.channels > 1:
         raise VolumeError(
-            f"Series {series} mixes images of different sizes ({', '.join(sizes)}); choose a "
-            "series of a single stack."
+            f"Series {series} is in colour; choose the series of the original grey images."
+        )
+    if frame.inverted:
+        raise VolumeError(
+            f"Series {series} is stored as a negative (MONOCHROME1), from which its values "
+            "cannot be had reliably; export it again as MONOCHROME2."
+        )
+    if frame.count > 1 and not frame.placed:
+        raise VolumeError(
+            f"Series {series} is a multi-frame file that does not state where each frame lies "
+            "(as for films and some old scanners); convert it to NIfTI first."
+        )
+    if not frame.is_uniform:
+        raise VolumeError(
+            f"Series {series} is a multi-frame file that scales the values of each frame "
+            "differently; convert it to NIfTI first (for example with dcm2niix)."
+        )
+    if not frame.placed:
+        raise VolumeError(
+            f"Series {series} does not say in numbers where its images lie in the patient (as "
+            "for screenshots and plain X-rays); choose a CT or MR series."
+        )
+    if not frame.sized:
+        raise VolumeError(
+            f"Series {series} does not say in numbers how large its pixels are (Pixel "
+            "Spacing); export it again from the scanner or the archive."
         )
 
 
