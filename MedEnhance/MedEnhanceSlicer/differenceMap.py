@@ -16,9 +16,9 @@ from .bridge import displayOf
 from .nodes import showsFrames
 from .resultMaps import REMOVED_REFERENCE_ROLE, addMap, followResult, mapOf
 
-COLORS = 256
+COLOUR_COUNT = 256
 DIVERGING, SEQUENTIAL = "MedEnhanceDiverging", "MedEnhanceSequential"
-COLOR_STOPS = {
+COLOUR_STOPS = {
     DIVERGING: (BELOW, NOTHING, ABOVE),
     SEQUENTIAL: (NOTHING, (120, 60, 120), (230, 120, 60), (255, 225, 130)),
 }
@@ -91,17 +91,17 @@ def colorNode(scene, name):
     node.SetName(name)
     node.SetSingletonTag(name)
     node.SetTypeToUser()
-    node.SetNumberOfColors(COLORS)
-    for index, (red, green, blue) in enumerate(ramp(COLOR_STOPS[name]) / 255):
+    node.SetNumberOfColors(COLOUR_COUNT)
+    for index, (red, green, blue) in enumerate(ramp(COLOUR_STOPS[name]) / 255):
         node.SetColor(index, str(index), red, green, blue, 1.0)
     return scene.AddNode(node)
 
 
 def ramp(stops):
-    """Colours between the stops, evenly spaced: (COLORS, 3) from 0 to 255."""
-    places = np.linspace(0, COLORS - 1, len(stops))
+    """Colours between the stops, evenly spaced: (COLOUR_COUNT, 3) from 0 to 255."""
+    places = np.linspace(0, COLOUR_COUNT - 1, len(stops))
     channels = np.array(stops, float).T
-    return np.stack([np.interp(np.arange(COLORS), places, c) for c in channels], axis=1)
+    return np.stack([np.interp(np.arange(COLOUR_COUNT), places, c) for c in channels], axis=1)
 
 
 def sampled(voxels):

@@ -102,7 +102,7 @@ class QueueTable:
         item.setToolTip(case.message if case is not None else "")
         verdict = VERDICTS.get(case.status) if case is not None else None
         if verdict is not None:
-            item.setIcon(dot(views.COLORS[verdict]))
+            item.setIcon(dot(views.COLOURS[verdict]))
         else:
             item.setIcon(qt.QIcon())
 

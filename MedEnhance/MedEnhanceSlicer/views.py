@@ -2,12 +2,12 @@
 
 from slicer.i18n import tr as _
 
-COLORS = {"good": "#009e73", "warning": "#e69f00", "refused": "#d55e00"}
+COLOURS = {"good": "#009e73", "warning": "#e69f00", "refused": "#d55e00"}
 
 
 def bannerStyle(verdict):
     """Style sheet of the suitability banner; readable on light and dark backgrounds."""
-    color = COLORS[verdict]
+    color = COLOURS[verdict]
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return (
         f"QLabel {{ border-left: 3px solid {color}; "
