@@ -171,6 +171,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/tasks/denoise.py
   MedEnhanceLib/tasks/ensemble.py
   MedEnhanceLib/tasks/finding.py
+  MedEnhanceLib/tasks/finer_grid.py
   MedEnhanceLib/tasks/labelling.py
   MedEnhanceLib/tasks/masked.py
   MedEnhanceLib/tasks/network.py

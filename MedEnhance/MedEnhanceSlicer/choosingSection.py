@@ -6,7 +6,7 @@ import qt
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import MedEnhanceError
-from MedEnhanceLib.tasks.super_resolution import target_geometry
+from MedEnhanceLib.tasks.finer_grid import target_geometry
 
 from . import modelCard, views
 from .forecasts import forecastRun

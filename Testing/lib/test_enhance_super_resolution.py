@@ -12,7 +12,7 @@ from MedEnhanceLib.errors import (
 )
 from MedEnhanceLib.options import SuperResolutionOptions
 from MedEnhanceLib.tasks.consistency import acquire
-from MedEnhanceLib.tasks.super_resolution import target_geometry
+from MedEnhanceLib.tasks.finer_grid import target_geometry
 
 from .conftest import head_like, opened_short_of_memory
 

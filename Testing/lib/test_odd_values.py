@@ -19,7 +19,7 @@ from MedEnhanceLib.quality.evidence import denoise_evidence
 from MedEnhanceLib.quality.sharpness import edge_mask, edge_sharpness, gradient_magnitude
 from MedEnhanceLib.report import report_bytes, report_of
 from MedEnhanceLib.task import Task
-from MedEnhanceLib.tasks.super_resolution import target_geometry
+from MedEnhanceLib.tasks.finer_grid import target_geometry
 
 from .conftest import head_like
 
