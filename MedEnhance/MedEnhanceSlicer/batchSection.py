@@ -6,7 +6,7 @@ from slicer.util import VTKObservationMixin
 
 from MedEnhanceLib.task import Task
 
-from . import dependencies, views
+from . import dependencies, wording
 from .caseQueue import QueueChain, QueueState
 from .chain import Chain
 from .choosingSection import takeTyped
@@ -223,5 +223,5 @@ class BatchSection(VTKObservationMixin):
 
     def _say(self, text):
         self.ui.batchLabel.text = text
-        self.ui.batchLabel.styleSheet = views.bannerStyle("warning") if text else ""
+        self.ui.batchLabel.styleSheet = wording.bannerStyle("warning") if text else ""
         self.onUnfolded()

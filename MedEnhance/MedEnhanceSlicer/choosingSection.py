@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.tasks.finer_grid import target_geometry
 
-from . import modelCard, views
+from . import modelCard, wording
 from .forecasts import forecastRun
 from .labelList import LabelList
 from .modelList import ModelList
@@ -139,16 +139,16 @@ class ChoosingSection:
         self._labels.show(labels, parameters.labels)
         ui.labelsListWidget.visible = bool(labels)
         ui.labelsLabel.visible = bool(labels)
-        ui.modelTextLabel.text = views.modelText(model) if model is not None else ""
+        ui.modelTextLabel.text = wording.modelText(model) if model is not None else ""
         ui.modelTextLabel.visible = model is not None
         ui.modelCardCollapsibleButton.visible = model is not None
         ui.modelCardLabel.text = modelCard.text(model) if model is not None else ""
         fit = choice.suitability
         ui.suitabilityLabel.visible = parameters.inputVolume is not None
-        ui.suitabilityLabel.text = views.bannerText(
+        ui.suitabilityLabel.text = wording.bannerText(
             fit.verdict, model.title if model is not None else "", fit.reasons
         )
-        ui.suitabilityLabel.styleSheet = views.bannerStyle(fit.verdict)
+        ui.suitabilityLabel.styleSheet = wording.bannerStyle(fit.verdict)
 
     def _forgetTicks(self, model):
         """Structures ticked for one model are others, or none, for the next."""
@@ -167,11 +167,11 @@ class ChoosingSection:
         if not isUsed:
             return
         try:
-            ui.targetLabel.text = views.targetText(*self._grids())
+            ui.targetLabel.text = wording.targetText(*self._grids())
             ui.targetLabel.styleSheet = ""
         except MedEnhanceError as error:
             ui.targetLabel.text = str(error)
-            ui.targetLabel.styleSheet = views.bannerStyle("warning")
+            ui.targetLabel.styleSheet = wording.bannerStyle("warning")
 
     def _showForecast(self):
         """How long it would take and how much memory, before Apply."""
@@ -180,7 +180,7 @@ class ChoosingSection:
             try:
                 target = self._grids()[1]
                 forecast = forecastRun(self.choice.model, target, self._parameters)
-                text = views.forecastText(forecast, self._parameters.device.label())
+                text = wording.forecastText(forecast, self._parameters.device.label())
             except MedEnhanceError:
                 # What is wrong stands in the target's label.
                 text = ""

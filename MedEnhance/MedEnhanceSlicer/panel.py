@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, TrustError
 
-from . import dependencies, forecasts, remembered, views
+from . import dependencies, forecasts, remembered, wording
 from .batchSection import BatchSection
 from .chain import Chain
 from .choosingSection import ChoosingSection, takeTyped
@@ -255,7 +255,7 @@ class Panel:
             self._showProgress(job.progress)
 
     def _showProgress(self, progress):
-        self.ui.statusLabel.text = views.progressText(progress)
+        self.ui.statusLabel.text = wording.progressText(progress)
         self.ui.statusLabel.visible = True
         self.ui.statusLabel.styleSheet = ""
         self._log.add(progress.phase)
@@ -291,7 +291,7 @@ class Panel:
         label = self.ui.statusLabel
         label.text = text
         label.visible = bool(text)
-        label.styleSheet = views.bannerStyle(verdict) if verdict else ""
+        label.styleSheet = wording.bannerStyle(verdict) if verdict else ""
         self._log.add(text)
 
     def _logProblems(self):

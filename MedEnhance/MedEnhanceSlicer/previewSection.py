@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 
-from . import dependencies, views
+from . import dependencies, wording
 from .choosingSection import takeTyped
 from .jobs import DONE
 from .parameters import optionsFromParameters
@@ -183,4 +183,4 @@ class PreviewSection:
         label = self.ui.previewLabel
         label.text = text
         label.visible = bool(text)
-        label.styleSheet = views.bannerStyle(verdict) if verdict else ""
+        label.styleSheet = wording.bannerStyle(verdict) if verdict else ""

@@ -4,7 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import views
+from . import wording
 from .caseQueue import WAITING
 from .jobs import CANCELLED, DONE, FAILED, RUNNING
 from .nodes import isOwn
@@ -102,7 +102,7 @@ class QueueTable:
         item.setToolTip(case.message if case is not None else "")
         verdict = VERDICTS.get(case.status) if case is not None else None
         if verdict is not None:
-            item.setIcon(dot(views.COLOURS[verdict]))
+            item.setIcon(dot(wording.COLOURS[verdict]))
         else:
             item.setIcon(qt.QIcon())
 

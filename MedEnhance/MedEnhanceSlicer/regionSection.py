@@ -8,7 +8,7 @@ from slicer.util import VTKObservationMixin
 
 from MedEnhanceLib.errors import MedEnhanceError
 
-from . import views
+from . import wording
 from .bridge import checkVolumeNode, geometryFromNode, guideFromNode
 from .parameters import TaskChoice
 from .region import boxOfRegion, fitRegion, lieApart
@@ -53,7 +53,7 @@ class RegionSection(VTKObservationMixin):
         label = self.ui.regionTextLabel
         warning = self._guideWarning() if hasGuide else ""
         label.text = " ".join(part for part in (self._regionText(), warning) if part)
-        label.styleSheet = views.bannerStyle("warning") if warning else ""
+        label.styleSheet = wording.bannerStyle("warning") if warning else ""
         label.visible = bool(label.text)
 
     def onRegionAdded(self, region):

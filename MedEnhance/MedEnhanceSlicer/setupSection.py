@@ -15,7 +15,7 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.worker.process import NO_WINDOW, own_environment
 
-from . import dependencies, modelFolders, views
+from . import dependencies, modelFolders, wording
 from .importForm import ImportForm
 
 POLL_MS = 200
@@ -190,7 +190,7 @@ def show(label, text, verdict):
     """A sentence with the colour of its verdict; an empty one takes no room."""
     label.text = text
     label.visible = bool(text)
-    label.styleSheet = views.bannerStyle(verdict) if verdict else ""
+    label.styleSheet = wording.bannerStyle(verdict) if verdict else ""
 
 
 def diagnosisText(found):

@@ -1,4 +1,4 @@
-"""Words and numbers as the panel writes them, and what a run does when its process misbehaves."""
+"""What a run does when its process misbehaves, and what it refuses."""
 
 from __future__ import annotations
 
@@ -6,25 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from MedEnhanceSlicer import jobs, views
+from MedEnhanceSlicer import jobs
 
 from MedEnhanceLib.errors import VolumeError, WorkerError
-from MedEnhanceLib.result import Progress
 from MedEnhanceLib.task import Task
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.volumes import add_head
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (4200, "1 h 10 min")],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert views.duration(seconds) == text
-
-
-def test_progress_without_an_estimate() -> None:
-    assert views.progressText(Progress(0.1, "estimating noise")) == "Estimating noise"
 
 
 def job_on(runner: Any, heard: list[str]) -> Any:
