@@ -57,6 +57,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/engine/networks/guide_filters.py
   MedEnhanceLib/engine/networks/guided.py
   MedEnhanceLib/engine/networks/halving.py
+  MedEnhanceLib/engine/networks/like_voxels.py
   MedEnhanceLib/engine/networks/mirrored_unet.py
   MedEnhanceLib/engine/networks/pilot_filters.py
   MedEnhanceLib/engine/networks/refiner.py

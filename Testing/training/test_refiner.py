@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.engine.networks import RefinedDenoiser
+from MedEnhanceLib.engine.networks import RefinedDenoiser, like_voxels
+from MedEnhanceLib.engine.networks.like_voxels import half_ball, pairs
 from MedEnhanceLib.engine.networks.pilot_filters import (
     cosine_transform,
     cut_blocks,
-    half_window,
     join_blocks,
     like_means,
     wiener_shrinkage,
@@ -47,18 +47,19 @@ def test_cut_blocks_are_joined_again() -> None:
     assert torch.equal(join_blocks(cut_blocks(x)[:, 0], x.shape), x)
 
 
-def test_each_offset_of_the_window_is_met_once() -> None:
-    found = torch.zeros(15, 15, 15)
-    image = torch.zeros(1, 1, 15, 15, 15)
-    image[0, 0, 7, 7, 7] = 1
-    for here, there in half_window():
-        moved = torch.zeros_like(image)
-        moved[here] += image[there]
-        moved[there] += image[here]
-        found += moved[0, 0]
+@pytest.mark.parametrize("at_once", [100, 1 << 18])
+def test_each_voxel_of_the_ball_is_met_once(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(like_voxels, "AT_ONCE", at_once)
+    image = torch.zeros(15, 15, 15)
+    image[7, 7, 7] = 1
+    found = torch.zeros(15**3)
+    for here, there in pairs(15**3, half_ball(15, 15), image.device):
+        found[here] += image.flatten()[there]
+        found[there] += image.flatten()[here]
     place = torch.arange(15) - 7
     distance = place[:, None, None] ** 2 + place[:, None] ** 2 + place**2
-    assert torch.equal(found, ((distance > 0) & (distance <= 10)).float())
+    ball = ((distance > 0) & (distance <= 10)).float()
+    assert torch.equal(found.view(15, 15, 15), ball)
 
 
 @pytest.mark.parametrize("level", [0.0, SIGMA])

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.denoiser import CENTRE_LOGIT, LEAST_SIGMA, slices_at_once
-from MedEnhanceLib.engine.networks.folding import FOLD, in_planes
+from MedEnhanceLib.engine.networks.folding import FOLD, in_planes, log_scaled
 from MedEnhanceLib.engine.networks.streaming import (
     Beside,
     Chain,
@@ -93,7 +93,7 @@ class CtDenoiser(nn.Module):
         unit = self.sigma(x).clamp_min(LEAST_SIGMA)
         sources = smoothed(x[:, :1].contiguous())
         details = [(sources[a] - sources[b]) / unit for a, b in _FEATURES]
-        return fold(torch.asinh(torch.cat(details, dim=1)))
+        return fold(log_scaled(torch.cat(details, dim=1)))
 
     def sigma(self, x: torch.Tensor) -> torch.Tensor:
         """The noise's standard deviation that the network works with, (B, 1, D, H, W)."""

@@ -11,15 +11,8 @@ import math
 import torch
 
 from MedEnhanceLib.engine.networks.folding import box_mean
-from MedEnhanceLib.engine.networks.pilot_filters import (
-    MOST_UNLIKE,
-    SURROUNDINGS,
-    Window,
-    distance,
-    half_window,
-    means_of_like,
-    padded,
-)
+from MedEnhanceLib.engine.networks.like_voxels import Look, distance, flattened, means_of_like
+from MedEnhanceLib.engine.networks.pilot_filters import MOST_UNLIKE, SURROUNDINGS
 
 LIKENESS = (0.6, 1.0)
 """How far, in units of sigma, the estimate's voxels may differ and still count as alike, in a
@@ -27,8 +20,6 @@ strict and a lenient mean. Without a guide it would have to be less."""
 GUIDE_NOISE_SHARE, GUIDE_CONTRAST = 1.5, 0.03
 """How far the guide's may: in units of its noise, and as a share of its peak."""
 MEANS = 3
-BALL = 2 * len(list(half_window()))
-"""Voxels around one that are compared with it."""
 LEAST_SLOPE_NOISE = 0.02
 """Share of the guide's peak below which its changes do not count, as if they were noise."""
 MIDDLE = 0.5
@@ -64,7 +55,7 @@ def joint_means(
     own = features(estimate, sigma)
     other = features(guide, width)
 
-    def likeness(here: Window, there: Window) -> tuple[torch.Tensor, ...]:
+    def likeness(here: slice, there: slice) -> tuple[torch.Tensor, ...]:
         in_guide = distance(other, here, there)
         in_estimate = distance(own, here, there)
         strict, lenient = (
@@ -73,15 +64,14 @@ def joint_means(
         )
         return strict.square_(), lenient.square(), lenient
 
-    means, weights = means_of_like(image, sigma, likeness, MEANS)
-    return means, weights / BALL
+    return means_of_like(image, sigma, likeness, MEANS)
 
 
-def features(image: torch.Tensor, width: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Voxels and their 3x3x3 means in units of ``width``, padded."""
+def features(image: torch.Tensor, width: torch.Tensor) -> Look:
+    """Voxels and their 3x3x3 means in units of ``width``."""
     scale = 1 / (width * math.sqrt(8))
     surround = box_mean(image, 3) * scale * math.sqrt(SURROUNDINGS)
-    return padded(image * scale), padded(surround)
+    return flattened(image * scale), flattened(surround)
 
 
 def regressed(

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from MedEnhanceLib.engine.networks.denoiser import LEAST_SIGMA
-from MedEnhanceLib.engine.networks.folding import box_mean
+from MedEnhanceLib.engine.networks.folding import box_mean, log_scaled
 from MedEnhanceLib.engine.networks.guide_filters import (
     FIT_EDGE,
     LEAST_SLOPE_NOISE,
@@ -19,7 +19,8 @@ from MedEnhanceLib.engine.networks.guide_filters import (
     joint_means,
     regressed,
 )
-from MedEnhanceLib.engine.networks.pilot_filters import REACH, without_rician_bias
+from MedEnhanceLib.engine.networks.like_voxels import REACH
+from MedEnhanceLib.engine.networks.pilot_filters import without_rician_bias
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
 from MedEnhanceLib.engine.networks.streaming import Beside, Chain, EachSlice, Stream, Window
 
@@ -135,12 +136,12 @@ class GuidedDenoiser(nn.Module):
         explained = fit(plain, unit, guide, guide_noise)
         features = [
             changes,
-            torch.asinh(EVIDENCE_GAIN * box_mean(changes * removed, EVIDENCE_EDGE)),
-            torch.asinh(EVIDENCE_GAIN * box_mean(changes.square(), EVIDENCE_EDGE)),
-            torch.asinh(removed),
-            torch.asinh((plain - box_mean(plain, 3)) / unit),
-            torch.asinh(plain / unit),
-            torch.asinh((guide - box_mean(guide, 3)) / (guide_noise + LEAST_SLOPE_NOISE)),
+            log_scaled(EVIDENCE_GAIN * box_mean(changes * removed, EVIDENCE_EDGE)),
+            log_scaled(EVIDENCE_GAIN * box_mean(changes.square(), EVIDENCE_EDGE)),
+            log_scaled(removed),
+            log_scaled((plain - box_mean(plain, 3)) / unit),
+            log_scaled(plain / unit),
+            log_scaled((guide - box_mean(guide, 3)) / (guide_noise + LEAST_SLOPE_NOISE)),
             support,
             explained,
             box_mean(explained, WIDE_EDGE),

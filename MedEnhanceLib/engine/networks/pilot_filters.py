@@ -7,7 +7,6 @@ together better than the noisy image can, and the noisy image still holds what t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import product
 from typing import Any
@@ -15,12 +14,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from MedEnhanceLib.engine.networks.like_voxels import distance, flattened, means_of_like
+
 EDGE = 4
 """Voxels along the edge of a transformed block."""
-REACH = 3
-"""Voxels on each side from which like voxels are gathered."""
-NEAR = 10
-"""Squared distance, in voxels, up to which they are; the corners of the cube give little."""
 LIKENESS = 0.45
 """How far, in units of sigma, a pilot's voxels may differ and still count as alike."""
 SURROUNDINGS = 3.0
@@ -121,66 +118,14 @@ def like_means(
     """
     scale = 1 / (LIKENESS * sigma.clamp_min(LEAST_WEIGHT)) / math.sqrt(8)
     mean = functional.avg_pool3d(functional.pad(pilot, (1,) * 6, mode="replicate"), 3, stride=1)
-    look = padded(pilot * scale), padded(mean * scale * math.sqrt(SURROUNDINGS))
+    look = flattened(pilot * scale), flattened(mean * scale * math.sqrt(SURROUNDINGS))
 
-    def likeness(here: Window, there: Window) -> tuple[torch.Tensor, ...]:
+    def likeness(here: slice, there: slice) -> tuple[torch.Tensor, ...]:
         lenient = distance(look, here, there).clamp_(max=MOST_UNLIKE).neg_().exp_()
         return lenient.square(), lenient
 
     (strict, lenient), _ = means_of_like(image, sigma, likeness, 2)
     return strict, lenient
-
-
-def means_of_like(
-    image: torch.Tensor,
-    sigma: torch.Tensor,
-    likeness: Callable[[Window, Window], Sequence[torch.Tensor]],
-    count: int,
-) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Means over the ball around each voxel, and the sum of the last one's weights.
-
-    Args:
-        image, sigma: (B, 1, D, H, W).
-        likeness: the weights of pairs of voxels of the padded image in each of ``count`` means.
-    """
-    square = padded(image.square())
-    totals = [torch.zeros_like(square) for _ in range(count)]
-    weights = [torch.zeros_like(square) for _ in range(count)]
-    for here, there in half_window():
-        for number, weight in enumerate(likeness(here, there)):
-            totals[number][here] += weight * square[there]
-            totals[number][there] += weight * square[here]
-            weights[number][here] += weight
-            weights[number][there] += weight
-    inside: Window = (..., *[slice(REACH, -REACH)] * 3)
-    bias = 2 * sigma.square()
-    means = [
-        (((total + square) / (weight + 1))[inside] - bias).clamp_min_(0).sqrt_()
-        for total, weight in zip(totals, weights, strict=True)
-    ]
-    return means, weights[-1][inside]
-
-
-def padded(image: torch.Tensor) -> torch.Tensor:
-    """With voxels repeated outwards as far as like ones are looked for."""
-    return functional.pad(image, (REACH,) * 6, mode="replicate")
-
-
-def distance(look: tuple[torch.Tensor, torch.Tensor], here: Window, there: Window) -> torch.Tensor:
-    """Squared difference of voxels and of their surroundings, both padded."""
-    voxel, surround = look
-    squared = (voxel[here] - voxel[there]).square_()
-    squared += (surround[here] - surround[there]).square_()
-    return squared
-
-
-def half_window() -> Iterator[tuple[Window, Window]]:
-    """Pairs of windows whose voxels lie one offset apart; each offset or its opposite once."""
-    for offset in product(range(-REACH, REACH + 1), repeat=3):
-        if offset > (0, 0, 0) and sum(o * o for o in offset) <= NEAR:
-            here: Window = tuple(slice(max(0, -o), -o if o > 0 else None) for o in offset)
-            there: Window = tuple(slice(max(0, o), o if o < 0 else None) for o in offset)
-            yield (..., *here), (..., *there)
 
 
 def without_rician_bias(

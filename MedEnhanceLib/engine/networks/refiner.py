@@ -16,12 +16,13 @@ from MedEnhanceLib.engine.networks.folding import (
     SIGMA_GAIN,
     box_mean,
     depth_to_space,
+    log_scaled,
     space_to_depth,
 )
 from MedEnhanceLib.engine.networks.halving import HalvingNet
+from MedEnhanceLib.engine.networks.like_voxels import REACH
 from MedEnhanceLib.engine.networks.pilot_filters import (
     EDGE,
-    REACH,
     like_means,
     wiener_shrinkage,
     without_rician_bias,
@@ -106,8 +107,8 @@ def weighed(seen: torch.Tensor) -> torch.Tensor:
     candidates, _, sigma = seen.split([len(START), 1, 1], dim=1)
     unit = sigma.clamp_min(LEAST_SIGMA)
     best = candidates[:, 1:2]
-    differences = torch.asinh((candidates - best) / unit)
-    detail = torch.asinh((best - box_mean(best, 3)) / unit)
+    differences = log_scaled((candidates - best) / unit)
+    detail = log_scaled((best - box_mean(best, 3)) / unit)
     return space_to_depth(torch.cat([differences, detail, best, sigma * SIGMA_GAIN], dim=1))
 
 

@@ -1,0 +1,97 @@
+"""Means over the voxels around each that look alike, gathered in pieces that a cache holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+
+import torch
+from torch.nn import functional
+
+REACH = 3
+"""Voxels on each side from which like voxels are gathered."""
+NEAR = 10
+"""Squared distance, in voxels, up to which they are; the corners of the cube give little."""
+AT_ONCE = 1 << 18
+"""Voxels compared at once on a CPU: twice as fast as all of them, whose sums leave its cache."""
+Look = tuple[torch.Tensor, torch.Tensor]
+"""Voxels and their surroundings, :func:`flattened`, in units in which they are compared."""
+Likeness = Callable[[slice, slice], Sequence[torch.Tensor]]
+
+
+def means_of_like(
+    image: torch.Tensor, sigma: torch.Tensor, likeness: Likeness, count: int
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Means over a ball, 7 wide, around each voxel, and the mean of the last one's weights.
+
+    Squares are averaged and the Rician bias is taken off them.
+
+    Args:
+        image, sigma: (B, 1, D, H, W); sigma is the noise's standard deviation.
+        likeness: the weights, in each of ``count`` means, of pairs of voxels of images that are
+            :func:`flattened`.
+    """
+    whole = padded(image.square())
+    square = whole.flatten()
+    totals = [torch.zeros_like(square) for _ in range(count)]
+    weights = [torch.zeros_like(square) for _ in range(count)]
+    offsets = half_ball(whole.shape[-2], whole.shape[-1])
+    for here, there in pairs(len(square), offsets, image.device):
+        for total, summed, weight in zip(totals, weights, likeness(here, there), strict=True):
+            total[here].addcmul_(weight, square[there])
+            total[there].addcmul_(weight, square[here])
+            summed[here] += weight
+            summed[there] += weight
+    bias = 2 * sigma.square()
+    means = [
+        (inside((total + square) / (weight + 1), whole.shape) - bias).clamp_min_(0).sqrt_()
+        for total, weight in zip(totals, weights, strict=True)
+    ]
+    return means, inside(weights[-1], whole.shape) / (2 * len(offsets))
+
+
+def half_ball(rows: int, columns: int) -> list[int]:
+    """How far apart in memory a voxel and those around it lie; each or its opposite once."""
+    return [
+        (k * rows + j) * columns + i
+        for k, j, i in product(range(-REACH, REACH + 1), repeat=3)
+        if (k, j, i) > (0, 0, 0) and k * k + j * j + i * i <= NEAR
+    ]
+
+
+def pairs(voxels: int, offsets: list[int], device: torch.device) -> Iterator[tuple[slice, slice]]:
+    """All pairs of voxels that lie an offset apart, in pieces of neighbours.
+
+    Where a row ends, the next voxel in memory is no neighbour, but then one of the two lies in the
+    padding, which is left out in the end.
+    """
+    at_once = AT_ONCE if device.type == "cpu" else voxels
+    for start in range(0, voxels, at_once):
+        for offset in offsets:
+            stop = min(start + at_once, voxels - offset)
+            if start < stop:
+                yield slice(start, stop), slice(start + offset, stop + offset)
+
+
+def distance(look: Look, here: slice, there: slice) -> torch.Tensor:
+    """Squared difference of voxels and of their surroundings."""
+    voxel, surround = look
+    squared = (voxel[here] - voxel[there]).square_()
+    other = surround[here] - surround[there]
+    return squared.addcmul_(other, other)
+
+
+def flattened(image: torch.Tensor) -> torch.Tensor:
+    """An image (B, 1, D, H, W), :func:`padded`, as one row of voxels."""
+    return padded(image).flatten()
+
+
+def padded(image: torch.Tensor) -> torch.Tensor:
+    """With voxels repeated outwards as far as like ones are looked for."""
+    return functional.pad(image, (REACH,) * 6, mode="replicate")
+
+
+def inside(flat: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """An image without its padding, from one row of voxels of ``shape``."""
+    middle = slice(REACH, -REACH)
+    return flat.view(shape)[..., middle, middle, middle]
