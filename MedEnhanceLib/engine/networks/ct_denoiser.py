@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 import torch
 from torch import nn
@@ -141,7 +142,7 @@ class SliceBlock(nn.Module):
 
     def stream(self) -> Stream:
         """The same, slab after slab."""
-        relu = EachSlice(functional.relu)
+        relu = EachSlice(torch.relu_)
         return Skip(Chain(Convolution(self.first), relu, FlatConvolution(self.second)))
 
 
@@ -165,9 +166,9 @@ def slice_mean(x: torch.Tensor, count: int, step: int = 1) -> torch.Tensor:
     x = functional.pad(x, (reach, reach, reach, reach, 0, 0), mode="replicate")
     height, width = (n - 2 * reach for n in x.shape[3:])
     rows = [x[:, :, :, n * step : n * step + height] for n in range(count)]
-    x = torch.stack(rows).sum(dim=0)
+    x = reduce(torch.add, rows)
     columns = [x[..., n * step : n * step + width] for n in range(count)]
-    return torch.stack(columns).sum(dim=0) / count**2
+    return reduce(torch.add, columns) / count**2
 
 
 def weighted_mean(logits: list[torch.Tensor], sources: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -182,11 +183,11 @@ def weighted_mean(logits: list[torch.Tensor], sources: dict[str, torch.Tensor]) 
     largest = logits[0].detach()
     for logit in logits[1:]:
         largest = torch.maximum(largest, logit.detach())
-    total = weights = torch.zeros_like(largest)
+    total, weights = torch.zeros_like(largest), torch.zeros_like(largest)
     for logit, values in zip(logits, tap_values(sources), strict=True):
-        weight = torch.exp(logit - largest)
-        total = torch.addcmul(total, weight, fold(values))
-        weights = weights + weight
+        weight = (logit - largest).exp_()
+        total.addcmul_(weight, fold(values))
+        weights += weight
     return total / weights
 
 

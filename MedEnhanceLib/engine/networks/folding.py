@@ -49,7 +49,7 @@ class ResidualBlock(nn.Module):
 
     def stream(self) -> Stream:
         """The same, slab after slab."""
-        relu = EachSlice(functional.relu)
+        relu = EachSlice(torch.relu_)
         return Skip(Chain(Convolution(self.first), relu, Convolution(self.second)))
 
 

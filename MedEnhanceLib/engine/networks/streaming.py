@@ -139,7 +139,7 @@ class Skip:
         if y is None:
             return None
         start, stop = self._waiting.first, self._waiting.first + y.shape[2]
-        y = y + self._waiting.between(start, stop)
+        y += self._waiting.between(start, stop)
         self._waiting.forget(stop)
         return y
 
