@@ -6,13 +6,10 @@ guide decides which voxels belong together, its intensities are never copied.
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from MedEnhanceLib.engine.networks.folding import box_mean
-from MedEnhanceLib.engine.networks.like_voxels import Look, distance, flattened, means_of_like
-from MedEnhanceLib.engine.networks.pilot_filters import MOST_UNLIKE, SURROUNDINGS
+from MedEnhanceLib.engine.networks.like_voxels import alike, distance, look_of, means_of_like
 
 LIKENESS = (0.6, 1.0)
 """How far, in units of sigma, the estimate's voxels may differ and still count as alike, in a
@@ -52,26 +49,16 @@ def joint_means(
         voxels were alike in the last, as a share of the ball. All (B, 1, D, H, W).
     """
     width = torch.sqrt((GUIDE_NOISE_SHARE * guide_noise) ** 2 + GUIDE_CONTRAST**2)
-    own = features(estimate, sigma)
-    other = features(guide, width)
+    own = look_of(estimate, sigma)
+    other = look_of(guide, width)
 
     def likeness(here: slice, there: slice) -> tuple[torch.Tensor, ...]:
         in_guide = distance(other, here, there)
         in_estimate = distance(own, here, there)
-        strict, lenient = (
-            (in_guide + in_estimate / like**2).clamp_(max=MOST_UNLIKE).neg_().exp_()
-            for like in LIKENESS
-        )
+        strict, lenient = (alike(in_guide + in_estimate / like**2) for like in LIKENESS)
         return strict.square_(), lenient.square(), lenient
 
     return means_of_like(image, sigma, likeness, MEANS)
-
-
-def features(image: torch.Tensor, width: torch.Tensor) -> Look:
-    """Voxels and their 3x3x3 means in units of ``width``."""
-    scale = 1 / (width * math.sqrt(8))
-    surround = box_mean(image, 3) * scale * math.sqrt(SURROUNDINGS)
-    return flattened(image * scale), flattened(surround)
 
 
 def regressed(

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import torch
 from torch.nn import functional
 
+from MedEnhanceLib.engine.networks.folding import box_mean
+
 REACH = 3
 """Voxels on each side from which like voxels are gathered."""
 NEAR = 10
 """Squared distance, in voxels, up to which they are; the corners of the cube give little."""
+SURROUNDINGS = 3.0
+"""Weight of the difference of surroundings beside that of the voxels themselves."""
+MOST_UNLIKE = 30.0
+"""Beyond this a weight is as good as zero; smaller ones would be slow, denormal numbers."""
 AT_ONCE = 1 << 18
 """Voxels compared at once on a CPU: twice as fast as all of them, whose sums leave its cache."""
 Look = tuple[torch.Tensor, torch.Tensor]
-"""Voxels and their surroundings, :func:`flattened`, in units in which they are compared."""
+"""Voxels and their surroundings in units in which they are compared, :func:`padded`, in one row."""
 Likeness = Callable[[slice, slice], Sequence[torch.Tensor]]
 
 
@@ -28,8 +35,8 @@ def means_of_like(
 
     Args:
         image, sigma: (B, 1, D, H, W); sigma is the noise's standard deviation.
-        likeness: the weights, in each of ``count`` means, of pairs of voxels of images that are
-            :func:`flattened`.
+        likeness: the weights, in each of ``count`` means, of pairs of voxels that are given by
+            their places in a `Look`.
     """
     whole = padded(image.square())
     square = whole.flatten()
@@ -73,6 +80,13 @@ def pairs(voxels: int, offsets: list[int], device: torch.device) -> Iterator[tup
                 yield slice(start, stop), slice(start + offset, stop + offset)
 
 
+def look_of(image: torch.Tensor, width: torch.Tensor) -> Look:
+    """Voxels of an image (B, 1, D, H, W) and their 3x3x3 means in units of ``width``."""
+    scale = 1 / (width * math.sqrt(8))
+    surround = box_mean(image, 3) * scale * math.sqrt(SURROUNDINGS)
+    return padded(image * scale).flatten(), padded(surround).flatten()
+
+
 def distance(look: Look, here: slice, there: slice) -> torch.Tensor:
     """Squared difference of voxels and of their surroundings."""
     voxel, surround = look
@@ -81,9 +95,9 @@ def distance(look: Look, here: slice, there: slice) -> torch.Tensor:
     return squared.addcmul_(other, other)
 
 
-def flattened(image: torch.Tensor) -> torch.Tensor:
-    """An image (B, 1, D, H, W), :func:`padded`, as one row of voxels."""
-    return padded(image).flatten()
+def alike(distance: torch.Tensor) -> torch.Tensor:
+    """How much a voxel counts at such squared distances, which are written over."""
+    return distance.clamp_(max=MOST_UNLIKE).neg_().exp_()
 
 
 def padded(image: torch.Tensor) -> torch.Tensor:

@@ -14,20 +14,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from MedEnhanceLib.engine.networks.like_voxels import distance, flattened, means_of_like
+from MedEnhanceLib.engine.networks.like_voxels import alike, distance, look_of, means_of_like
 
 EDGE = 4
 """Voxels along the edge of a transformed block."""
 LIKENESS = 0.45
 """How far, in units of sigma, a pilot's voxels may differ and still count as alike."""
-SURROUNDINGS = 3.0
-"""Weight of the difference of surroundings beside that of the voxels themselves."""
 Window = tuple[Any, ...]
 SHIFTS = [(a, b, c) for a, b, c in product(range(1, EDGE + 1), repeat=3) if a % 2 == b % 2 == c % 2]
 """Where the grids of blocks begin: every fourth of the 64 places, which is nearly as good."""
 LEAST_WEIGHT = 1e-6
-MOST_UNLIKE = 30.0
-"""Beyond this a weight is as good as zero; smaller ones would be slow, denormal numbers."""
 
 
 @cache
@@ -116,12 +112,10 @@ def like_means(
     Returns:
         Two images of the same shape.
     """
-    scale = 1 / (LIKENESS * sigma.clamp_min(LEAST_WEIGHT)) / math.sqrt(8)
-    mean = functional.avg_pool3d(functional.pad(pilot, (1,) * 6, mode="replicate"), 3, stride=1)
-    look = flattened(pilot * scale), flattened(mean * scale * math.sqrt(SURROUNDINGS))
+    look = look_of(pilot, LIKENESS * sigma.clamp_min(LEAST_WEIGHT))
 
     def likeness(here: slice, there: slice) -> tuple[torch.Tensor, ...]:
-        lenient = distance(look, here, there).clamp_(max=MOST_UNLIKE).neg_().exp_()
+        lenient = alike(distance(look, here, there))
         return lenient.square(), lenient
 
     (strict, lenient), _ = means_of_like(image, sigma, likeness, 2)
