@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.engine.networks import RefinedDenoiser, like_voxels
+from MedEnhanceLib.engine.networks import RefinedDenoiser
 from MedEnhanceLib.engine.networks.like_voxels import half_ball, pairs
 from MedEnhanceLib.engine.networks.pilot_filters import (
     cosine_transform,
@@ -47,13 +47,12 @@ def test_cut_blocks_are_joined_again() -> None:
     assert torch.equal(join_blocks(cut_blocks(x)[:, 0], x.shape), x)
 
 
-@pytest.mark.parametrize("at_once", [100, 1 << 18])
-def test_each_voxel_of_the_ball_is_met_once(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(like_voxels, "AT_ONCE", at_once)
+@pytest.mark.parametrize("count", [100, None])
+def test_each_voxel_of_the_ball_is_met_once(count: int | None) -> None:
     image = torch.zeros(15, 15, 15)
     image[7, 7, 7] = 1
     found = torch.zeros(15**3)
-    for here, there in pairs(15**3, half_ball(15, 15), image.device):
+    for here, there in pairs(15**3, half_ball(15, 15), count):
         found[here] += image.flatten()[there]
         found[there] += image.flatten()[here]
     place = torch.arange(15) - 7
@@ -120,3 +119,11 @@ def test_filters_do_not_round_the_image_under_autocast() -> None:
     exact = wiener_shrinkage(image, clean, sigma)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(wiener_shrinkage(image, clean, sigma), exact)
+
+
+def test_like_means_are_the_same_to_the_last_digit_wherever_a_slab_begins() -> None:
+    image = torch.rand(1, 1, 24, 12, 16)
+    given = image, image, torch.full_like(image, SIGMA)
+    slab = like_means(*(x[:, :, 8:] for x in given))
+    for whole, part in zip(like_means(*given), slab, strict=True):
+        assert torch.equal(whole[:, :, 12:], part[:, :, 4:])

@@ -19,7 +19,7 @@ from MedEnhanceLib.engine.networks.guide_filters import (
     joint_means,
     regressed,
 )
-from MedEnhanceLib.engine.networks.like_voxels import REACH
+from MedEnhanceLib.engine.networks.like_voxels import REACH, TOGETHER
 from MedEnhanceLib.engine.networks.pilot_filters import without_rician_bias
 from MedEnhanceLib.engine.networks.refiner import RefinedDenoiser
 from MedEnhanceLib.engine.networks.streaming import Beside, Chain, EachSlice, Stream, Window
@@ -96,7 +96,8 @@ class GuidedDenoiser(nn.Module):
         """The same, slab after slab; slabs must be of multiples of four slices."""
         plain = Chain(EachSlice(lambda x: x[:, :2]), self.plain.stream())
         both = Beside(plain, lambda plain, x, _: torch.cat([x, plain], dim=1))
-        return Chain(both, Window(lambda x: self.guided(x[:, :4], x[:, 4:]), self.reach))
+        look = Window(lambda x: self.guided(x[:, :4], x[:, 4:]), self.reach, multiple=TOGETHER)
+        return Chain(both, look)
 
     def guided(self, x: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
         """The estimate without a guide, and what the guide lets be added to it."""

@@ -19,8 +19,12 @@ SURROUNDINGS = 3.0
 """Weight of the difference of surroundings beside that of the voxels themselves."""
 MOST_UNLIKE = 30.0
 """Beyond this a weight is as good as zero; smaller ones would be slow, denormal numbers."""
-AT_ONCE = 1 << 18
-"""Voxels compared at once on a CPU: twice as fast as all of them, whose sums leave its cache."""
+TOGETHER = 4
+"""Slices that are compared at once. As slabs of a volume begin at multiples of it, a voxel's sums
+are added up in one order, however the volume is divided."""
+AT_ONCE = 1 << 19
+"""Voxels that a processor's cache has room for, which makes it twice as fast; slices that are
+larger are compared one by one."""
 Look = tuple[torch.Tensor, torch.Tensor]
 """Voxels and their surroundings in units in which they are compared, :func:`padded`, in one row."""
 Likeness = Callable[[slice, slice], Sequence[torch.Tensor]]
@@ -42,8 +46,9 @@ def means_of_like(
     square = whole.flatten()
     totals = [torch.zeros_like(square) for _ in range(count)]
     weights = [torch.zeros_like(square) for _ in range(count)]
-    offsets = half_ball(whole.shape[-2], whole.shape[-1])
-    for here, there in pairs(len(square), offsets, image.device):
+    rows, columns = whole.shape[-2:]
+    offsets = half_ball(rows, columns)
+    for here, there in pairs(len(square), offsets, at_once(rows * columns, image.device)):
         for total, summed, weight in zip(totals, weights, likeness(here, there), strict=True):
             total[here].addcmul_(weight, square[there])
             total[there].addcmul_(weight, square[here])
@@ -66,16 +71,22 @@ def half_ball(rows: int, columns: int) -> list[int]:
     ]
 
 
-def pairs(voxels: int, offsets: list[int], device: torch.device) -> Iterator[tuple[slice, slice]]:
-    """All pairs of voxels that lie an offset apart, in pieces of neighbours.
+def at_once(voxels: int, device: torch.device) -> int | None:
+    """How many voxels to compare at once, of slices of so many; None for all, as on a GPU."""
+    if device.type != "cpu":
+        return None
+    return voxels * TOGETHER if voxels * TOGETHER <= AT_ONCE else voxels
+
+
+def pairs(voxels: int, offsets: list[int], count: int | None) -> Iterator[tuple[slice, slice]]:
+    """All pairs of voxels that lie an offset apart, ``count`` neighbours at a time.
 
     Where a row ends, the next voxel in memory is no neighbour, but then one of the two lies in the
     padding, which is left out in the end.
     """
-    at_once = AT_ONCE if device.type == "cpu" else voxels
-    for start in range(0, voxels, at_once):
+    for start in range(0, voxels, count or voxels):
         for offset in offsets:
-            stop = min(start + at_once, voxels - offset)
+            stop = min(start + (count or voxels), voxels - offset)
             if start < stop:
                 yield slice(start, stop), slice(start + offset, stop + offset)
 
