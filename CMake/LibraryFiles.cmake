@@ -129,6 +129,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/itk.py
   MedEnhanceLib/model.py
   MedEnhanceLib/noise.py
+  MedEnhanceLib/noise_assessment.py
   MedEnhanceLib/onnx_graph.py
   MedEnhanceLib/options.py
   MedEnhanceLib/orientation.py

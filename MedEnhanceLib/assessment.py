@@ -16,18 +16,15 @@ from MedEnhanceLib.hounsfield import (
     looks_like_ct,
     looks_like_shifted_ct,
 )
-from MedEnhanceLib.intensity import largest_usual, peak_without_noise, robust_peak
-from MedEnhanceLib.interpolated import interpolated_axes
+from MedEnhanceLib.intensity import largest_usual
 from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.model import Model
-from MedEnhanceLib.noise import central_block, estimate_noise
+from MedEnhanceLib.noise import central_block
+from MedEnhanceLib.noise_assessment import noise_warnings
 from MedEnhanceLib.slabs import thin_sample
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
-ALREADY_CLEAN = 0.5
-BEYOND_TRAINED = 1.07
-"""Estimates differ from the truth by some 5 %."""
 # The squares of larger values, and of smaller ones, leave the range of 32-bit floats.
 LARGEST_VALUE = 1e15
 # Of the largest value: less than this, 32-bit floats do not tell apart.
@@ -175,8 +172,7 @@ def _warnings(volume: Volume, model: Model, noise: float | None) -> list[str]:
         _modality_warning(volume, model),
         _spacing_warning(volume, model),
         _slices_warning(volume, model),
-        _noise_warning(volume, model, noise),
-        _interpolation_warning(volume, model, noise),
+        *noise_warnings(volume, model, noise),
     ]
 
 
@@ -238,54 +234,6 @@ def _slices_warning(volume: Volume, model: Model) -> str:
             "than it could."
         )
     return ""
-
-
-def _noise_warning(volume: Volume, model: Model, told: float | None) -> str:
-    if "noise_hu" in model.ranges:
-        noise = estimate_noise(central_block(volume.voxels), False) if told is None else told
-        return _level_warning(noise, "HU", model.ranges["noise_hu"], model)
-    if "noise_percent" in model.ranges:
-        noise = noise_percent(volume, told)
-        return _level_warning(noise, "% of the peak", model.ranges["noise_percent"], model)
-    return ""
-
-
-def _interpolation_warning(volume: Volume, model: Model, told: float | None) -> str:
-    if "noise_percent" not in model.ranges or told is not None:
-        return ""
-    names = ["zyx"[axis] for axis in interpolated_axes(volume.voxels)]
-    if not names:
-        return ""
-    return (
-        f"The volume looks interpolated along {' and '.join(reversed(names))}, so that its noise "
-        "is underestimated and only partly removed; take the scanner's images before "
-        "interpolation, or give the noise level."
-    )
-
-
-def _level_warning(noise: float, unit: str, trained: tuple[float, float], model: Model) -> str:
-    least, most = trained
-    if noise < least * ALREADY_CLEAN:
-        return f"The volume is already clean (noise {noise:.3g} {unit}); little to remove."
-    if noise > most * BEYOND_TRAINED:
-        return (
-            f"The noise, {noise:.3g} {unit}, is more than the {most:g} {unit} that "
-            f"'{model.title}' was trained on."
-        )
-    return ""
-
-
-def noise_percent(volume: Volume, noise: float | None = None) -> float:
-    """The noise in percent of the volume's robust peak.
-
-    By default it is that of the volume's middle, and the peak is the one without that noise.
-    """
-    if volume.voxels.max() <= 0:
-        return 0.0
-    if noise is not None:
-        return 100 * noise / robust_peak(volume.voxels)
-    noise = estimate_noise(central_block(volume.voxels))
-    return 100 * noise / peak_without_noise(volume.voxels, noise)
 
 
 def check_estimate(volume: Volume, sigma: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
@@ -28,6 +29,9 @@ LARGEST_SHARE = 0.5
 TEXTURE_RATIO = 3.0
 LEAST_NOISE_SHARE = 0.6
 """Smooth texture, or noise that was interpolated, is not to be mistaken for a lack of noise."""
+
+MOST_AT_CEILING = 0.2
+"""Percent of a volume that may have its largest value without it being taken for cut off."""
 
 PART_EDGE = 40
 FEWEST_IN_PART, LEAST_IN_PART = 3000, 0.1
@@ -64,7 +68,8 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
     if not axes:
         return 0.0
     low = _block_means(voxels, axes)
-    smooth = _smooth_object(low)
+    is_cut = ceiling_percent(voxels) >= MOST_AT_CEILING
+    smooth = _smooth_object(low, _cut_off(voxels, axes) if is_cut else None)
     finest, *coarser = (_energy(band) for band in _details(_blocks(voxels, axes, smooth), axes))
     sigma = float(np.sqrt(_without_texture(finest, coarser)))
     if sigma == 0:
@@ -180,11 +185,33 @@ def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray
     return even, array[tuple(index)]
 
 
-def _smooth_object(low: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The flattest tenth of the object, in small volumes up to half of it."""
-    inside = low > object_threshold(sample(low))
+def _cut_off(voxels: NDArray[Any], axes: list[int]) -> NDArray[np.bool_]:
+    """Blocks with values that end at the largest, as where an image was windowed or filled up.
+
+    Such values hold no noise, and those beside them only its lower part.
+    """
+    if ceiling_percent(voxels) < MOST_AT_CEILING:
+        return np.zeros(
+            [n // 2 if axis in axes else n for axis, n in enumerate(voxels.shape)], bool
+        )
+    at_ceiling = _block_means(voxels == voxels.max(), axes) > 0
+    return ndimage.binary_dilation(at_ceiling, iterations=2)
+
+
+def ceiling_percent(voxels: NDArray[Any]) -> float:
+    """How much of a volume has its largest value, in percent; of a large one, of a sample."""
+    seen = thin_sample(voxels)
+    return 100 * float(np.mean(seen == voxels.max()))
+
+
+def _smooth_object(
+    low: NDArray[np.float32], left_out: NDArray[np.bool_] | None
+) -> NDArray[np.bool_]:
+    """The flattest fifth of the object, in small volumes up to half of it."""
+    usable = np.ones(low.shape, bool) if left_out is None or left_out.all() else ~left_out
+    inside = (low > object_threshold(sample(low))) & usable
     if inside.sum() < FEWEST_SAMPLES:
-        return np.ones(low.shape, dtype=bool)
+        return usable
     gradient = filtered(low, _squared_gradient, 1)
     share = np.clip(ENOUGH_SAMPLES / inside.sum(), FLATTEST_SHARE, LARGEST_SHARE)
     return inside & (gradient <= np.quantile(gradient[inside], share))

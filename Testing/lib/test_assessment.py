@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from MedEnhanceLib import Catalog, Geometry, Volume, read_volume, suitability
 from MedEnhanceLib.acquisition import add_rician_noise
@@ -143,6 +144,35 @@ def test_noise_is_judged_by_the_peak_without_it(root: Path, percent: float, warn
     noisy[6:16, :30, :30] = 2000
     said = suitability(volume(noisy, "MR"), trained).reasons
     assert any("more than" in sentence for sentence in said) == warns
+
+
+def two_legs(between: int) -> NDArray[np.float32]:
+    """Soft tissue with noise of 20 HU at both sides of air that has none."""
+    legs = np.full((20, 64, 128 + between), -1000, np.float32)
+    noise = np.random.default_rng(0).normal(0, 20, (20, 64, 128))
+    legs[..., :64], legs[..., 64 + between :] = 50 + noise[..., :64], 50 + noise[..., 64:]
+    return legs
+
+
+def test_noise_of_ct_is_judged_where_there_is_tissue() -> None:
+    assert suitability(volume(two_legs(200), "CT"), CT).verdict == "good"
+
+
+def test_noise_of_mr_is_judged_where_there_is_an_image() -> None:
+    trained = Bundle("n", "N", Task.DENOISE, "CNN", "MR", ranges={"noise_percent": (2, 11)})
+    padded = np.pad(head_like(sigma=40) + 1, ((0, 0), (0, 200), (0, 60)))
+    assert suitability(volume(padded, "MR"), trained).verdict == "good"
+    below = suitability(volume(head_like(sigma=40) - 3000, "MR"), trained).reasons
+    assert not any("already clean" in reason for reason in below)
+
+
+def test_a_saturated_image_is_told_and_its_noise_is_not_zero() -> None:
+    trained = Bundle("n", "N", Task.DENOISE, "CNN", "MR", ranges={"noise_percent": (2, 11)})
+    head = head_like(sigma=40)
+    windowed = np.minimum(head, np.percentile(head, 85))
+    (reason,) = suitability(volume(windowed, "MR"), trained).reasons
+    assert "14 % of the voxels have the largest value" in reason
+    assert suitability(volume(head, "MR"), trained).verdict == "good"
 
 
 def test_field_of_view_is_refused_with_the_way_out() -> None:

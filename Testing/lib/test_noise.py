@@ -23,6 +23,20 @@ def test_noise_is_found_within_a_tenth(percent: float) -> None:
     assert estimate_noise(noisy) == pytest.approx(sigma, rel=0.1)
 
 
+@pytest.mark.parametrize("kind", ["windowed", "8 bit", "white around"])
+def test_noise_is_found_beside_what_was_cut_off(kind: str) -> None:
+    clean = head_like((40, 48, 44), sigma=0)
+    noisy = add_rician_noise(clean, 45, np.random.default_rng(1))
+    if kind == "white around":
+        cut, unit = np.where(clean > 0, noisy, noisy.max()), 1.0
+    else:
+        ceiling = np.percentile(noisy, 80)
+        cut, unit = np.minimum(noisy, ceiling), 1.0
+        if kind == "8 bit":
+            cut, unit = (cut * 255 / ceiling).astype(np.uint8), ceiling / 255
+    assert unit * estimate_noise(cut) == pytest.approx(45, rel=0.15)
+
+
 def test_noise_at_low_signal_is_not_underestimated() -> None:
     """At a signal of 1.5 sigma the magnitude's spread is a fifth smaller than sigma."""
     clean = np.full((40, 40, 40), 15.0, np.float32)
