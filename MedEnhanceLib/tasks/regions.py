@@ -16,7 +16,12 @@ from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.finding import Found, grid_around
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
-from MedEnhanceLib.tasks.tidying import becoming, keep_largest, wanted_labels
+from MedEnhanceLib.tasks.tidying import (
+    becoming,
+    doubt_when_changed,
+    keep_largest,
+    wanted_labels,
+)
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -45,12 +50,12 @@ def label_regions(
     labels = np.zeros(volume.geometry.shape, np.uint8)
     becomes = None if doubt is None else becoming(wanted_labels(model, options))
     for region in reporter.over(found):
-        crop, unsure, grid = _crop_labels(volume, region.centre, forward, options.tile, becomes)
-        if options.keep_largest:
-            crop = _largest_structure(crop)
+        seen, unsure, grid = _crop_labels(volume, region.centre, forward, options.tile, becomes)
+        crop = _largest_structure(seen) if options.keep_largest else seen
         first = value_in_region(0, region.number, model.labels)
         _paste(np.where(crop > 0, crop + first, 0), grid, labels, volume.geometry)
-        if doubt is not None:
+        if doubt is not None and becomes is not None:
+            unsure = doubt_when_changed(unsure, becomes[seen], becomes[crop])
             _paste(unsure, grid, doubt, volume.geometry, "linear")
     return labels
 

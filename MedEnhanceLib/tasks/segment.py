@@ -21,7 +21,13 @@ from MedEnhanceLib.tasks.finding import find_regions
 from MedEnhanceLib.tasks.labelling import labels_with_doubt, network_labels
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, open_network, traces_of, with_helper
 from MedEnhanceLib.tasks.regions import label_regions, region_evidence, wanted_in_regions
-from MedEnhanceLib.tasks.tidying import becoming, left_out_warnings, tidied, wanted_labels
+from MedEnhanceLib.tasks.tidying import (
+    becoming,
+    doubt_when_changed,
+    left_out_warnings,
+    tidied,
+    wanted_labels,
+)
 from MedEnhanceLib.volume import Label, LabelMap, Volume
 
 if TYPE_CHECKING:
@@ -49,6 +55,9 @@ def segment(
         reporter.phase("Segmenting", 0.8)
         labels, traces = _labelled(volume, forward, options, wanted)
     labelmap, left_out = _tidied(volume, labels, wanted, model, options, reporter)
+    if traces.uncertainty is not None:
+        doubt = _doubt_of(labelmap, labels, traces.uncertainty.voxels)
+        traces = replace(traces, uncertainty=doubt)
     measures, warnings = segment_evidence(labelmap.volumes_ml())
     warnings += left_out
     warnings += _unlikely_volume(volume, labels, model)
@@ -78,6 +87,12 @@ def _labelled(
     return labels, replace(traces_of(forward), uncertainty=Volume(doubt, volume.geometry))
 
 
+def _doubt_of(labelmap: LabelMap, found: NDArray[Any], doubt: NDArray[Any]) -> Volume:
+    """The doubt of the labels that were kept, on their grid."""
+    changed = doubt_when_changed(doubt, becoming(labelmap.labels)[found], labelmap.voxels)
+    return Volume(changed, labelmap.geometry)
+
+
 def _doubt_measures(labelmap: LabelMap, traces: Traces) -> list[Measure]:
     """How much the labels, and what was nearly labelled, are to be doubted; if that is known."""
     if traces.uncertainty is None:
@@ -104,7 +119,7 @@ def _segment_whole(
     measures, missing = segment_evidence(labelmap.volumes_ml())
     made = with_helper(traces_of(forward), finding)
     facts = {**made.facts, "finder_sha256": model.finder.sha256}
-    unsure = None if doubt is None else Volume(doubt, volume.geometry)
+    unsure = None if doubt is None else _doubt_of(labelmap, labels, doubt)
     traces = replace(made, facts=facts, uncertainty=unsure)
     measures = [*totals, *measures, *_doubt_measures(labelmap, traces)]
     return labelmap, measures, [*(doubts or missing), *left_out, *doubtful], traces

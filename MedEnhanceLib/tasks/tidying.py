@@ -70,6 +70,17 @@ def becoming(wanted: Sequence[Label]) -> NDArray[np.uint8]:
     return becomes
 
 
+def doubt_when_changed(
+    doubt: NDArray[np.float32], found: NDArray[Any], kept: NDArray[Any]
+) -> NDArray[np.float32]:
+    """The doubt (k, j, i) of the labels kept, from that of those found.
+
+    Where another label was kept than was found, the one found is as likely as it was, which is the
+    least that the one kept is to be doubted.
+    """
+    return np.where(found == kept, doubt, 1 - doubt)
+
+
 def keep_largest(labels: NDArray[Any], wholes: Sequence[Sequence[int]]) -> NDArray[np.uint8]:
     """Only the largest connected piece of each group of labels (k, j, i); the rest becomes 0."""
     import SimpleITK as sitk

@@ -211,6 +211,18 @@ def test_doubt_is_that_of_the_labels_asked_for(tmp_path: Path, head: Volume) -> 
     assert not np.allclose(first, whole)
 
 
+def test_what_was_left_out_is_doubted(catalog: Catalog, head: Volume) -> None:
+    as_found = {**UNSURE, "keep_largest": False, "fill_holes": False}
+    found = enhance(head, "segment", "tiny-unet", as_found, catalog=catalog)
+    tidy = enhance(head, "segment", "tiny-unet", UNSURE, catalog=catalog)
+    changed = found.output.voxels != tidy.output.voxels
+    assert changed.any()
+    before, after = found.uncertainty, tidy.uncertainty
+    assert before is not None and after is not None
+    np.testing.assert_allclose(after.voxels[changed], 1 - before.voxels[changed], atol=1e-6)
+    assert np.array_equal(after.voxels[~changed], before.voxels[~changed])
+
+
 def test_one_output_becomes_two_classes() -> None:
     yes = probabilities(np.array([[[[[2.0]]]]], np.float32))
     np.testing.assert_allclose(yes.ravel(), [1 / (1 + np.exp(2)), 1 / (1 + np.exp(-2))], rtol=1e-6)
