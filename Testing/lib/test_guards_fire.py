@@ -180,6 +180,11 @@ def test_detail_that_the_input_cannot_contradict_is_told(tmp_path: Path, noise: 
     assert said(painted, "input is even")
 
 
+def test_a_network_s_own_error_without_any_noise_is_not_called_invented(tmp_path: Path) -> None:
+    ripple = run(tmp_path, thick(0.0), Ghost(0.015), "super-resolution", amount=0.015)
+    assert not said(ripple, "input is even")
+
+
 def test_a_resolver_that_cannot_be_corrected_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
