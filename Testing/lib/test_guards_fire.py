@@ -12,6 +12,7 @@ import torch
 
 from MedEnhanceLib import Catalog, Geometry, Result, Volume, enhance, read_volume
 from MedEnhanceLib.engine.networks import NoiseAwareDenoiser
+from MedEnhanceLib.quality.added_detail import unaccounted_voxels
 from MedEnhanceLib.quality.evidence import structure_warning
 from MedEnhanceLib.quality.removed_signal import RemovedSignal
 
@@ -180,9 +181,13 @@ def test_detail_that_the_input_cannot_contradict_is_told(tmp_path: Path, noise: 
     assert said(painted, "input is even")
 
 
-def test_a_network_s_own_error_without_any_noise_is_not_called_invented(tmp_path: Path) -> None:
-    ripple = run(tmp_path, thick(0.0), Ghost(0.015), "super-resolution", amount=0.015)
-    assert not said(ripple, "input is even")
+@pytest.mark.parametrize(("percent", "is_told"), [(1, False), (4, True)])
+def test_a_network_s_own_error_without_any_noise_is_no_detail(percent: int, is_told: bool) -> None:
+    plain = np.zeros((24, 24, 24), np.float32)
+    plain[8:16, 8:16, 8:16] = 100
+    rippled = plain + percent * (np.indices(plain.shape).sum(axis=0) % 2)
+    found = unaccounted_voxels(plain, rippled.astype(np.float32), (2, 1, 1), sigma=0)
+    assert (found > 0) == is_told
 
 
 def test_a_resolver_that_cannot_be_corrected_is_told(
