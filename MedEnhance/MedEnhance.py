@@ -181,6 +181,8 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onReload(self):
         """Forget the helper packages too, so that all code is read again."""
+        # Also while a script is at work: the code that is read now would not know of its process.
+        self.logic.close()
         forgetHelpers()
         super().onReload()
 

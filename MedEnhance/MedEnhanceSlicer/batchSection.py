@@ -4,6 +4,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
+from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.task import Task
 
 from . import dependencies, wording
@@ -15,6 +16,7 @@ from .parameters import AUTOMATIC_MODEL, optionsFromParameters
 from .queueTable import QueueTable, shownVolumes
 from .recipe import Step
 from .recipeEditor import RecipeEditor
+from .sequences import frameVolume
 
 
 class BatchSection(VTKObservationMixin):
@@ -124,7 +126,8 @@ class BatchSection(VTKObservationMixin):
     def onRunSequence(self, checked=None):
         def start():
             parameters, step = self._parameters, self._currentStep()
-            if not self._isInstalled([step]):
+            first = frameVolume(parameters.sequence, 0)
+            if not self._isInstalled([step], [first]):
                 return None
             return self.logic.processSequence(
                 parameters.sequence,
@@ -142,7 +145,7 @@ class BatchSection(VTKObservationMixin):
     def onRunRecipe(self, checked=None):
         def start():
             parameters, steps = self._parameters, self._recipe.steps
-            if not self._isInstalled(steps):
+            if not self._isInstalled(steps, [parameters.inputVolume]):
                 return None
             return self.logic.runRecipe(
                 parameters.inputVolume,
@@ -160,7 +163,7 @@ class BatchSection(VTKObservationMixin):
         def start():
             parameters = self._parameters
             steps = self._recipe.steps if parameters.queueRecipe else [self._currentStep()]
-            if not self._isInstalled(steps):
+            if not self._isInstalled(steps, self._table.tickedVolumes()):
                 return None
             isDenoised = any(step.task is Task.DENOISE for step in steps)
             if parameters.guideVolume is not None and isDenoised:
@@ -178,7 +181,8 @@ class BatchSection(VTKObservationMixin):
 
     def onResumeQueue(self, checked=None):
         def start():
-            if not self._isInstalled(self._queue().steps):
+            queue = self._queue()
+            if not self._isInstalled(queue.steps, [self._parameters.inputVolume]):
                 return None
             return self.logic.resumeQueue(wait=False, onEvent=self._onEvent)
 
@@ -209,17 +213,33 @@ class BatchSection(VTKObservationMixin):
         model = parameters.model if parameters.model in ids else AUTOMATIC_MODEL
         return Step(task, model, optionsFromParameters(parameters).to_json())
 
-    def _isInstalled(self, steps):
+    def _isInstalled(self, steps, volumes):
         """Install what the models need, after asking; False when Slicer must be restarted."""
-        for step in steps:
-            models = self.logic.catalog.models(step.task)
-            wanted = [model for model in models if model.id == step.model] or models
-            advice = dependencies.ensureFor(wanted[0], self._say)
+        self._say("")
+        if not dependencies.missingPackages():
+            return True
+        for model in self._models(steps, volumes):
+            try:
+                advice = dependencies.ensureFor(model, self._say)
+            except MedEnhanceError:
+                self._say("")
+                raise
             if advice:
                 self._say(advice)
                 return False
         self._say("")
         return True
+
+    def _models(self, steps, volumes):
+        """The models that the steps name, or that would be taken for the volumes."""
+        for step in steps:
+            if step.model != AUTOMATIC_MODEL:
+                yield from (m for m in self.logic.catalog.models(step.task) if m.id == step.model)
+                continue
+            for volume in volumes:
+                chosen = self.logic.choose(volume, step.task)
+                if chosen.model is not None:
+                    yield chosen.model
 
     def _say(self, text):
         self.ui.batchLabel.text = text

@@ -17,7 +17,7 @@ from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError, W
 
 from .bridge import geometryFromNode, guideFromNode
 from .history import runsOf
-from .outputs import describeRegion, outputName, storeResult
+from .outputs import checkOutputNode, describeRegion, outputName, storeResult
 from .region import boxOfRegion, volumeInRegion
 
 POLL_MS = 50
@@ -128,13 +128,21 @@ class Job:
                 f"'{self.inputNode.GetName()}' was hardened, moved or resampled during the run, so "
                 "the result has no place; run it again."
             )
-        target = self.outputNode
-        if target is not None and not slicer.mrmlScene.IsNodePresent(target):
-            target = None
         name = self.outputName or self._madeName(result)
-        node = storeResult(result, self.inputNode, name, target)
+        node = storeResult(result, self.inputNode, name, self._target())
         describeRegion(node, self.box)
         return node
+
+    def _target(self):
+        """The chosen output; None for a new node where it cannot take the result any more."""
+        if self.outputNode is None or not slicer.mrmlScene.IsNodePresent(self.outputNode):
+            return None
+        try:
+            checkOutputNode(self.outputNode, self.inputNode, self.task, self.guideNode)
+        except VolumeError as error:
+            self.warnings.append(f"{error} The result is in a node of its own.")
+            return None
+        return self.outputNode
 
     def _madeName(self, result):
         """The name for a result to which the user gave none."""

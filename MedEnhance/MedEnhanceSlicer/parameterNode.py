@@ -3,12 +3,14 @@
 import logging
 from typing import Annotated
 
+import slicer
 from slicer import (
     vtkMRMLMarkupsROINode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
     vtkMRMLSequenceNode,
 )
+from slicer.i18n import tr as _
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from .parameters import (
@@ -19,6 +21,8 @@ from .parameters import (
     ResolutionChoice,
     TaskChoice,
 )
+
+TOLD_MS = 10_000
 
 
 @parameterNodeWrapper
@@ -59,16 +63,28 @@ class MedEnhanceParameterNode:
 
 
 def parametersOf(node):
-    """The settings that a scene keeps; the usual ones when they cannot be read.
+    """The settings that a scene keeps; of one that cannot be read, the usual value.
 
     :param node: vtkMRMLScriptedModuleNode, perhaps written by another version of MedEnhance.
     """
+    unknown = [
+        each for each in MedEnhanceParameterNode.allParameters.items() if not isKnown(node, *each)
+    ]
+    for name, parameter in unknown:
+        logging.warning("MedEnhance: the setting '%s' of this scene cannot be read", name)
+        parameter.serializer.remove(node, name)
+    if unknown:
+        slicer.util.showStatusMessage(
+            _("MedEnhance: some settings of this scene are unknown here; look at them."), TOLD_MS
+        )
+    return MedEnhanceParameterNode(node)
+
+
+def isKnown(node, name, parameter):
+    """Whether a setting that a node holds, if it does, can be read."""
     try:
-        parameters = MedEnhanceParameterNode(node)
-        for name in MedEnhanceParameterNode.allParameters:
-            getattr(parameters, name)
-    except (ValueError, KeyError, TypeError) as error:
-        logging.warning("MedEnhance: the settings of this scene cannot be read: %s", error)
-        node.UnsetAllParameters()
-        return MedEnhanceParameterNode(node)
-    return parameters
+        if parameter.serializer.isIn(node, name):
+            parameter.serializer.read(node, name)
+    except (ValueError, KeyError, TypeError):
+        return False
+    return True

@@ -98,7 +98,8 @@ class PreviewSection:
     def update(self):
         """What can be clicked now."""
         isReady = self._parameters is not None and self._parameters.inputVolume is not None
-        self.ui.previewButton.enabled = isReady and not self.logic.runner.busy
+        # Not by whether another run is at work: nothing would tell when that has ended.
+        self.ui.previewButton.enabled = isReady and self.job is None
         self.ui.hidePreviewButton.enabled = self._isShown or self.job is not None
 
     def settingsChanged(self):

@@ -8,7 +8,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.cli.outputs import write_all
-from MedEnhanceLib.errors import DependencyError, VolumeError
+from MedEnhanceLib.errors import DependencyError, FileError, VolumeError
 from MedEnhanceLib.report import ENDINGS, report_bytes, report_of
 from MedEnhanceLib.volume import Label, LabelMap
 
@@ -38,6 +38,12 @@ def saveReport(result, fileName):
     path = Path(fileName)
     if path.suffix.lower() not in ENDINGS:
         path = path.with_name(path.name + ENDINGS[0])
+        if path.exists():
+            # Whoever was asked was asked about the name without it.
+            raise FileError(
+                f"There is a '{path.name}' already; type the name with {' or '.join(ENDINGS)} at "
+                "its end."
+            )
     try:
         content = report_bytes(reportOf(result), path.suffix)
     except ModuleNotFoundError as error:

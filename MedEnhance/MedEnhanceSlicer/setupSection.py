@@ -12,6 +12,7 @@ from pathlib import Path
 import qt
 from slicer.i18n import tr as _
 
+import MedEnhanceLib
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.worker.process import NO_WINDOW, own_environment
 
@@ -19,6 +20,7 @@ from . import dependencies, modelFolders, wording
 from .importForm import ImportForm
 
 POLL_MS = 200
+LIBRARY = Path(MedEnhanceLib.__file__).resolve().parent.parent
 
 
 class SetupSection:
@@ -34,7 +36,7 @@ class SetupSection:
         self.logic = logic
         self._modelsChanged = modelsChanged
         self._process = None
-        self._answer = None
+        self._answer = self._complaint = None
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.onPoll)
@@ -56,6 +58,7 @@ class SetupSection:
             self._process.kill()
             self._process.wait()
             self._answer.close()
+            self._complaint.close()
             self._process = None
 
     def onCollapsed(self, collapsed=False):
@@ -125,12 +128,15 @@ class SetupSection:
         try:
             # A pipe would fill up, as it is read only when the check has ended.
             self._answer = tempfile.TemporaryFile()  # noqa: SIM115
+            self._complaint = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = subprocess.Popen(
                 command,
                 env=own_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._answer,
-                stderr=subprocess.DEVNULL,
+                stderr=self._complaint,
+                # Python looks for modules where it is started first of all.
+                cwd=LIBRARY,
                 # On Windows a console would open over Slicer.
                 creationflags=NO_WINDOW if os.name == "nt" else 0,
             )
@@ -148,15 +154,13 @@ class SetupSection:
         process, self._process = self._process, None
         self._timer.stop()
         self.ui.checkSetupButton.enabled = True
-        with self._answer as answer:
-            answer.seek(0)
-            said = answer.read()
+        said, complaint = taken(self._answer), taken(self._complaint)
         try:
             found = json.loads(said)
         except ValueError:
             self._say(
-                _("The check ended with code {code} and said nothing.").format(
-                    code=process.returncode
+                _("The check ended with code {code} and said: {words}").format(
+                    code=process.returncode, words=lastLine(complaint) or _("nothing.")
                 ),
                 "refused",
             )
@@ -224,3 +228,15 @@ def diagnosisText(found):
         _("{whole} of {all} models are whole.").format(whole=whole, all=len(found["models"]))
     )
     return "<br/>".join(lines)
+
+
+def taken(file):
+    """What is in a temporary file, which goes."""
+    with file:
+        file.seek(0)
+        return file.read()
+
+
+def lastLine(said):
+    """The last line of a program's words, which of a traceback is what went wrong."""
+    return (said.decode(errors="replace").strip().splitlines() or [""])[-1]

@@ -23,6 +23,7 @@ from Testing.gui.batch import (
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
 from Testing.gui.volumes import add_head
+from Testing.slicer_scene import set_modality
 
 
 @pytest.fixture
@@ -182,3 +183,30 @@ def test_a_sequence_runs_frame_by_frame(panel: PanelDriver, worker: FakeWorker) 
     assert panel.status == "Done: Perfusion denoised (filtered)."
     made = slicer.util.getNode("Perfusion denoised (filtered)")
     assert made.GetNumberOfDataNodes() == 2
+
+
+def test_nothing_is_installed_for_models_that_are_not_taken(
+    panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of this task a network is there, but the best fit for CT is a filter."""
+    from MedEnhanceSlicer import dependencies
+
+    asked: list[str] = []
+    monkeypatch.setattr(dependencies, "missingPackages", lambda: ["torch"])
+    monkeypatch.setattr(dependencies, "missingFor", lambda m: ["torch"] if m.is_trained else [])
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *a, **k: asked.append(a[0]))
+    set_modality(panel.parameters.inputVolume, "CT")
+    panel.choose_task("Super-resolution")
+    panel.click("addStepButton")
+    panel.click("runRecipeButton")
+    panel.wait_until(lambda: worker.jobs)
+    assert not asked
+    worker.succeed()
+    panel.wait_for_end()
+    panel.choose_task("Denoise")
+    set_modality(panel.parameters.inputVolume, "MR")
+    panel.click("clearRecipeButton")
+    panel.click("addStepButton")
+    panel.click("runRecipeButton")
+    assert len(asked) == 1 and "not installed, as you chose" in panel.status
+    assert not panel.ui.batchLabel.visible

@@ -356,3 +356,40 @@ def test_nothing_else_begins_during_an_installation(
     worker.succeed()
     panel.wait_for_end()
     assert panel.status.startswith("Done") and len(worker.jobs) == 1
+
+
+def test_a_result_whose_node_can_no_longer_take_it_gets_one_of_its_own(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    panel.choose_task("Segment")
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+    panel.parameters.outputSegmentation = mine
+    panel.breathe()
+    job = panel.apply()
+    mine.GetSegmentation().AddEmptySegment("tumour", "tumour")
+    worker.succeed()
+    panel.wait_for_end()
+    assert job.error is None and job.node is not mine
+    assert "'Mine' has segments that MedEnhance did not make" in " ".join(job.warnings)
+
+
+def test_a_long_name_does_not_widen_the_panel(panel: PanelDriver, worker: FakeWorker) -> None:
+    before = unwrap(panel.parent).minimumSizeHint().width()
+    add_head("ProjectX_" + 20 * "Subject0001_")
+    panel.choose("inputSelector", "ProjectX_" + 20 * "Subject0001_")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    assert "ProjectX_" in panel.status
+    panel.breathe()
+    assert unwrap(panel.parent).minimumSizeHint().width() <= before
+
+
+def test_a_preview_can_be_asked_for_after_a_run_of_a_script(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    job = panel.widget.logic.process(panel.parameters.inputVolume, "denoise", wait=False)
+    panel.choose_task("Segment")
+    worker.succeed()
+    panel.wait_until(lambda: job.finished)
+    assert panel.ui.previewButton.enabled

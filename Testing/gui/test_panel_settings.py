@@ -314,6 +314,17 @@ def test_settings_of_another_version_do_not_stop_the_panel(
     assert panel.ui.strengthSlider.value == 1.0
 
 
+def test_settings_that_are_known_stay_beside_one_that_is_not(panel: PanelDriver) -> None:
+    panel.leave()
+    node = panel.widget.logic.getParameterNode().parameterNode
+    node.SetParameter("device", "XPU")
+    node.SetParameter("strength", "0.5")
+    node.SetParameter("recipe", "[]")
+    panel.enter()
+    assert panel.parameters.device is type(panel.parameters.device).AUTOMATIC
+    assert panel.parameters.strength == 0.5 and panel.parameters.recipe == "[]"
+
+
 def test_a_volume_of_a_loaded_scene_is_selected(open_panel: OpenPanel, tmp_path: Any) -> None:
     add_head().AddDefaultStorageNode()
     scene = slicer.mrmlScene

@@ -30,11 +30,16 @@ def run():
 add_head()
 old = run()
 worker = old.widget.logic.runner._worker
+import MedEnhance
+script = MedEnhance.MedEnhanceLogic().process(
+    slicer.util.getNode("Head"), "denoise", "filter-median", wait=False
+)
 helpers = sys.modules["MedEnhanceSlicer.jobs"], sys.modules["MedEnhanceLib.volume"]
 slicer.modules.medenhance.widgetRepresentation = lambda: old.parent
 slicer.modules.MedEnhanceWidget = old.widget
 old.widget.onReload()
 print("ended:", not worker.alive)
+print("script:", script.state)
 print("announced:", unwrap(old.parent).__dict__["reloaded"])
 from Testing.gui import driver
 driver._open.clear()
@@ -49,6 +54,7 @@ close_panels()
 def test_reload() -> None:
     said = printed(RELOAD, REPOSITORY)
     assert said["ended"] == "True"
+    assert said["script"] == "cancelled"
     assert said["announced"] == "True"
     assert said["fresh"] == "True"
     assert said["status"].startswith("Done: Head denoised (filtered)")

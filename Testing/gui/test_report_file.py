@@ -29,3 +29,17 @@ def test_a_report_that_cannot_be_written_whole_leaves_the_old_one(
     with pytest.raises(FileError, match="No space left"):
         saveReport(ResultNode(denoised(head())), old)
     assert old.read_text() == "the old report" and list(tmp_path.iterdir()) == [old]
+
+
+def test_an_ending_that_is_added_leads_to_no_file_that_is_there(
+    panel: PanelDriver, tmp_path: Path
+) -> None:
+    from MedEnhanceSlicer.reportFile import saveReport
+
+    result = ResultNode(denoised(head()))
+    assert saveReport(result, tmp_path / "report") == tmp_path / "report.html"
+    (tmp_path / "report.html").write_text("precious")
+    with pytest.raises(FileError, match=r"There is a 'report.html' already"):
+        saveReport(result, tmp_path / "report")
+    assert (tmp_path / "report.html").read_text() == "precious"
+    saveReport(result, tmp_path / "report.html")

@@ -299,8 +299,10 @@ def test_the_check_opens_no_console_on_windows(
     monkeypatch.setattr(setupSection.subprocess, "Popen", start)
     panel.click("checkSetupButton")
     assert given["creationflags"] == 0x08000000
-    # Wherever the library was installed, it is found there, and all else as before.
+    # Wherever the library was installed, it is found there, and all else as before; but nothing
+    # in the folder in which Slicer was started.
     folders = given["env"]["PYTHONPATH"].split(os.pathsep)
-    assert (Path(folders[0]) / "MedEnhanceLib/diagnosis.py").is_file() and "cwd" not in given
+    assert (Path(folders[0]) / "MedEnhanceLib/diagnosis.py").is_file()
+    assert Path(given["cwd"]) == Path(folders[0])
     assert folders[1:] == ["elsewhere"]
     assert "could not start (PythonSlicer)" in panel.ui.setupLabel.text

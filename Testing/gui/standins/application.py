@@ -38,6 +38,10 @@ class Application:
         self.slots[signature].remove(slot)
         return True
 
+    def topLevelWidgets(self) -> list[Any]:
+        """There is no main window."""
+        return []
+
     def processEvents(self) -> None:
         QtWidgets.QApplication.processEvents()
 

@@ -36,6 +36,22 @@ class SingleStep:
     value: float
 
 
+@dataclass
+class Serializer:
+    """How a setting is kept in a node."""
+
+    parameter: Parameter
+
+    def isIn(self, node: Any, name: str) -> bool:
+        return bool(node.HasParameter(name))
+
+    def read(self, node: Any, name: str) -> Any:
+        return self.parameter.read(node)
+
+    def remove(self, node: Any, name: str) -> None:
+        node.UnsetParameter(name)
+
+
 class Parameter:
     """One setting: reads and writes its text, and remembers node references as references."""
 
@@ -46,6 +62,7 @@ class Parameter:
         )
         self.kind, self.annotations = arguments[0], arguments[1:]
         self.default = default
+        self.serializer = Serializer(self)
 
     @property
     def is_node(self) -> bool:
