@@ -42,8 +42,10 @@ def test_zero_filled_images_are_warned_of(scan: np.ndarray, factor: float) -> No
     assert not any("interpolated" in said for said in suitability(volume, MR, 20.0).reasons)
 
 
-def test_blurred_masked_and_noisy_images_are_not(scan: np.ndarray) -> None:
+def test_blurred_masked_noisy_and_partly_bright_images_are_not(scan: np.ndarray) -> None:
     noisy = add_rician_noise(scan, 6.0, np.random.default_rng(0))
     soft = sitk.GetArrayFromImage(sitk.DiscreteGaussian(sitk.GetImageFromArray(noisy), 0.64))
-    for image in (scan, noisy, soft, noisy * (scan > 30)):
+    implant = noisy.copy()
+    implant[8:16, 56:72, 56:72] = 20 * noisy.max()
+    for image in (scan, noisy, soft, noisy * (scan > 30), implant):
         assert interpolated_axes(image) == []
