@@ -68,8 +68,7 @@ def estimate_noise(voxels: NDArray[Any], rician: bool = True) -> float:
     if not axes:
         return 0.0
     low = _block_means(voxels, axes)
-    is_cut = ceiling_percent(voxels) >= MOST_AT_CEILING
-    smooth = _smooth_object(low, _cut_off(voxels, axes) if is_cut else None)
+    smooth = _smooth_object(low, _cut_off_blocks(voxels, axes))
     finest, *coarser = (_energy(band) for band in _details(_blocks(voxels, axes, smooth), axes))
     sigma = float(np.sqrt(_without_texture(finest, coarser)))
     if sigma == 0:
@@ -110,8 +109,14 @@ def noise_in_parts(voxels: NDArray[Any]) -> list[float]:
     return [
         estimate_noise(part)
         for part in parts
-        if np.count_nonzero(part > threshold) >= max(FEWEST_IN_PART, LEAST_IN_PART * part.size)
+        if np.count_nonzero(_object_not_cut_off(part, threshold))
+        >= max(FEWEST_IN_PART, LEAST_IN_PART * part.size)
     ]
+
+
+def _object_not_cut_off(voxels: NDArray[Any], threshold: float) -> NDArray[np.bool_]:
+    inside = voxels > threshold
+    return inside & ~_with_beside(voxels == voxels.max()) if _is_cut_off(voxels) else inside
 
 
 def _energy(detail: NDArray[np.float32]) -> float:
@@ -185,17 +190,23 @@ def _pairs(array: NDArray[np.float32], axis: int) -> tuple[NDArray[Any], NDArray
     return even, array[tuple(index)]
 
 
-def _cut_off(voxels: NDArray[Any], axes: list[int]) -> NDArray[np.bool_]:
-    """Blocks with values that end at the largest, as where an image was windowed or filled up.
-
-    Such values hold no noise, and those beside them only its lower part.
-    """
-    if ceiling_percent(voxels) < MOST_AT_CEILING:
+def _cut_off_blocks(voxels: NDArray[Any], axes: list[int]) -> NDArray[np.bool_]:
+    """Blocks at and beside values that were cut off."""
+    if not _is_cut_off(voxels):
         return np.zeros(
             [n // 2 if axis in axes else n for axis, n in enumerate(voxels.shape)], bool
         )
-    at_ceiling = _block_means(voxels == voxels.max(), axes) > 0
-    return ndimage.binary_dilation(at_ceiling, iterations=2)
+    return _with_beside(_block_means(voxels == voxels.max(), axes) > 0)
+
+
+def _is_cut_off(voxels: NDArray[Any]) -> bool:
+    """Whether values end at the largest, as where an image was windowed or filled up."""
+    return ceiling_percent(voxels) >= MOST_AT_CEILING
+
+
+def _with_beside(at_ceiling: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What has the largest value holds no noise, and what is beside it only its lower part."""
+    return np.asarray(ndimage.binary_dilation(at_ceiling, iterations=2))
 
 
 def ceiling_percent(voxels: NDArray[Any]) -> float:
@@ -204,11 +215,9 @@ def ceiling_percent(voxels: NDArray[Any]) -> float:
     return 100 * float(np.mean(seen == voxels.max()))
 
 
-def _smooth_object(
-    low: NDArray[np.float32], left_out: NDArray[np.bool_] | None
-) -> NDArray[np.bool_]:
+def _smooth_object(low: NDArray[np.float32], left_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The flattest fifth of the object, in small volumes up to half of it."""
-    usable = np.ones(low.shape, bool) if left_out is None or left_out.all() else ~left_out
+    usable = np.ones(low.shape, bool) if left_out.all() else ~left_out
     inside = (low > object_threshold(sample(low))) & usable
     if inside.sum() < FEWEST_SAMPLES:
         return usable

@@ -29,11 +29,15 @@ def noise_warnings(volume: Volume, model: Model, told: float | None) -> list[str
         return _level_warnings(noise, "HU", model.ranges["noise_hu"], model)
     if "noise_percent" not in model.ranges or not volume.voxels.max() > 0:
         return []
-    trained = model.ranges["noise_percent"]
-    said = _level_warnings(_percent(volume, told), "% of the peak", trained, model)
-    if told is None:
-        said += [*_interpolation_warnings(volume), *_saturation_warnings(volume)]
-    return said
+    least, most = model.ranges["noise_percent"]
+    noise = _percent(volume, told)
+    level = _level_warnings(noise, "% of the peak", (least, most), model)
+    if told is not None:
+        return level
+    saturated = _saturation_warnings(volume)
+    if saturated and noise < least * ALREADY_CLEAN:
+        level = []  # the noise may be what was cut off
+    return [*level, *_interpolation_warnings(volume), *saturated]
 
 
 def spread_slices(voxels: NDArray[Any]) -> NDArray[Any]:

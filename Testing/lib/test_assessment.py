@@ -172,6 +172,8 @@ def test_a_saturated_image_is_told_and_its_noise_is_not_zero() -> None:
     windowed = np.minimum(head, np.percentile(head, 85))
     (reason,) = suitability(volume(windowed, "MR"), trained).reasons
     assert "14 % of the voxels have the largest value" in reason
+    (reason,) = suitability(volume(np.minimum(head_like(sigma=1), 300), "MR"), trained).reasons
+    assert "already clean" not in reason
     assert suitability(volume(head, "MR"), trained).verdict == "good"
 
 

@@ -78,6 +78,12 @@ def test_noise_that_rises_across_the_volume_is_told_and_even_noise_is_not() -> N
         assert len(warnings) == told and all("differs within" in said for said in warnings)
 
 
+def test_noise_that_was_cut_off_in_places_is_not_called_uneven() -> None:
+    clean = head_like((64, 64, 64), sigma=0) * np.linspace(0.5, 1.5, 64, dtype=np.float32)
+    noisy = add_rician_noise(clean, 45, np.random.default_rng(2))
+    assert not uneven_noise_warning(np.minimum(noisy, np.percentile(noisy, 70)))
+
+
 def test_no_noise_is_zero() -> None:
     assert estimate_noise(head_like((24, 24, 24), sigma=0)) == 0
     assert estimate_noise(np.ones((3, 3, 3))) == 0
