@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
@@ -206,6 +205,8 @@ def _is_cut_off(voxels: NDArray[Any]) -> bool:
 
 def _with_beside(at_ceiling: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """What has the largest value holds no noise, and what is beside it only its lower part."""
+    from scipy import ndimage
+
     return np.asarray(ndimage.binary_dilation(at_ceiling, iterations=2))
 
 
