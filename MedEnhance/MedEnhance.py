@@ -123,6 +123,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.forgetScene()
 
     def onSceneEndClose(self, caller, event):
+        self.logic.sceneWasClosed()
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -217,12 +218,17 @@ class MedEnhanceLogic(MoreThanOne, ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         """The settings of this scene; a new one starts with the choices of the last run."""
         node = super().getParameterNode()
+        # A new wrapper gives the node all that it lacks, so this must be asked before.
+        isNew = not node.HasParameter("task") or node.HasParameter(remembered.EMPTIED)
         parameters = parametersOf(node)
-        # Earlier wrappers of a node that was emptied gave it the usual values, but not this mark.
-        if not node.HasParameter(remembered.MARK):
+        if isNew:
+            node.UnsetParameter(remembered.EMPTIED)
             remembered.recall(parameters)
-            node.SetParameter(remembered.MARK, "true")
         return parameters
+
+    def sceneWasClosed(self):
+        """The settings of the next scene start with the choices of the last run."""
+        super().getParameterNode().SetParameter(remembered.EMPTIED, "true")
 
     def choose(self, inputVolume, task, model=AUTOMATIC_MODEL, guided=False, region=None):
         """The model that would run, and whether it suits the volume; see `Choice`.

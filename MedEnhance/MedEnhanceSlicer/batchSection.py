@@ -4,7 +4,6 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.task import Task
 
 from . import dependencies, wording
@@ -16,7 +15,7 @@ from .parameters import AUTOMATIC_MODEL, optionsFromParameters
 from .queueTable import QueueTable, shownVolumes
 from .recipe import Step
 from .recipeEditor import RecipeEditor
-from .sequences import frameVolume
+from .sequences import firstFrame, sequenceAndBrowser
 
 
 class BatchSection(VTKObservationMixin):
@@ -26,14 +25,16 @@ class BatchSection(VTKObservationMixin):
     :param logic: MedEnhanceLogic.
     :param begin: called with a function that starts a run and returns it, see `Panel.begin`.
     :param onEvent: the panel's listener for the run.
+    :param tell: says in the panel what goes on before a run.
     """
 
-    def __init__(self, ui, logic, begin, onEvent):
+    def __init__(self, ui, logic, begin, onEvent, tell):
         VTKObservationMixin.__init__(self)
         self.ui = ui
         self.logic = logic
         self._begin = begin
         self._onEvent = onEvent
+        self._tell = tell
         self._parameters = None
         self._job = None
         self._isBeginning = False
@@ -69,6 +70,10 @@ class BatchSection(VTKObservationMixin):
     def forgetScene(self):
         """The scene is about to be closed."""
         self._table.clear()
+
+    def clearNote(self):
+        """A run begins; what was said of another is over."""
+        self._say("")
 
     def update(self):
         """Show the recipe and the queue of the scene."""
@@ -126,8 +131,10 @@ class BatchSection(VTKObservationMixin):
     def onRunSequence(self, checked=None):
         def start():
             parameters, step = self._parameters, self._currentStep()
-            first = frameVolume(parameters.sequence, 0)
-            if not self._isInstalled([step], [first]):
+            guide = parameters.guideVolume if step.task is Task.DENOISE else None
+            sequence, _browser = sequenceAndBrowser(parameters.sequence)
+            first = firstFrame(sequence, parameters.region)
+            if not self._isInstalled([step], [first], guide=guide):
                 return None
             return self.logic.processSequence(
                 parameters.sequence,
@@ -137,7 +144,7 @@ class BatchSection(VTKObservationMixin):
                 parameters.region,
                 wait=False,
                 onEvent=self._onEvent,
-                guideVolume=parameters.guideVolume if step.task is Task.DENOISE else None,
+                guideVolume=guide,
             )
 
         self._begin(start)
@@ -145,7 +152,8 @@ class BatchSection(VTKObservationMixin):
     def onRunRecipe(self, checked=None):
         def start():
             parameters, steps = self._parameters, self._recipe.steps
-            if not self._isInstalled(steps, [parameters.inputVolume]):
+            volumes, guide = [parameters.inputVolume], parameters.guideVolume
+            if not self._isInstalled(steps, volumes, parameters.region, guide):
                 return None
             return self.logic.runRecipe(
                 parameters.inputVolume,
@@ -154,7 +162,7 @@ class BatchSection(VTKObservationMixin):
                 parameters.region,
                 wait=False,
                 onEvent=self._onEvent,
-                guideVolume=parameters.guideVolume,
+                guideVolume=guide,
             )
 
         self._begin(start)
@@ -163,13 +171,14 @@ class BatchSection(VTKObservationMixin):
         def start():
             parameters = self._parameters
             steps = self._recipe.steps if parameters.queueRecipe else [self._currentStep()]
-            if not self._isInstalled(steps, self._table.tickedVolumes()):
+            volumes = self._table.tickedVolumes()
+            if not self._isInstalled(steps, volumes, parameters.region):
                 return None
             isDenoised = any(step.task is Task.DENOISE for step in steps)
             if parameters.guideVolume is not None and isDenoised:
                 self._say(_("The guide is not used here: it is of one patient, a queue of many."))
             return self.logic.queue(
-                self._table.tickedVolumes(),
+                volumes,
                 steps=steps,
                 keepIntermediate=parameters.keepIntermediate,
                 region=parameters.region,
@@ -182,7 +191,9 @@ class BatchSection(VTKObservationMixin):
     def onResumeQueue(self, checked=None):
         def start():
             queue = self._queue()
-            if not self._isInstalled(queue.steps, [self._parameters.inputVolume]):
+            volumes = [queue.volume(index) for index in queue.open]
+            there = [volume for volume in volumes if volume is not None]
+            if not self._isInstalled(queue.steps, there, queue.region):
                 return None
             return self.logic.resumeQueue(wait=False, onEvent=self._onEvent)
 
@@ -213,33 +224,32 @@ class BatchSection(VTKObservationMixin):
         model = parameters.model if parameters.model in ids else AUTOMATIC_MODEL
         return Step(task, model, optionsFromParameters(parameters).to_json())
 
-    def _isInstalled(self, steps, volumes):
-        """Install what the models need, after asking; False when Slicer must be restarted."""
-        self._say("")
-        if not dependencies.missingPackages():
-            return True
-        for model in self._models(steps, volumes):
-            try:
-                advice = dependencies.ensureFor(model, self._say)
-            except MedEnhanceError:
-                self._say("")
-                raise
-            if advice:
-                self._say(advice)
-                return False
-        self._say("")
+    def _isInstalled(self, steps, volumes, region=None, guide=None):
+        """Install what the models need, after asking; False when Slicer must be restarted.
+
+        :param volumes: nodes, or Volumes of the library, that the steps would work on.
+        """
+        for step in steps:
+            isGuided = guide is not None and step.task is Task.DENOISE
+            for model in self._modelsOf(step, volumes, region, isGuided):
+                advice = dependencies.ensureFor(model, self._tell)
+                if advice:
+                    self._say(advice)
+                    return False
         return True
 
-    def _models(self, steps, volumes):
-        """The models that the steps name, or that would be taken for the volumes."""
-        for step in steps:
-            if step.model != AUTOMATIC_MODEL:
-                yield from (m for m in self.logic.catalog.models(step.task) if m.id == step.model)
-                continue
-            for volume in volumes:
-                chosen = self.logic.choose(volume, step.task)
-                if chosen.model is not None:
-                    yield chosen.model
+    def _modelsOf(self, step, volumes, region, isGuided):
+        """The models that a step would run; for a later step, as far as the input tells."""
+        models = self.logic.catalog.models(step.task)
+        named = [model for model in models if model.id == step.model]
+        # Looking at volumes takes time, which is spared where all models can run.
+        if named or not any(dependencies.missingFor(model) for model in models):
+            yield from named
+            return
+        for volume in volumes:
+            choice = self.logic.choose(volume, step.task, step.model, isGuided, region)
+            if choice.mayRun:
+                yield choice.model
 
     def _say(self, text):
         self.ui.batchLabel.text = text

@@ -3,8 +3,8 @@
 import slicer
 
 KEY = "MedEnhance/Last/{name}"
-MARK = "recalled"
-"""A parameter of a scene's node that has had them."""
+EMPTIED = "emptied"
+"""A parameter of a node that outlived its scene; earlier wrappers give it the usual values."""
 NAMES = ("task", "device", "precision", "uncertainty")
 """Not the volume and what depends on it; and no strength, which should start at its usual value."""
 

@@ -105,11 +105,9 @@ class SequenceChain(Chain):
         self.task = task
         # Frames have no place for it.
         self.options = replace(options, uncertainty=False)
-        whole = frameVolume(self.sequence, 0)
+        first = firstFrame(self.sequence, region)
         # A region that is dragged meanwhile would give frames of several sizes.
-        place = placeOf(self.sequence, 0)
-        self.corners = None if region is None else cornersInVolume(region, place)
-        first = inRegion(whole, self.sequence, region, self.corners)
+        self.corners = cornersOf(self.sequence, region)
         self.model = logic.choose(first, task, modelId, guide is not None).require()
         dependencies.checkFor(self.model)
         self.name = name
@@ -247,6 +245,17 @@ def frameVolume(sequence, index):
     modality, units = modalityOfNode(proxy) if isKnown else ("", "")
     voxels = slicer.util.arrayFromVolume(frame)
     return Volume(voxels, geometryFromNode(frame), modality=modality, units=units)
+
+
+def firstFrame(sequence, region):
+    """The part of the first frame that a region holds, by which the model of all is chosen."""
+    whole = frameVolume(sequence, 0)
+    return inRegion(whole, sequence, region, cornersOf(sequence, region))
+
+
+def cornersOf(sequence, region):
+    """Where a region is, as by `cornersInVolume`; None without one."""
+    return None if region is None else cornersInVolume(region, placeOf(sequence, 0))
 
 
 def inRegion(frame, sequence, region, corners):

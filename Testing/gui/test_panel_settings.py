@@ -325,6 +325,29 @@ def test_settings_that_are_known_stay_beside_one_that_is_not(panel: PanelDriver)
     assert panel.parameters.strength == 0.5 and panel.parameters.recipe == "[]"
 
 
+def test_settings_of_a_scene_are_not_replaced_by_those_of_the_last_run(
+    panel: PanelDriver, worker: FakeWorker, tmp_path: Any
+) -> None:
+    panel.choose_task("Segment")
+    # As a script may have written it: nothing but settings.
+    node = panel.parameters.parameterNode
+    for name in set(node.GetParameterNames()) - set(panel.parameters.allParameters):
+        node.UnsetParameter(name)
+    scene = slicer.mrmlScene
+    scene.GetFirstNodeByName("Head").AddDefaultStorageNode()
+    bundle = str(tmp_path / "scene.mrb")
+    assert scene.WriteToMRB(bundle)
+    panel.choose_task("Super-resolution")
+    panel.apply()
+    worker.succeed()
+    panel.wait_for_end()
+    panel.leave()
+    scene.Clear(0)
+    assert scene.ReadFromMRB(bundle)
+    panel.enter()
+    assert panel.ui.segmentButton.checked
+
+
 def test_a_volume_of_a_loaded_scene_is_selected(open_panel: OpenPanel, tmp_path: Any) -> None:
     add_head().AddDefaultStorageNode()
     scene = slicer.mrmlScene
