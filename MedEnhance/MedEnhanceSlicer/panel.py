@@ -46,7 +46,7 @@ class Panel:
         self._preview = PreviewSection(ui, logic, self._chosenModel)
         self._results = ResultsSection(ui, logic)
         self._region = RegionSection(ui, self.update)
-        self._batch = BatchSection(ui, logic, self.begin, self.onJobEvent)
+        self._batch = BatchSection(ui, logic, self.begin, self.onJobEvent, self._tell)
         self._setup = SetupSection(ui, logic, self.onModelsChanged)
         ui.statusLabel.visible = False
         ui.applyButton.connect("clicked(bool)", self.onApply)
@@ -139,6 +139,8 @@ class Panel:
             logging.error("MedEnhance could not start: %s", traceback.format_exc())
         finally:
             self._isBeginning = False
+        # Beginning may have installed some.
+        self._setup.showPackages()
         self._showState()
 
     def _started(self, start):
@@ -281,6 +283,7 @@ class Panel:
 
     def _clearResult(self):
         self._results.clear()
+        self._batch.clearNote()
         self._say("", None)
 
     def _tell(self, text):

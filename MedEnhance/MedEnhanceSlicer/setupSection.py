@@ -63,9 +63,13 @@ class SetupSection:
 
     def onCollapsed(self, collapsed=False):
         if not collapsed:
-            self.ui.packagesLabel.text = dependencies.summary()
+            self.showPackages()
             self._showFolders()
             self._import.restore()
+
+    def showPackages(self):
+        """Tell which packages are installed now."""
+        self.ui.packagesLabel.text = dependencies.summary()
 
     def onAddFolder(self, checked=None):
         """Ask for a folder and look for models in it from now on."""
