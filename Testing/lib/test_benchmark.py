@@ -75,6 +75,16 @@ def test_a_network_that_gives_parts_of_slices_is_measured_too() -> None:
     assert np.abs(contest.engine() - contest.whole()).max() < 1e-5
 
 
+def test_operations_of_a_network_that_sees_the_whole_are_those_on_the_phantom() -> None:
+    bundle = Catalog.default().find("mr-brain-tissue-unet")
+    assert isinstance(bundle, Bundle)
+    contest = Contest(bundle, (64, 72, 64))
+    counted = contest.flops_per_voxel()
+    assert counted > 0 and contest.flops_per_voxel() == counted
+    contest.channels = [0 * np.asarray(channel) for channel in contest.channels]
+    assert contest.flops_per_voxel() < counted
+
+
 def test_pieces_are_compared_and_held_against_the_peak(denoiser: Bundle) -> None:
     peak = Peak()
     peak.gflops = 1e6
