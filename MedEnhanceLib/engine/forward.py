@@ -16,7 +16,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.calling import called
 from MedEnhanceLib.engine.device import choose_device
 from MedEnhanceLib.engine.loading import load_network
-from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel
+from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel, is_out_of_memory
 from MedEnhanceLib.engine.networks.streaming import Stream
 from MedEnhanceLib.engine.precision import choose_precision, precision_name
 from MedEnhanceLib.engine.programs import Program
@@ -58,8 +58,16 @@ class Forward:
         self._use(choose_device(options.device))
 
     def _use(self, device: torch.device) -> None:
-        self.network = load_network(self.bundle, device)
         self.device = device
+        try:
+            self._open()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.fall_back_to_cpu()
+
+    def _open(self) -> None:
+        self.network = load_network(self.bundle, self.device)
         if isinstance(self.network, Program):
             self._ask_only_what_a_program_can(self.network)
         sample = self._sample()

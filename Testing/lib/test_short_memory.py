@@ -237,3 +237,15 @@ def test_the_cpu_takes_over_where_no_patch_is_small_enough(
         "Memory was short, so the volume was worked on in smaller pieces.",
         "The meta device ran out of memory; the CPU was used.",
     ]
+
+
+def test_memory_that_is_short_before_the_first_piece_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: Any) -> torch.nn.Module:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr(forward, "load_network", load)
+    bundle = read_bundle(denoiser_bundle(tmp_path))
+    with pytest.raises(DeviceError, match="There is not enough memory"):
+        forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())

@@ -237,7 +237,8 @@ def test_a_process_short_of_memory(
         event = last_event(worker)
         assert (event.result is not None) == is_enough, event.message
         if not is_enough:
-            assert isinstance(event.exception, MedEnhanceError) and "memory" in event.message
+            assert isinstance(event.exception, MedEnhanceError)
+            assert "There is not enough memory" in event.message
     assert list(temporary.iterdir()) == []
 
 
