@@ -1,4 +1,4 @@
-"""What a result node carries, what is refused as an input, and what survives saving."""
+"""What a result node carries, what is refused as an output, and what survives saving."""
 
 from __future__ import annotations
 
@@ -343,36 +343,6 @@ def test_a_node_that_shows_a_sequence_is_refused_as_output(scene: Any) -> None:
         denoised(add_volume(), shown)
     scene.RemoveNode(browser)
     assert denoised(add_volume(), shown) is shown
-
-
-def unusable_nodes(scene: Any) -> dict[str, Any]:
-    voxels = np.zeros((2, 3, 4), np.uint8)
-    add = slicer.util.addVolumeFromArray
-    colour = add(
-        np.zeros((2, 3, 4, 3), np.uint8).transpose(3, 0, 1, 2),
-        nodeClassName="vtkMRMLVectorVolumeNode",
-    )
-    return {
-        "No input volume": None,
-        "is a label map": add(voxels, name="Labels", nodeClassName="vtkMRMLLabelMapVolumeNode"),
-        "is a colour": colour,
-        "is a tensor volume": scene.AddNewNodeByClass("vtkMRMLDiffusionTensorVolumeNode", "Tensor"),
-        "is a segmentation": scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation"),
-        "holds no voxels": scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty"),
-    }
-
-
-def test_what_is_not_a_scalar_image_is_refused_in_words(scene: Any) -> None:
-    for sentence, node in unusable_nodes(scene).items():
-        with pytest.raises(VolumeError, match=sentence):
-            bridge.volumeFromNode(node)
-
-
-def test_several_components_are_refused(scene: Any) -> None:
-    node = add_volume()
-    node.GetImageData().AllocateScalars(3, 3)
-    with pytest.raises(VolumeError, match="3 values per voxel"):
-        bridge.volumeFromNode(node)
 
 
 def test_outputs_survive_a_scene_bundle(scene: Any, tmp_path: Path) -> None:
