@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import GuidedDenoiser
-from MedEnhanceLib.engine.networks.guided import MOST
+from MedEnhanceLib.engine.networks.guided import CANDIDATES, MOST, features, seen_around
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.intensity import FOREGROUND
 from training.data import FloatArray
@@ -152,12 +152,14 @@ def voxels(
     guide = random_contrast(shown(case, place, cases, rng)[window], rng)
     sigma = case.level * np.exp(rng.normal(0, SIGMA_ERROR))
     guide_noise = case.guide_noise * np.exp(rng.normal(0, GUIDE_SIGMA_ERROR))
-    channels = [noisy, np.full_like(noisy, sigma), guide, np.full_like(noisy, guide_noise)]
+    noises = (np.full_like(noisy, sigma), np.full_like(noisy, guide_noise))
+    channels = [noisy, noises[0], guide, noises[1], plain]
     x = torch.from_numpy(np.stack(channels)[None].astype(np.float32))
-    changes, features = network.look(x, torch.from_numpy(plain.copy())[None, None])
+    seen = seen_around(network.look(x))
+    changes, told = seen[:, :CANDIDATES], features(seen)
     some = torch.from_numpy(chosen(clean, rng))
     lacking = torch.from_numpy((clean - plain) / np.float32(sigma))
-    return Voxels(case.head, place, features[0][:, some].T, changes[0][:, some].T, lacking[some])
+    return Voxels(case.head, place, told[0][:, some].T, changes[0][:, some].T, lacking[some])
 
 
 def shown(case: Case, place: str, cases: Sequence[Case], rng: np.random.Generator) -> FloatArray:

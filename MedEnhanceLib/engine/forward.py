@@ -32,6 +32,8 @@ CONVOLUTIONS = (
 )
 SMALLER_PIECES = "Memory was short, so the volume was worked on in smaller pieces."
 SAMPLE_EDGE = 32
+NOISES, SAMPLE_NOISE = ("noise", "guide_noise"), 0.05
+"""Inputs that tell how strong noise is, and how strong it is in a sample."""
 # Networks pool and convolve over three voxels; thinner volumes are padded to this.
 SMALLEST_EDGE = 4
 
@@ -94,6 +96,10 @@ class Forward:
         channels = len(spec.channels) * (2 * spec.neighbours + 1 if self.dimensions == 2 else 1)
         generator = torch.Generator().manual_seed(0)
         sample = torch.rand(1, channels, *[edge] * self.dimensions, generator=generator)
+        # Noise as large as the image, and another in every voxel, is not met at use.
+        for number, name in enumerate(spec.channels if self.dimensions == 3 else ()):
+            if name in NOISES:
+                sample[:, number] = SAMPLE_NOISE
         return sample.to(self.device)
 
     @property

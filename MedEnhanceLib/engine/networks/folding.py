@@ -8,6 +8,8 @@ cheap on a CPU, and leaves a bounded receptive field, so that the engine can til
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -18,6 +20,8 @@ FOLD = 2
 SIGMA_GAIN = 10.0
 """Noise is a few per cent of the peak; this brings it to the image's size."""
 LARGEST_SCALED = 1e18
+MOST_TOGETHER, FEWEST_TOGETHER = 1 << 17, 4
+"""Voxels, and slices, of a slab that a processor's cache holds with a few channels."""
 
 
 def space_to_depth(x: torch.Tensor) -> torch.Tensor:
@@ -105,10 +109,33 @@ def pointwise_in_planes(x: torch.Tensor, layer: nn.Conv3d) -> torch.Tensor:
     """
     assert layer.bias is not None
     b, c, d, h, w = x.shape
-    voxels = x.permute(0, 2, 3, 4, 1).reshape(b, d * h * w, c).transpose(1, 2)
+    if x.is_contiguous():
+        voxels = x.flatten(2)
+    else:
+        voxels = x.permute(0, 2, 3, 4, 1).reshape(b, d * h * w, c).transpose(1, 2)
     weight = layer.weight.flatten(1).expand(b, -1, -1)
     planes = torch.baddbmm(layer.bias[:, None], weight, voxels)
     return planes.reshape(b, -1, d, h, w)
+
+
+def in_thin_slabs(
+    function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, reach: int
+) -> torch.Tensor:
+    """What a function gives for (B, C, D, H, W), in slabs along D that a processor's cache holds.
+
+    Args:
+        reach: how many slices on each side it looks at.
+    """
+    depth, rows, columns = x.shape[2:]
+    count = max(FEWEST_TOGETHER, MOST_TOGETHER // (rows * columns))
+    if x.device.type != "cpu" or depth <= count:
+        return function(x)
+    found = []
+    for start in range(0, depth, count):
+        first, stop = max(0, start - reach), min(depth, start + count)
+        y = function(x[:, :, first : stop + reach])
+        found.append(y[:, :, start - first : stop - first])
+    return torch.cat(found, dim=2)
 
 
 def log_scaled(x: torch.Tensor) -> torch.Tensor:

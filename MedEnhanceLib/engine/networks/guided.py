@@ -11,7 +11,12 @@ import torch
 from torch import nn
 
 from MedEnhanceLib.engine.networks.denoiser import LEAST_SIGMA
-from MedEnhanceLib.engine.networks.folding import box_mean, log_scaled
+from MedEnhanceLib.engine.networks.folding import (
+    box_mean,
+    in_thin_slabs,
+    log_scaled,
+    pointwise_in_planes,
+)
 from MedEnhanceLib.engine.networks.guide_filters import (
     FIT_EDGE,
     LEAST_SLOPE_NOISE,
@@ -40,6 +45,11 @@ guide fits."""
 EVIDENCE_GAIN = 10.0
 """Brings means of squares below the noise's to the size of the other features."""
 FEATURES = 3 * CANDIDATES + 7
+CARRIED = 3
+"""Channels that the gates do not see."""
+FILTERS_REACH = max(REACH + 1, FIT_EDGE // 2, *(edge - 1 for edge in REGRESSION_EDGES))
+JUDGED_REACH = max(EVIDENCE_EDGE, WIDE_EDGE) // 2
+"""How many voxels on each side are looked at by what is done with the guide, in turn."""
 
 
 class GuidedDenoiser(nn.Module):
@@ -81,49 +91,51 @@ class GuidedDenoiser(nn.Module):
     @property
     def halo(self) -> int:
         """Voxels on each side of an output voxel that may influence it."""
-        return self.plain.halo + self.reach
-
-    @property
-    def reach(self) -> int:
-        """The same, of what is done with the guide alone."""
-        filters = max(REACH + 1, FIT_EDGE // 2, *(edge - 1 for edge in REGRESSION_EDGES))
-        return filters + max(EVIDENCE_EDGE, WIDE_EDGE) // 2
+        return self.plain.halo + FILTERS_REACH + JUDGED_REACH
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.guided(x, self.plain(x[:, :2]))
+        return self.guided(self.look(torch.cat([x, self.plain(x[:, :2])], dim=1)))
 
     def stream(self) -> Stream:
         """The same, slab after slab; slabs must be of multiples of four slices."""
         plain = Chain(EachSlice(lambda x: x[:, :2]), self.plain.stream())
         both = Beside(plain, lambda plain, x, _: torch.cat([x, plain], dim=1))
-        look = Window(lambda x: self.guided(x[:, :4], x[:, 4:]), self.reach, multiple=TOGETHER)
-        return Chain(both, look)
+        look = Window(self.look, FILTERS_REACH, multiple=TOGETHER)
+        return Chain(both, look, Window(self.guided, JUDGED_REACH, multiple=TOGETHER))
 
-    def guided(self, x: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
-        """The estimate without a guide, and what the guide lets be added to it."""
-        x, plain = x.contiguous(), plain.contiguous()
-        sigma, guide_noise = x[:, 1:2], x[:, 3:]
-        changes, features = self.look(x, plain)
-        added = sigma * (self.shares(features) * changes).sum(dim=1, keepdim=True)
+    def guided(self, looked: torch.Tensor) -> torch.Tensor:
+        """The estimate without a guide and what the guide lets be added, of :meth:`look`."""
+        plain, sigma, guide_noise = looked[:, :CARRIED].split(1, dim=1)
+        added = sigma * in_thin_slabs(self.added, seen_around(looked), EVIDENCE_EDGE // 2)
         return torch.where((guide_noise > 0) & (sigma > 0), plain + added, plain)
+
+    def added(self, seen: torch.Tensor) -> torch.Tensor:
+        """What is added in units of the noise, (B, 1, D, H, W), of what
+        :func:`seen_around` gives."""
+        return (self.shares(features(seen)) * seen[:, :CANDIDATES]).sum(dim=1, keepdim=True)
 
     def shares(self, features: torch.Tensor) -> torch.Tensor:
         """What share of each change is added, (B, `CANDIDATES`, D, H, W), from 0 to `MOST`."""
-        logits: torch.Tensor = self.gates(features)
-        return MOST * torch.sigmoid(logits)
+        level = features
+        for layer in self.gates:
+            is_linear = isinstance(layer, nn.Conv3d)
+            level = pointwise_in_planes(level, layer) if is_linear else layer(level)
+        return MOST * torch.sigmoid(level)
 
     @torch.no_grad()
-    def look(self, x: torch.Tensor, plain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What may be added to ``plain``, and what the gates see; both in units of the noise.
+    def look(self, x: torch.Tensor) -> torch.Tensor:
+        """What may be added, and what tells how much of it.
 
         Args:
-            x: the network's input.
-            plain: the estimate without a guide, (B, 1, D, H, W).
+            x: the network's input, and the estimate without a guide: (B, 5, D, H, W).
 
         Returns:
-            (B, `CANDIDATES`, D, H, W) and (B, `FEATURES`, D, H, W).
+            (B, `CARRIED` + `CANDIDATES` + 6, D, H, W): the estimate, the noise and the guide's.
+            In units of the noise the changes, what was removed, how the estimate differs from its
+            surroundings, the estimate; in units of its own how the guide does. How many voxels
+            were alike, and how well the guide explains the estimate.
         """
-        image, sigma, guide, guide_noise = x.split(1, dim=1)
+        image, sigma, guide, guide_noise, plain = x.contiguous().split(1, dim=1)
         unit = sigma.clamp_min(LEAST_SIGMA)
         removed = without_rician_bias(image, plain, sigma) - plain
         means, support = joint_means(image, plain, unit, guide, guide_noise)
@@ -132,19 +144,36 @@ class GuidedDenoiser(nn.Module):
         differences.append(
             regressed(plain + removed, guide, guide_noise, REGRESSION_EDGES[0]) - plain
         )
-        changes = (torch.cat(differences, 1) / unit).clamp(-LARGEST_CHANGE, LARGEST_CHANGE)
-        removed = removed / unit
-        explained = fit(plain, unit, guide, guide_noise)
-        features = [
-            changes,
-            log_scaled(EVIDENCE_GAIN * box_mean(changes * removed, EVIDENCE_EDGE)),
-            log_scaled(EVIDENCE_GAIN * box_mean(changes.square(), EVIDENCE_EDGE)),
-            log_scaled(removed),
-            log_scaled((plain - box_mean(plain, 3)) / unit),
-            log_scaled(plain / unit),
-            log_scaled((guide - box_mean(guide, 3)) / (guide_noise + LEAST_SLOPE_NOISE)),
+        changes = torch.cat(differences, 1).div_(unit).clamp_(-LARGEST_CHANGE, LARGEST_CHANGE)
+        seen = [
+            removed / unit,
+            (plain - box_mean(plain, 3)) / unit,
+            plain / unit,
+            (guide - box_mean(guide, 3)) / (guide_noise + LEAST_SLOPE_NOISE),
             support,
-            explained,
-            box_mean(explained, WIDE_EDGE),
+            fit(plain, unit, guide, guide_noise),
         ]
-        return changes, torch.cat(features, dim=1)
+        return torch.cat([plain, sigma, guide_noise, changes, *seen], dim=1)
+
+
+def seen_around(looked: torch.Tensor) -> torch.Tensor:
+    """The changes and what tells how much of them, (B, `CANDIDATES` + 7, D, H, W).
+
+    It is what `GuidedDenoiser.look` gives, but for what is carried along, and how well the guide
+    explains the estimate farther around.
+    """
+    return torch.cat([looked[:, CARRIED:], box_mean(looked[:, -1:], WIDE_EDGE)], dim=1)
+
+
+def features(seen: torch.Tensor) -> torch.Tensor:
+    """What the gates see, (B, `FEATURES`, D, H, W), of what :func:`seen_around` gives."""
+    changes, removed, local, judged = seen.split([CANDIDATES, 1, 3, 3], dim=1)
+    parts = [
+        changes,
+        log_scaled(EVIDENCE_GAIN * box_mean(changes * removed, EVIDENCE_EDGE)),
+        log_scaled(EVIDENCE_GAIN * box_mean(changes.square(), EVIDENCE_EDGE)),
+        log_scaled(removed),
+        log_scaled(local),
+        judged,
+    ]
+    return torch.cat(parts, dim=1)

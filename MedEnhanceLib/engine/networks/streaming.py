@@ -9,7 +9,7 @@ doi:10.1109/MICRO.2016.7783725.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -53,15 +53,49 @@ class Queue:
 
 
 class Chain:
-    """One after the other."""
+    """One after the other.
+
+    At the end of a volume all that stages held back comes at once. It is passed on in slabs no
+    thicker than those before, since arrays that a processor's cache and the allocator can hold are
+    worked on faster.
+    """
 
     def __init__(self, *stages: Stream) -> None:
         self.stages = stages
+        self._thickest = [0] * len(stages)
 
     def push(self, x: Slab, last: bool) -> Slab:
-        for stage in self.stages:
-            x = stage.push(x, last)
-        return x
+        return joined(self._passed(0, x, last))
+
+    def _passed(self, number: int, x: Slab, last: bool) -> list[torch.Tensor]:
+        """What comes out at the end when the stage of that number is given ``x``."""
+        if number == len(self.stages):
+            return [] if x is None else [x]
+        if not last:
+            self._thickest[number] = max(self._thickest[number], depth_of(x))
+            return self._passed(number + 1, self.stages[number].push(x, False), False)
+        found = []
+        *parts, end = in_parts(x, self._thickest[number])
+        for part in parts:
+            found += self._passed(number + 1, self.stages[number].push(part, False), False)
+        return found + self._passed(number + 1, self.stages[number].push(end, True), True)
+
+
+def depth_of(x: Slab) -> int:
+    """How many slices there are."""
+    return 0 if x is None else x.shape[2]
+
+
+def in_parts(x: Slab, thickness: int) -> Sequence[Slab]:
+    """Consecutive parts of that many slices, the last of fewer; all in one where it is zero."""
+    return [x] if x is None or thickness == 0 else x.split(thickness, dim=2)
+
+
+def joined(slabs: Sequence[torch.Tensor]) -> Slab:
+    """One after the other, as one."""
+    if len(slabs) < 2:
+        return slabs[0] if slabs else None
+    return torch.cat(list(slabs), dim=2)
 
 
 class EachSlice:
