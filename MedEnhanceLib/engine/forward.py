@@ -16,7 +16,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.calling import called
 from MedEnhanceLib.engine.device import choose_device
 from MedEnhanceLib.engine.loading import load_network
-from MedEnhanceLib.engine.memory import budget_bytes, bytes_per_voxel, is_out_of_memory
+from MedEnhanceLib.engine.memory import Call, budget_bytes, bytes_per_voxel, is_out_of_memory
 from MedEnhanceLib.engine.networks.streaming import Stream
 from MedEnhanceLib.engine.precision import choose_precision, precision_name
 from MedEnhanceLib.engine.programs import Program
@@ -75,7 +75,8 @@ class Forward:
         sample = self._sample()
         weights = self.bundle.verify_weights()
         run = partial(called, self.bundle, self.network)
-        self.precision = choose_precision(self._asked_precision, run, sample, self.device, weights)
+        part, seen = self._trial() or (run, sample)
+        self.precision = choose_precision(self._asked_precision, part, seen, self.device, weights)
         held = bytes_per_voxel(self.network, run, sample)
         self.most_voxels = int(budget_bytes(self.device) / held)
 
@@ -101,6 +102,13 @@ class Forward:
             if name in NOISES:
                 sample[:, number] = SAMPLE_NOISE
         return sample.to(self.device)
+
+    def _trial(self) -> tuple[Call, torch.Tensor] | None:
+        """What number formats are tried with, where the network says so itself."""
+        offered = getattr(self.network, "precision_sample", None)
+        if offered is None:
+            return None
+        return self.network, offered(torch.Generator().manual_seed(0)).to(self.device)
 
     @property
     def precision_name(self) -> str:

@@ -10,10 +10,13 @@ from MedEnhanceLib.engine.networks import (
     NoiseAwareDenoiser,
     RefinedDenoiser,
     SliceSplitter,
+    folding,
 )
 from MedEnhanceLib.engine.networks.denoiser import TAPS, weighted_mean
 from MedEnhanceLib.engine.networks.folding import (
+    box_mean,
     depth_to_space,
+    in_thin_slabs,
     log_scaled,
     pointwise_in_planes,
     space_to_depth,
@@ -29,9 +32,24 @@ def test_folding_is_undone_by_unfolding() -> None:
 
 def test_a_pointwise_product_is_the_convolution() -> None:
     layer = torch.nn.Conv3d(3, 5, 1)
-    x = torch.rand(2, 3, 4, 5, 6).to(memory_format=torch.channels_last_3d)
-    torch.testing.assert_close(pointwise_in_planes(x, layer), layer(x))
-    assert pointwise_in_planes(x, layer).is_contiguous()
+    planes = torch.rand(2, 3, 4, 5, 6)
+    for x in (planes, planes.to(memory_format=torch.channels_last_3d)):
+        torch.testing.assert_close(pointwise_in_planes(x, layer), layer(x))
+        assert pointwise_in_planes(x, layer).is_contiguous()
+
+
+def test_thin_slabs_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.rand(1, 2, 23, 5, 6)
+    whole = box_mean(x, 5)
+    given: list[int] = []
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        given.append(x.shape[2])
+        return box_mean(x, 5)
+
+    monkeypatch.setattr(folding, "MOST_TOGETHER", 7 * 30)
+    assert torch.equal(in_thin_slabs(mean, x, 2), whole)
+    assert given == [9, 11, 11, 4]
 
 
 def test_log_scaled_is_asinh() -> None:

@@ -12,7 +12,7 @@ from MedEnhanceLib.engine.networks import (
     RefinedDenoiser,
     SliceSplitter,
 )
-from MedEnhanceLib.engine.networks.streaming import Stream
+from MedEnhanceLib.engine.networks.streaming import Chain, EachSlice, Stream, Window
 
 from .conftest import awake
 
@@ -51,3 +51,17 @@ def test_slabs_give_what_one_pass_gives(name: str, depths: list[int]) -> None:
     assert found.shape == whole.shape
     assert (whole - x[:, :1]).abs().max() > 1e-3
     torch.testing.assert_close(found, whole, atol=1e-7, rtol=1e-6)
+
+
+def test_the_end_comes_in_slabs_as_thin_as_those_before() -> None:
+    given: list[int] = []
+
+    def noted(x: torch.Tensor) -> torch.Tensor:
+        given.append(x.shape[2])
+        return x
+
+    x = torch.rand(1, 1, 40, 2, 2)
+    held_back = Window(lambda x: x, reach=16)
+    found = in_slabs(Chain(held_back, EachSlice(noted)), x, [8])
+    assert torch.equal(found, x)
+    assert sum(given) == 40 and max(given) == 8

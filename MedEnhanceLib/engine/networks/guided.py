@@ -118,8 +118,10 @@ class GuidedDenoiser(nn.Module):
         """What share of each change is added, (B, `CANDIDATES`, D, H, W), from 0 to `MOST`."""
         level = features
         for layer in self.gates:
-            is_linear = isinstance(layer, nn.Conv3d)
-            level = pointwise_in_planes(level, layer) if is_linear else layer(level)
+            if isinstance(layer, nn.Conv3d):
+                level = pointwise_in_planes(level, layer)
+            else:
+                level = layer(level)
         return MOST * torch.sigmoid(level)
 
     @torch.no_grad()

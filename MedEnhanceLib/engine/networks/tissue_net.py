@@ -56,6 +56,9 @@ SURE = 0.01
 MOST_VOXELS = 6_000_000
 """The second network works on slabs of no more than this, beside their halo."""
 
+SAMPLE_EDGE = 16
+"""At half resolution."""
+
 Box = tuple[slice, slice, slice]
 
 
@@ -95,8 +98,13 @@ class TissueNet(nn.Module):
         if x.shape[1] == FEATURES:
             scores: torch.Tensor = self.fine(x)
             return scores
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.stack([self._scores(image.float()) for image in x[:, 0]])
+        return torch.stack([self._scores(image.float()) for image in x[:, 0]])
+
+    def precision_sample(self, generator: torch.Generator) -> torch.Tensor:
+        """A small input of the network that does most of the work, to try number formats on."""
+        features = torch.rand(1, FEATURES, *[SAMPLE_EDGE] * 3, generator=generator)
+        features[:, 2 * FULL : (2 + TISSUES) * FULL] /= TISSUES  # chances that sum to less than one
+        return features
 
     def _scores(self, image: torch.Tensor) -> torch.Tensor:
         """Scores (4, D, H, W) of one scan (D, H, W)."""
@@ -104,23 +112,28 @@ class TissueNet(nn.Module):
         image = functional.pad(image, far_padding(size, COARSE * COARSER))
         scores = image.new_zeros((CLASSES, *image.shape))
         scores[0] = 1
-        places = self.places(image)
+        with torch.autocast(image.device.type, enabled=False):
+            places = self.places(image)
         box = brain_box(places.atlas)
         if box is not None:
             fine = tuple(slice(s.start * COARSE, s.stop * COARSE) for s in box)
-            here = places.within(box)
-            features = self.features(image[fine], here)
-            features = features.contiguous(memory_format=torch.channels_last_3d)
-            for inner, slab in slabs(features, self.fine.halo // FOLD):
-                first = fine[0].start + inner.start * FOLD
-                last = fine[0].start + inner.stop * FOLD
-                scores[:, first:last, fine[1], fine[2]] = slab_scores(
-                    self.fine, features, slab, inner
-                )
-            # The second network, which sees a part only, hears where no brain was guessed.
-            against = at_voxels(-here.odds.clamp_max(0)[None], image[fine].shape)
-            scores[0, fine[0], fine[1], fine[2]] += against[0]
+            scores[:, fine[0], fine[1], fine[2]] = self._scores_within(
+                image[fine], places.within(box)
+            )
         return scores[:, : size[0], : size[1], : size[2]]
+
+    def _scores_within(self, image: torch.Tensor, places: Places) -> torch.Tensor:
+        """Scores (4, D, H, W) of the part of a scan (D, H, W) that holds the brain."""
+        with torch.autocast(image.device.type, enabled=False):
+            features = self.features(image, places)
+        features = features.contiguous(memory_format=torch.channels_last_3d)
+        scores = image.new_empty((CLASSES, *image.shape))
+        for inner, slab in slabs(features, self.fine.halo // FOLD):
+            full = slice(inner.start * FOLD, inner.stop * FOLD)
+            scores[:, full] = slab_scores(self.fine, features, slab, inner)
+        # The second network, which sees a part only, hears where no brain was guessed.
+        scores[0] += at_voxels(-places.odds.clamp_max(0)[None], image.shape)[0]
+        return scores
 
     def places(self, image: torch.Tensor) -> Places:
         """Roughly, where in a scan (D, H, W) which tissue is; sizes are multiples of 8."""
