@@ -28,28 +28,41 @@ class Stream(Protocol):
 
 
 class Queue:
-    """Slices that are still needed, by their number in the volume."""
+    """Slices that are still needed, by their number in the volume; held as they came."""
 
     def __init__(self) -> None:
         self.first = self.end = 0
-        self._held: Slab = None
+        self._slabs: list[torch.Tensor] = []
 
     def append(self, x: Slab) -> None:
         """Add the slices that follow."""
         if x is not None:
-            self._held = x if self._held is None else torch.cat([self._held, x], dim=2)
+            self._slabs.append(x)
             self.end += x.shape[2]
 
+    def parts(self, start: int, stop: int) -> list[torch.Tensor]:
+        """Slices from ``start`` up to but not including ``stop``, as views of what was added."""
+        found, first = [], self.first
+        for slab in self._slabs:
+            end = first + slab.shape[2]
+            if start < end and stop > first:
+                found.append(slab[:, :, max(0, start - first) : stop - first])
+            first = end
+        return found
+
     def between(self, start: int, stop: int) -> torch.Tensor:
-        """Slices from ``start`` up to but not including ``stop``; a view."""
-        assert self._held is not None
-        return self._held[:, :, start - self.first : stop - self.first]
+        """The same in one piece."""
+        slices = joined(self.parts(start, stop))
+        assert slices is not None
+        return slices
 
     def forget(self, before: int) -> None:
         """Let go of the slices before this one."""
-        if self._held is not None and before > self.first:
-            self._held = self._held[:, :, before - self.first :].clone()
-            self.first = before
+        if before > self.first:
+            self._slabs = self.parts(before, self.end)
+            self.first = min(before, self.end)
+            # A view would hold all that it was cut from.
+            self._slabs[:1] = [slab.clone() for slab in self._slabs[:1]]
 
 
 class Chain:
@@ -173,7 +186,10 @@ class Skip:
         if y is None:
             return None
         start, stop = self._waiting.first, self._waiting.first + y.shape[2]
-        y += self._waiting.between(start, stop)
+        done = 0
+        for part in self._waiting.parts(start, stop):
+            y[:, :, done : done + part.shape[2]] += part
+            done += part.shape[2]
         self._waiting.forget(stop)
         return y
 
