@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
+from MedEnhanceLib.evaluation.subjects import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.quality.metrics import gain_db
 from training.ct_data import (
     CLASSES,

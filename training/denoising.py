@@ -9,7 +9,7 @@ import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import RefinedDenoiser
-from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
+from MedEnhanceLib.evaluation.subjects import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.quality.metrics import gain_db

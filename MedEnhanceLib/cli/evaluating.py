@@ -130,17 +130,19 @@ def evaluate_denoise(
                 told=told,
             )
             board.add(rows, partial(drawing.draw_denoising, case, rows, results))
+    takers = {m.id for m in board.methods if m.model is not None and m.model.takes_guide}
+    guided = bool(guide) and any(row.method in takers for row in board.rows)
     board.finish(
         [f"Noise added: {kind}, seed {seed}." for kind in dict.fromkeys(kinds.values())]
         + [references.told(quiet_reference), _told_of_noise(true_noise)]
-        + ["Models that take a guide had another contrast, registered."] * bool(guide),
+        + [_told_of_guide(guided)] * bool(guide),
         noise_percent=percents,
         noise_kind=kinds,
         quiet_reference=quiet_reference,
         reference_noise_percent=references.noise_percent,
         crop=crop,
         true_noise_for_models=true_noise,
-        guided=bool(guide),
+        guided=guided,
         seed=seed,
         repeats=repeats,
     )
@@ -319,6 +321,12 @@ def _quieting(name: str) -> Callable[[Volume], Volume] | None:
     from MedEnhanceLib.evaluation.subjects import averaged
 
     return averaged if name == "averaging" else None
+
+
+def _told_of_guide(is_used: bool) -> str:
+    if is_used:
+        return "Models that take a guide had another contrast, registered."
+    return "None of the models takes a guide, so the guide was not used."
 
 
 def _told_of_noise(models_too: bool) -> str:

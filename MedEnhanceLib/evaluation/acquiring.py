@@ -91,13 +91,14 @@ class Acquisition:
 
 @dataclass(frozen=True)
 class ThickCase:
-    """The thin slices and the thick ones made of them."""
+    """The thin slices and the thick ones made of them; ``note`` says what limits the comparison."""
 
     subject: str
     thin: Volume
     thick: Volume
     acquisition: Acquisition
     peak: float
+    note: str = ""
 
     @property
     def condition(self) -> str:
@@ -113,17 +114,18 @@ def thick_case(subject: Subject, acquisition: Acquisition) -> ThickCase:
         kept = np.moveaxis(_whole_slices(np.moveaxis(kept, axis, 0), subject, acquisition), 0, axis)
     voxels = np.ascontiguousarray(kept)
     thin = volume.with_voxels(voxels, volume.geometry.cropped((0, 0, 0), voxels.shape[::-1]))
-    peak = subject.peak
+    peak, note = subject.peak, ""
     coarse = acquisition.slices(voxels)
     if acquisition.noise_percent:
         rng = np.random.default_rng([acquisition.seed, round(1000 * acquisition.noise_percent)])
         sigma = acquisition.noise_percent / 100 * peak
+        note = subject.note_on(sigma)
         if is_ct(thin):
             coarse = add_ct_noise(coarse, sigma, rng)
         else:
             coarse = add_rician_noise(np.maximum(coarse, 0), sigma, rng)
     thick = volume.with_voxels(coarse, thin.geometry.resized(coarse.shape[::-1]))
-    return ThickCase(subject.name, thin, thick, acquisition, peak)
+    return ThickCase(subject.name, thin, thick, acquisition, peak, note)
 
 
 def _whole_slices(lines: NDArray[Any], subject: Subject, acquisition: Acquisition) -> NDArray[Any]:

@@ -19,9 +19,6 @@ from MedEnhanceLib.volume import Volume
 
 INPUT = "input"
 RICIAN, CORRELATED = "Rician", "in-plane correlated Gaussian"
-LEAST_NOISE_OVER_REFERENCE = 3.0
-"""Times a scan's own noise; with less added it is no truth to compare with."""
-NOISY_REFERENCE = "the noise added is less than three times the reference's own"
 Told = Callable[[str], None]
 
 
@@ -63,7 +60,6 @@ def noisy_case(subject: Subject, percent: float, seed: int) -> NoisyCase:
         noisy = add_ct_noise(clean.voxels, sigma, rng)
     else:
         noisy = add_rician_noise(np.maximum(clean.voxels, 0), sigma, rng)
-    limited = sigma < LEAST_NOISE_OVER_REFERENCE * subject.own_noise
     return NoisyCase(
         subject.name,
         clean,
@@ -72,7 +68,7 @@ def noisy_case(subject: Subject, percent: float, seed: int) -> NoisyCase:
         sigma,
         subject.peak,
         kind,
-        NOISY_REFERENCE if limited else "",
+        subject.note_on(sigma),
     )
 
 

@@ -25,6 +25,9 @@ FEWEST_VOXELS = 16
 MULTIPLE = 4
 # Slices this many times as thick as the finest voxels are not averaged with their neighbours.
 THICK = 1.5
+LEAST_NOISE_OVER_REFERENCE = 3.0
+"""Times a scan's own noise; with less added it is no truth to compare with."""
+NOISY_REFERENCE = "the noise added is less than three times the reference's own"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Subject:
     def own_noise_percent(self) -> float:
         """In percent of the peak."""
         return 100 * self.own_noise / self.peak
+
+    def note_on(self, sigma: float) -> str:
+        """What limits the comparison when noise of ``sigma`` is added, "" for nothing."""
+        return NOISY_REFERENCE if sigma < LEAST_NOISE_OVER_REFERENCE * self.own_noise else ""
 
 
 def read_subjects(

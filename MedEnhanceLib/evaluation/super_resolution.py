@@ -49,7 +49,7 @@ def score(case: ThickCase, method: str, voxels: NDArray[np.float32]) -> Row:
     """How close the refined voxels are to the thin slices, and to what was acquired."""
     values = Scorer(case.thin, case.peak).values(voxels)
     values["consistency_percent"] = 100 * inconsistency(case, voxels) / case.peak
-    return Row(case.subject, case.condition, method, values)
+    return Row(case.subject, case.condition, method, values, case.note)
 
 
 def inconsistency(case: ThickCase, voxels: NDArray[np.float32]) -> float:

@@ -13,8 +13,15 @@ from MedEnhanceLib import Geometry, Volume
 from MedEnhanceLib.acquisition import add_ct_noise, ct_noise_amplitude
 from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation import denoising
+from MedEnhanceLib.evaluation.acquiring import Acquisition, thick_case
 from MedEnhanceLib.evaluation.scoring import Scorer
-from MedEnhanceLib.evaluation.subjects import Subject, averaged, middle, read_subjects
+from MedEnhanceLib.evaluation.subjects import (
+    NOISY_REFERENCE,
+    Subject,
+    averaged,
+    middle,
+    read_subjects,
+)
 from MedEnhanceLib.io import write_image
 from MedEnhanceLib.quality.ct_metrics import CT_RANGE_HU, ct_values
 from MedEnhanceLib.task import Task
@@ -95,8 +102,10 @@ class TestReferences:
                         Geometry((32, 32, 32)), "MR")  # fmt: skip
         subject = Subject.of("scan", volume)
         assert subject.own_noise == pytest.approx(20, rel=0.15)
-        assert denoising.noisy_case(subject, 3, 0).note == denoising.NOISY_REFERENCE
+        assert denoising.noisy_case(subject, 3, 0).note == NOISY_REFERENCE
         assert denoising.noisy_case(subject, 9, 0).note == ""
+        notes = [thick_case(subject, Acquisition(noise_percent=p)).note for p in (0, 3, 9)]
+        assert notes == ["", NOISY_REFERENCE, ""]
 
     def test_thick_slices_are_averaged_within_the_slice(self) -> None:
         quiet = averaged(Volume(_chest().voxels.repeat(2, 0), Geometry((40, 40, 24), (1, 1, 3))))

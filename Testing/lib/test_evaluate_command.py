@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from MedEnhanceLib import Geometry, LabelMap, Volume, write_image
 from MedEnhanceLib.cli.main import app
-from MedEnhanceLib.evaluation import denoising, methods
+from MedEnhanceLib.evaluation import methods
+from MedEnhanceLib.evaluation.subjects import NOISY_REFERENCE
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 
@@ -54,6 +55,9 @@ class TestCommand:
         rng = np.random.default_rng(0)
         voxels = np.linspace(300, 900, 40)[:, None, None] + rng.normal(0, 20, (40, 40, 40))
         write_image(Volume(voxels.astype(np.float32), Geometry((40, 40, 40))), tmp_path / "p.nii")
+        thick = self._run("super-resolution", tmp_path / "p.nii", "--noise", 1, "--json", "--model",
+                          "filter-bspline")  # fmt: skip
+        assert json.loads(thick.stdout)["rows"][0]["note"] == NOISY_REFERENCE
         done = self._run("denoise", tmp_path / "p.nii", "--noise", "1,9", "--crop", 32, "--model",
                          "filter-median", "--markdown", tmp_path / "t.md", "--report",
                          tmp_path / "r.json")  # fmt: skip
@@ -67,7 +71,7 @@ class TestCommand:
             2.2, rel=0.2
         )
         row = report["rows"][1]
-        assert row["note"] == denoising.NOISY_REFERENCE
+        assert row["note"] == NOISY_REFERENCE
         each = 1e6 * row["values"]["core_seconds"] / 32**3
         assert row["values"]["core_us_per_voxel"] == pytest.approx(each)
 
@@ -109,6 +113,11 @@ class TestCommand:
         assert given["filter-median"] is None
         np.testing.assert_allclose(given["mr-denoise-guided"].voxels, contrast.voxels)
         assert "Models that take a guide had another contrast" in done.stdout
+        others = [word for word in words if word != "mr-denoise-guided"]
+        others.remove("--model")
+        done = self._run(*others, "--json", "--markdown", tmp_path / "t.md")
+        assert json.loads(done.stdout)["settings"]["guided"] is False
+        assert "the guide was not used" in (tmp_path / "t.md").read_text()
         done = self._run(*words, "--guide", tmp_path / "g.nii")
         assert done.exit_code == 1 and "1 volumes but 2 guides" in done.stderr
 

@@ -11,9 +11,9 @@ import numpy as np
 from MedEnhanceLib import Volume
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.catalog import Catalog
-from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.evaluation.methods import Method, methods_of
 from MedEnhanceLib.evaluation.scoring import Scorer, Values
+from MedEnhanceLib.evaluation.subjects import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.task import Task
 from training.data import FloatArray, average_neighbours, is_thick_sliced, mr_scans

@@ -10,7 +10,7 @@ import numpy as np
 
 from MedEnhanceLib import Volume, enhance, read_volume
 from MedEnhanceLib.acquisition import add_rician_noise
-from MedEnhanceLib.evaluation.denoising import LEAST_NOISE_OVER_REFERENCE
+from MedEnhanceLib.evaluation.subjects import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.registration import rigidly_placed
