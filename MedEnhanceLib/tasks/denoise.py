@@ -67,6 +67,8 @@ def _denoised(
     reporter: Reporter,
     guide: Volume | None,
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
+    if options.strength == 0:
+        return _unchanged(volume, options, "The strength is 0")
     is_mr = modality_of(volume) != "CT"
     reporter.phase("Estimating the noise", 0.05)
     is_measured = options.evidence or options.noise is None
@@ -75,7 +77,7 @@ def _denoised(
         check_estimate(volume, measured)
     sigma = options.noise or measured
     if sigma == 0:
-        return _unchanged(volume, options)
+        return _unchanged(volume, options, "No noise was found")
     aligned = None
     if guide is not None and model.takes_guide:
         reporter.phase("Registering the guide", 0.1)
@@ -119,15 +121,15 @@ def _evidence(
 
 
 def _unchanged(
-    volume: Volume, options: DenoiseOptions
+    volume: Volume, options: DenoiseOptions, why: str
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
-    """The result where there is no noise: sure of it, if that was asked for too."""
+    """The result where nothing is to be removed: sure of it, if that was asked for too."""
     traces = replace(FILTER_TRACES, facts={**FILTER_TRACES.facts, "unchanged": True})
     if options.uncertainty:
         sure = volume.with_voxels(np.zeros(volume.voxels.shape, np.float32))
         traces = replace(traces, uncertainty=sure)
     same = volume.with_voxels(volume.voxels.astype(np.float32))
-    return same, [], ["No noise was found, so nothing was changed."], traces
+    return same, [], [f"{why}, so nothing was changed."], traces
 
 
 def without_noise(

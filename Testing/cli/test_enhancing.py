@@ -43,6 +43,8 @@ def test_a_strength_of_zero_gives_the_input_back(run: Run, volume_file: Path) ->
     out = volume_file.with_name("out.nii")
     done = run("denoise", volume_file, out, "--model", "filter-median", "--strength", 0)
     assert done.exit_code == 0, done.stderr
+    assert "The strength is 0, so nothing was changed" in done.stderr
+    assert "lower the strength" not in done.stderr and "Nothing was changed." in done.stdout
     np.testing.assert_array_equal(read_volume(out).voxels, read_volume(volume_file).voxels)
 
 
