@@ -139,9 +139,10 @@ class SegmentOptions(RunOptions):
     """What to segment.
 
     Attributes:
-        labels: values of the labels wanted, or None for all that the model knows.
-        keep_largest: keep only the largest connected piece of each label, and tell when more than
-            crumbs is left out; filters keep all.
+        labels: values of the labels wanted, or None for all but wholes, such as Brain.
+        keep_largest: keep only the largest connected piece of each label, and of tissues that form
+            a whole only that of the whole, and tell when more than crumbs is left out; filters
+            keep all.
         fill_holes: fill the holes inside the segmented whole.
     """
 

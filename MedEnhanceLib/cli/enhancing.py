@@ -24,12 +24,12 @@ from MedEnhanceLib.cli.parsing import NoiseLevel, parse_labels, parse_noise
 from MedEnhanceLib.cli.progress import shown_progress
 from MedEnhanceLib.cli.reports import report_content
 from MedEnhanceLib.cli.tables import print_evidence
+from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.options import (
     DenoiseOptions,
     Options,
-    RunOptions,
     SegmentOptions,
     SuperResolutionOptions,
 )
@@ -102,6 +102,8 @@ def denoise(
     - `medenhance denoise flair.nii.gz clean.nii.gz --guide t1.nii.gz`
     - `medenhance denoise head.nii.gz median.nii.gz --model filter-median`
     """
+    if guide is None and not register_guide:
+        raise OptionsError("There is no guide to leave where it is; leave out --no-register-guide.")
     level = parse_noise(noise)
     options = DenoiseOptions(
         device=device,
@@ -182,15 +184,17 @@ def segment(
         str | None,
         typer.Option(
             metavar="1,2,...",
-            help="Which structures, by value ('medenhance models ID' lists them); by default all.",
+            help="Which structures, by value ('medenhance models ID' lists them); by default all "
+            "but wholes, such as Brain.",
         ),
     ] = None,
     keep_largest: Annotated[
         bool,
         typer.Option(
             "--keep-largest/--no-keep-largest",
-            help="Keep only the largest connected piece of each structure; lesions and paired "
-            "organs have several.",
+            help="Keep only the largest connected piece of each structure, and of tissues that "
+            "form a whole only that of the whole; lesions and paired organs have several. Filters "
+            "keep all.",
         ),
     ] = True,
     fill_holes: Annotated[
@@ -338,8 +342,11 @@ class _Run:
 
 
 def _tell_unused(options: Options, model: Model) -> None:
-    """Warn when a filter is told how a network should compute."""
-    usual = RunOptions()
-    told = [n for n in ("device", "precision", "tile") if getattr(options, n) != getattr(usual, n)]
-    if isinstance(model, Filter) and told:
+    """Warn when a filter is told what it does not go by."""
+    if not isinstance(model, Filter):
+        return
+    usual = type(options)()
+    names = ("device", "precision", "tile", "denoise", *(() if model.uses_noise else ("noise",)))
+    told = [n for n in names if getattr(options, n, None) != getattr(usual, n, None)]
+    if told:
         say(f"warning: '{model.id}' is a filter, which has no use for: {', '.join(told)}.")

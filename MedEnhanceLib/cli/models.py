@@ -52,6 +52,8 @@ def models(
     """
     if model and task:
         raise OptionsError(f"--task chooses from the list; leave it out to be told of '{model}'.")
+    if as_json and markdown:
+        raise OptionsError("Give either --json or --markdown, not both.")
     catalog = choosing.open_catalog(models, trust)
     found = (catalog.find(model),) if model else catalog.models(task)
     if as_json:

@@ -31,9 +31,11 @@ class Filter(Model):
     Attributes:
         run: denoise: (voxels, sigma, is_mr, step) -> voxels; super-resolution: (voxels, source
             geometry, target geometry) -> voxels; segment: (voxels) -> labels 0 to 3.
+        uses_noise: whether it goes by the level of the noise.
     """
 
     run: Callable[..., NDArray[Any]] = np.array
+    uses_noise: bool = False
 
 
 FILTERS: tuple[Filter, ...] = (
@@ -44,6 +46,7 @@ FILTERS: tuple[Filter, ...] = (
         method="non-local means",
         description="Averages voxels whose surroundings look alike; Rician-aware for MR.",
         run=non_local_means,
+        uses_noise=True,
     ),
     Filter(
         id="filter-anisotropic-diffusion",

@@ -228,11 +228,17 @@ def test_a_filter_says_what_it_has_no_use_for(run: Run, volume_file: Path) -> No
         "denoise", volume_file, out, "--model", "filter-median", "--device", "cuda", "--tile", 32
     )
     assert done.exit_code == 0 and "has no use for: device, tile." in done.stderr
+    for model, is_told in (("filter-median", True), ("filter-non-local-means", False)):
+        done = run("denoise", volume_file, out, "--model", model, "--noise", "3%")
+        assert done.exit_code == 0 and ("has no use for: noise." in done.stderr) is is_told
+    fine = ("super-resolution", volume_file, out, "--model", "filter-bspline", "--factor", 1, 1, 2)
+    assert "has no use for: denoise." in run(*fine, "--no-denoise").stderr
+    assert "no use" not in run(*fine).stderr
 
 
 def test_quiet_says_nothing(run: Run, volume_file: Path) -> None:
     out = volume_file.with_name("out.nii")
-    done = run("denoise", volume_file, out, "--model", "filter-median", "--noise", 25, "-q")
+    done = run("denoise", volume_file, out, "--model", "filter-median", "-q")
     assert done.exit_code == 0
     assert done.stdout == ""
 
@@ -271,6 +277,8 @@ def test_a_guide_is_read_and_a_model_without_one_says_so(run: Run, volume_file: 
     assert over.exit_code == 1 and "is the input" in over.stderr
     lost = run("denoise", volume_file, out, "--guide", volume_file.with_name("none.nii"))
     assert lost.exit_code == 1 and "none.nii" in lost.stderr
+    alone = run("denoise", volume_file, out, "--no-register-guide")
+    assert alone.exit_code == 1 and "There is no guide" in alone.stderr
 
 
 def test_uncertainty_is_written_for_networks_only(run: Run, tmp_path: Path) -> None:

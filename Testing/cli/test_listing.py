@@ -39,6 +39,11 @@ def test_one_model_and_a_task_do_not_go_together(run: Run) -> None:
     assert done.exit_code == 1 and "--task chooses from the list" in done.stderr
 
 
+def test_models_as_json_and_markdown_do_not_go_together(run: Run) -> None:
+    done = run("models", "--json", "--markdown")
+    assert done.exit_code == 1 and "either --json or --markdown" in done.stderr
+
+
 def test_what_was_named_in_vain_is_said(run: Run, tmp_path: Path) -> None:
     done = run("models", "--models", tmp_path, "--trust", "of-mine")
     assert done.exit_code == 0
