@@ -78,6 +78,10 @@ class Bundle(Model):
         return "guide" in self.input.channels
 
     @property
+    def scope(self) -> tuple[str, ...]:
+        return (*super().scope, *(() if self.finder is None else (self.finder.scope,)))
+
+    @property
     def program(self) -> str:
         """`TORCHSCRIPT` or `ONNX` when the file of weights is the whole network, else ""."""
         return PROGRAMS.get((self.network or {}).get("_target_", ""), "")

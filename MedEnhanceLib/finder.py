@@ -71,6 +71,16 @@ class Finder:
     apart_mm: Range
     confidence: float
 
+    @property
+    def scope(self) -> str:
+        """What it takes and finds, in words."""
+        least, most = self.extent_mm
+        found = " and the ".join(region.title for region in self.regions)
+        return (
+            f"or a whole volume of {least:g} to {most:g} mm along each axis, in which it finds the "
+            f"{found}"
+        )
+
     def looks_at(self, extent: tuple[float, float, float]) -> bool:
         """Whether a field of view, in mm along (i, j, k), is one that it was trained for."""
         return all(self.extent_mm[0] <= e <= self.extent_mm[1] for e in extent)

@@ -10,6 +10,15 @@ from MedEnhanceLib.volume import Label
 
 COMPARATORS = (("comparator", "comparator_value"), ("second_comparator", "second_value"))
 """Keys of a result: what it may be compared with, and the value of that."""
+RANGES = {
+    "spacing_mm": "voxels {:g} to {:g} mm",
+    "noise_percent": "noise {:g} to {:g} % of the peak",
+    "noise_hu": "noise {:g} to {:g} HU",
+    "factor": "factor {:g} to {:g}",
+    "extent_mm": "extent {:g} to {:g} mm",
+    "labelled_ml": "labels of {:g} to {:g} ml together",
+}
+"""What a model was trained for, in words."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +71,14 @@ class Model:
     def takes_guide(self) -> bool:
         """Whether a second contrast of the same patient may be given along."""
         return False
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """What it was trained for, in words: its ranges."""
+        return tuple(_range(name, *limits) for name, limits in self.ranges.items())
+
+
+def _range(name: str, least: float, most: float) -> str:
+    if name in RANGES:
+        return RANGES[name].format(least, most)
+    return f"{name.replace('_', ' ')} {least:g} to {most:g}"

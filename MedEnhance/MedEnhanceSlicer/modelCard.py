@@ -32,22 +32,7 @@ def _titled(title, content):
 
 def _scope(model):
     facts = [model.modality, model.body_part, ", ".join(model.contrasts)]
-    ranges = [_range(name, *limits) for name, limits in model.ranges.items()]
-    return html.escape(" · ".join(fact for fact in (*facts, *ranges) if fact))
-
-
-def _range(name, least, most):
-    names = {
-        "spacing_mm": _("voxels {least:g} to {most:g} mm"),
-        "noise_percent": _("noise {least:g} to {most:g} % of the peak"),
-        "noise_hu": _("noise {least:g} to {most:g} HU"),
-        "factor": _("factor {least:g} to {most:g}"),
-        "extent_mm": _("extent {least:g} to {most:g} mm"),
-        "labelled_ml": _("labels of {least:g} to {most:g} ml together"),
-    }
-    if name in names:
-        return names[name].format(least=least, most=most)
-    return f"{name.replace('_', ' ')} {least:g} to {most:g}"
+    return html.escape(" · ".join(fact for fact in (*facts, *model.scope) if fact))
 
 
 def _training(model):

@@ -102,7 +102,7 @@ def _print_one(model: Model) -> None:
     for line in (model.description, f"Task: {model.task}. Method: {model.method}. {_suits(model)}"):
         out.print(line, markup=False)
     _print_part("Labels", [f"{label.value} {label.name}" for label in model.labels])
-    _print_part("Trained for", [f"{n}: {a:g} to {b:g}" for n, (a, b) in model.ranges.items()])
+    _print_part("Trained for", list(model.scope))
     _print_part("Limits", list(model.limits))
     _print_part("Training data", [_line(row) for row in model.training_data])
     _print_part("Measured", [_line(row) for row in model.results])
@@ -128,12 +128,14 @@ def _line(row: dict[str, Any]) -> str:
 
 def _suits(model: Model) -> str:
     words = (model.modality, " ".join(model.contrasts), model.body_part)
-    return " ".join(word for word in words if word) or "any"
+    whole = " or whole volume" if isinstance(model, Bundle) and model.finder else ""
+    return (" ".join(word for word in words if word) or "any") + whole
 
 
 def _facts(model: Model) -> dict[str, Any]:
     facts = {name: getattr(model, name) for name in FACTS}
     facts["labels"] = [label.to_json() for label in model.labels]
+    facts["scope"] = model.scope
     facts["trained"] = model.is_trained
     if isinstance(model, Bundle):
         facts |= {

@@ -70,6 +70,9 @@ def test_one_model_with_its_results_and_limits(run: Run, tmp_path: Path) -> None
     assert "s77" not in told
     labels = run("models", "mr-hippocampus-unet").stdout
     assert "1 Anterior hippocampus" in labels
+    assert "voxels 0.7 to 1.5 mm" in labels and "_mm" not in labels.split("Measured")[0]
+    assert "or a whole volume of 90 to 400 mm along each axis, in which it finds the left" in labels
+    assert "crop or whole volume" in " ".join(labels.split())
     assert json.loads(run("models", "filter-median", "--json").stdout)["id"] == "filter-median"
 
 

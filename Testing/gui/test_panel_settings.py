@@ -210,6 +210,15 @@ def test_the_card_tells_what_a_model_is_for(panel: PanelDriver) -> None:
     assert "brain" in card and "voxels 0.5 to 1.5 mm" in card
 
 
+def test_the_card_tells_that_a_model_takes_whole_heads() -> None:
+    from MedEnhanceSlicer import modelCard
+
+    from MedEnhanceLib import Catalog
+
+    card = modelCard.text(Catalog.default().find("mr-hippocampus-unet"))
+    assert "a whole volume of 90 to 400 mm along each axis, in which it finds the left" in card
+
+
 def test_the_card_names_the_comparators_that_there_are(panel: PanelDriver) -> None:
     from MedEnhanceSlicer import modelCard
 
