@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from MedEnhanceLib.errors import BundleError, OptionsError, TrustError
+from MedEnhanceLib.errors import BundleError, OptionsError, TrustError, VolumeError
 from MedEnhanceLib.finder import Finder, read_finder
 from MedEnhanceLib.foreign_code import PROGRAMS, foreign_code
 from MedEnhanceLib.input_spec import InputSpec, read_input_spec, within
@@ -27,7 +27,15 @@ LARGEST_JSON = 4_000_000
 MOST_HALO = 512
 MOST_LABELS = 255
 # What reading impossible facts raises.
-IMPOSSIBLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OptionsError)
+IMPOSSIBLE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    OptionsError,
+    VolumeError,
+)
 LONGEST_REASON, LONGEST_ID = 200, 80
 
 

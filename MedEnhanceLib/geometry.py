@@ -7,6 +7,7 @@ voxels are indexed ``(k, j, i)``.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ class Geometry:
             May be left-handed, but must be orthonormal.
 
     Raises:
-        VolumeError: when a value is not finite, not positive, or the direction is sheared.
+        VolumeError: when a value is not finite, a size not whole, a size or spacing not positive,
+            or the direction is sheared.
     """
 
     size: tuple[int, int, int]
@@ -57,11 +59,6 @@ class Geometry:
         self._check()
 
     def _check(self) -> None:
-        if any(n < 1 or n > LARGEST_AXIS for n in self.size):
-            raise VolumeError(
-                f"The volume's size {self.size} is empty or beyond {LARGEST_AXIS} voxels per axis; "
-                "load a volume with voxels in it."
-            )
         if any(not LEAST_SPACING_MM <= s <= LARGEST_SPACING_MM for s in self.spacing):
             raise VolumeError(
                 f"The voxel spacing {_mm(self.spacing)} is not between "
@@ -123,20 +120,19 @@ class Geometry:
         Voxel edges stay where they are; the origin moves because the first voxel's centre does.
         Sizes are rounded to whole voxels, and the spacing absorbs the rounding.
         """
-        if any(not math.isfinite(f) or f <= 0 for f in factors):
-            raise VolumeError(f"The factors {tuple(factors)} must all be positive numbers.")
+        if len(factors) != 3 or any(not math.isfinite(f) or f <= 0 for f in factors):
+            raise VolumeError(f"The factors {tuple(factors)} must be three positive numbers.")
         size = [max(1, round(n * f)) for n, f in zip(self.size, factors, strict=True)]
         return self.resized(size)
 
     def resized(self, size: Sequence[int]) -> Geometry:
         """The grid of ``size`` (i, j, k) voxels that spans the same field of view."""
         old = np.array(self.size, dtype=float)
-        new = np.array(_whole(size), dtype=float)
+        whole = _whole(size)
+        new = np.array(whole, dtype=float)
         first_centre = 0.5 * old / new - 0.5
         spacing = np.array(self.spacing) * old / new
-        return Geometry(
-            _whole(size), tuple(spacing), tuple(self.to_world(first_centre)), self.direction
-        )
+        return Geometry(whole, tuple(spacing), tuple(self.to_world(first_centre)), self.direction)
 
     def cropped(self, start: Sequence[int], size: Sequence[int]) -> Geometry:
         """The grid of ``size`` voxels whose first voxel is this grid's ``start`` (i, j, k).
@@ -170,20 +166,25 @@ class Geometry:
 
 
 def _whole(size: Sequence[int]) -> tuple[int, int, int]:
-    if len(size) != 3:
-        raise VolumeError(f"A volume has three axes, but its size is given as {tuple(size)}.")
-    i, j, k = (int(n) for n in size)
-    return (i, j, k)
+    i, j, k = _vector(size, "size")
+    if not all(n.is_integer() and 1 <= n <= LARGEST_AXIS for n in (i, j, k)):
+        raise VolumeError(
+            f"The volume's size {i:g} x {j:g} x {k:g} is empty, not whole or beyond {LARGEST_AXIS} "
+            "voxels per axis; load a volume with voxels in it."
+        )
+    return (int(i), int(j), int(k))
 
 
 def _vector(values: Sequence[float], what: str) -> Vector:
-    if len(values) != 3 or not all(math.isfinite(v) for v in values):
-        raise VolumeError(
-            f"The volume's {what} {tuple(float(v) for v in values)} is not three finite numbers; "
-            "correct the header."
-        )
-    x, y, z = (float(v) for v in values)
-    return (x, y, z)
+    given: Any = values
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        given = tuple(float(v) for v in values)
+        x, y, z = given
+        if all(math.isfinite(v) for v in given):
+            return (x, y, z)
+    raise VolumeError(
+        f"The volume's {what} {given} is not three finite numbers; correct the header."
+    )
 
 
 def _rows(matrix: NDArray[np.floating]) -> Matrix3:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from typing import Any
@@ -11,6 +13,7 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.task import Task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICE = r"auto|(cpu|cuda|mps)(:\d+)?"
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 PROFILE_WIDTHS = (0.5, 1.5)
 LARGEST_FACTOR = 8.0
@@ -36,7 +39,10 @@ class RunOptions:
     evidence: bool = True
 
     def __post_init__(self) -> None:
-        _choice("device", self.device.split(":")[0], DEVICES)
+        if not re.fullmatch(DEVICE, str(self.device)):
+            raise OptionsError(
+                f"The device '{self.device}' is unknown; choose one of {', '.join(DEVICES)}."
+            )
         _choice("precision", self.precision, PRECISIONS)
         if self.tile is not None:
             object.__setattr__(self, "tile", _whole("tile size", self.tile))
@@ -154,9 +160,7 @@ class SegmentOptions(RunOptions):
         super().__post_init__()
         self._check_booleans("keep_largest", "fill_holes")
         if self.labels is not None:
-            # A label that is named twice is still one segment.
-            values = dict.fromkeys(_whole("label", value) for value in self.labels)
-            object.__setattr__(self, "labels", tuple(values))
+            object.__setattr__(self, "labels", _values(self.labels))
             if not self.labels or any(v < 1 for v in self.labels):
                 raise OptionsError(
                     f"The labels {list(self.labels)} must be at least one value of 1 or more; "
@@ -198,6 +202,13 @@ def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise OptionsError(f"The {name} {value} must be a whole number.")
     return int(value)
+
+
+def _values(labels: Any) -> tuple[int, ...]:
+    """Each once: a label that is named twice is still one segment."""
+    if not isinstance(labels, Iterable):
+        raise OptionsError(f"The labels {labels} must be whole numbers such as (1, 2).")
+    return tuple(dict.fromkeys(_whole("label", value) for value in labels))
 
 
 def _triple(name: str, values: Any) -> tuple[float, float, float]:

@@ -88,6 +88,13 @@ class Label:
     region: Code | None = None
     region_modifier: Code | None = None
 
+    def __post_init__(self) -> None:
+        if self.value < 1:
+            raise VolumeError(
+                f"The label '{self.name}' has the value {self.value}, but labels are 1 or more, as "
+                "0 is the background; give it another value."
+            )
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers, for :meth:`from_json`."""
         further = {name: getattr(self, name) for name in ("union", *FURTHER_CODES)}
@@ -103,7 +110,7 @@ class Label:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Label:
         """From a row of a bundle's label table; only ``value`` and ``name`` are required."""
-        default = cls(0, "")
+        default = cls(1, "")
         return cls(
             int(data["value"]),
             str(data["name"]),
@@ -138,19 +145,28 @@ class LabelMap:
         if voxels.ndim != 3:
             raise VolumeError(f"A label map has three axes, but this one has shape {voxels.shape}.")
         _check_shape(voxels, self.geometry)
+        if voxels.dtype.kind == "i" and voxels.min() < 0:
+            raise VolumeError(
+                f"A label map holds 0 and more, but its smallest voxel is {voxels.min()}; give "
+                "labels other values."
+            )
         object.__setattr__(self, "voxels", _read_only(voxels))
 
     def volumes_ml(self) -> dict[str, float]:
         """Millilitres of each label, by name."""
-        counts = np.bincount(self.voxels.ravel(), minlength=1)
         voxel_ml = float(np.prod(self.geometry.spacing)) / 1000.0
         return {
-            label.name: float(counts[label.value]) * voxel_ml if label.value < len(counts) else 0.0
+            label.name: int(np.count_nonzero(self.voxels == label.value)) * voxel_ml
             for label in self.labels
         }
 
 
 def _check_shape(voxels: NDArray[Any], geometry: Geometry) -> None:
+    if not isinstance(geometry, Geometry):
+        raise VolumeError(
+            f"The place of the voxels is of type {type(geometry).__name__}, not a Geometry; give "
+            "Geometry(size, spacing, origin, direction)."
+        )
     if voxels.ndim not in (3, 4):
         raise VolumeError(f"A volume has three axes, but these voxels have shape {voxels.shape}.")
     if voxels.shape[-3:] != geometry.shape:

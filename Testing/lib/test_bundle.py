@@ -15,7 +15,7 @@ import pytest
 import torch
 from monai.networks import nets
 
-from MedEnhanceLib import Catalog, Geometry, MedEnhanceError, Task, Volume, suitability
+from MedEnhanceLib import Catalog, Geometry, Task, Volume, suitability
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.catalog import user_folder
 from MedEnhanceLib.engine.loading import load_network
@@ -94,7 +94,7 @@ def test_garbage_json_is_refused(tmp_path: Path) -> None:
 def test_impossible_facts_are_refused(tmp_path: Path, facts: dict) -> None:
     folder = denoiser_bundle(tmp_path)
     edit(folder, "metadata.json", lambda data: data["medenhance"].update(facts))
-    with pytest.raises(MedEnhanceError):
+    with pytest.raises(BundleError):
         read_bundle(folder)
 
 

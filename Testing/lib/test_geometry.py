@@ -78,6 +78,10 @@ def test_turned_axes_point_where_the_letters_say() -> None:
     [
         ({"size": (0, 4, 4)}, "empty"),
         ({"size": (4, 4, 10**6)}, "65535"),
+        ({"size": (float("nan"), 4, 4)}, "size"),
+        ({"size": (2.7, 4, 4)}, "2.7"),
+        ({"size": (4, 4)}, "size"),
+        ({"size": None}, "size None"),
         ({"spacing": (1, 0, 1)}, "spacing"),
         ({"spacing": (1, -1, 1)}, "spacing"),
         ({"spacing": (1, float("nan"), 1)}, "spacing"),
@@ -89,6 +93,18 @@ def test_turned_axes_point_where_the_letters_say() -> None:
 def test_bad_headers_are_named(changes: dict, word: str) -> None:
     with pytest.raises(MedEnhanceError, match=word):
         Geometry(**{"size": (4, 4, 4), **changes})
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (2, 0, 1), (2, float("nan"), 1)])
+def test_factors_are_three_positive_numbers(factors: tuple[float, ...]) -> None:
+    with pytest.raises(MedEnhanceError, match="three positive numbers"):
+        Geometry((4, 4, 4)).refined(factors)
+
+
+@pytest.mark.parametrize("size", [(0, 1, 1), (2.5, 1, 1)])
+def test_a_grid_is_not_resized_to_what_is_no_size(size: tuple[int, ...]) -> None:
+    with pytest.raises(MedEnhanceError, match="size"):
+        Geometry((4, 4, 4)).resized(size)
 
 
 def test_from_matrix_refuses_a_flat_axis() -> None:

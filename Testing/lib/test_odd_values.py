@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from MedEnhanceLib import Geometry, Volume, enhance, suitability, write_image
+from MedEnhanceLib import Geometry, Label, LabelMap, Volume, enhance, suitability, write_image
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.errors import OptionsError, UnsuitableError, VolumeError
@@ -29,6 +29,27 @@ CT = Bundle("c", "CT model", Task.DENOISE, "CNN", "CT")
 
 def volume(voxels: np.ndarray, modality: str = "") -> Volume:
     return Volume(voxels, Geometry(voxels.shape[::-1]), modality)
+
+
+@pytest.mark.parametrize("value", [1, 200, 2**40, 2**63])
+def test_labels_of_any_size_have_a_volume(value: int) -> None:
+    voxels = np.zeros((2, 3, 4), np.min_scalar_type(value))
+    voxels[0, 0, :2] = value
+    table = (Label(value, "Here"), Label(value + 1, "Nowhere"))
+    found = LabelMap(voxels, Geometry((4, 3, 2), (1, 2, 5)), table).volumes_ml()
+    assert found == {"Here": pytest.approx(0.02), "Nowhere": 0}
+
+
+def test_labels_are_1_or_more_and_background_is_0() -> None:
+    with pytest.raises(VolumeError, match="smallest voxel is -3"):
+        LabelMap(np.full((2, 3, 4), -3), Geometry((4, 3, 2)))
+    with pytest.raises(VolumeError, match="'Air' has the value 0"):
+        Label(0, "Air")
+
+
+def test_voxels_need_a_geometry() -> None:
+    with pytest.raises(VolumeError, match="NoneType, not a Geometry"):
+        Volume(np.zeros((2, 3, 4)), None)
 
 
 def test_non_local_means_keep_the_sign_of_what_is_no_magnitude() -> None:

@@ -58,7 +58,8 @@ def test_progress_and_sentences() -> None:
 
 def test_results(volume: Volume) -> None:
     evidence = (Measure("noise", None, float("nan")), Measure("mean", np.float32(2.5), 1e300))
-    outputs = (volume, LabelMap(volume.voxels, volume.geometry, (Label(1, "a"), Label(2, "b"))))
+    labels, table = np.abs(volume.voxels), (Label(1, "a"), Label(2, "b"))
+    outputs = (volume, LabelMap(labels, volume.geometry, table))
     unsure = Volume(np.ones(volume.voxels.shape, np.float32), volume.geometry, "MR", "HU")
     for output, uncertainty in zip(outputs, (None, unsure), strict=True):
         provenance = {"seconds": np.float64(2.5), "sizes": np.array([1, 2]), "path": [None, True]}
