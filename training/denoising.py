@@ -21,7 +21,7 @@ from training.physics.bias_field import bias_field
 from training.physics.kspace import acquire_partial_fourier, acquire_zero_filled
 from training.physics.varying_noise import LARGEST_G, add_varying_rician_noise
 from training.recipe import Batch, Config
-from training.weights import read_weights
+from training.weights import read_first_stage
 
 VALIDATION_LEVELS = (0.01, 0.03, 0.09)
 VALIDATION_PATCH = (24, 80, 80)
@@ -65,8 +65,7 @@ class Denoising:
     def prepare(self, network: torch.nn.Module) -> None:
         """Give a two-stage network its trained first stage."""
         if isinstance(network, RefinedDenoiser):
-            weights = read_weights(Path(self.first_stage))
-            network.first.load_state_dict(weights)
+            network.first.load_state_dict(read_first_stage(self.first_stage))
 
     def batch(self, rng: np.random.Generator) -> Batch:
         return Batch.of(self._sample(rng) for _ in range(self.batch_size))

@@ -32,7 +32,7 @@ from training.phantoms import Phantoms, painted
 from training.recipe import Config, read_configuration
 from training.run_folder import write_weights
 from training.tables.rows import block_of
-from training.weights import read_weights
+from training.weights import read_first_stage
 
 LEVELS = (0.05, 0.09)
 GUIDE_NOISE = 0.005
@@ -108,8 +108,7 @@ def prepared(config: Config) -> GuidedDenoiser:
         raise OptionsError(
             f"'{config['id']}' takes no guide, so there are no gates to fit; run training.train."
         )
-    weights = read_weights(Path(config["first_stage"]))
-    network.plain.load_state_dict(weights)
+    network.plain.load_state_dict(read_first_stage(config.get("first_stage", "")))
     return network.eval()
 
 

@@ -34,6 +34,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     with failing_in_a_sentence(), joined_processes(args.device) as processes:
         config = read_config(args)
+        check_config(config)
         if processes.count > 1:
             raise OptionsError("Training against a critic runs in one process; leave out torchrun.")
         recipe = make_recipe(config, args.data)
@@ -52,7 +53,6 @@ class AdversarialTraining(Training):
         processes: Processes,
         precision: Precision = "fp32",
     ) -> None:
-        check_config(config)
         self.terms = config["adversarial"]
         self.opponent = adversarial_loss(self.terms["loss"])
         torch.manual_seed(config["seed"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from MedEnhanceLib.errors import FileError
+from MedEnhanceLib.errors import FileError, OptionsError
 from training.widening import Weights, widened
 
 AVERAGED = "module."
@@ -53,6 +53,16 @@ def load_whole(network: torch.nn.Module, weights: Weights, path: Path) -> None:
             f"The weights in '{path}' are of another network than the configuration's network_def; "
             "undo the change in it, or train it as another run with --runs."
         ) from error
+
+
+def read_first_stage(path: str) -> Weights:
+    """The weights that a configuration names as its ``first_stage``; `OptionsError` for none."""
+    if not path:
+        raise OptionsError(
+            "The configuration names no 'first_stage'; give there the best.pt or model.pt of the "
+            "network that was trained before."
+        )
+    return read_weights(Path(path))
 
 
 def read_weights(path: Path) -> Weights:

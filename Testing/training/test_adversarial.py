@@ -223,15 +223,13 @@ def test_edges_that_are_too_weak_or_too_strong_lower_the_score(
         assert run._measure(run.network) == {"edge_ratio": ratio, "score": score}
 
 
-def test_untrained_generators_are_refused(data: Path, tiny_config: TinyConfig) -> None:
-    config = tiny_config("mr-denoise-residual")
-    recipe = make_recipe(config, data)
+def test_untrained_generators_are_refused(tiny_config: TinyConfig) -> None:
     with pytest.raises(OptionsError, match=r"training\.train"):
-        AdversarialTraining(config, recipe, data / "run", ALONE)
+        train_adversarial.check_config(tiny_config("mr-denoise-residual"))
     config = tiny_config("mr-denoise-adversarial")
     del config["init"]
     with pytest.raises(OptionsError, match="--init"):
-        AdversarialTraining(config, recipe, data / "run", ALONE)
+        train_adversarial.check_config(config)
 
 
 def test_recipes_without_images_have_no_examples() -> None:

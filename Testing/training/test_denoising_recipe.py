@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from MedEnhanceLib.engine.networks import RefinedDenoiser
+from MedEnhanceLib.errors import OptionsError
 from training.denoising import OPTIONAL_PHYSICS, Denoising
 from training.recipe import Batch
 
@@ -67,6 +69,12 @@ def test_soft_patches_are_smoother_and_their_level_is_told_lower(
     assert roughness(soft.target) < 0.8 * roughness(plain.target)
     told = [float((b.inputs[:, 1:] * b.weight.amax()).mean()) for b in (plain, soft)]
     assert told[1] < told[0]
+
+
+def test_a_first_stage_that_is_not_named_is_asked_for(data: Path, tiny_config: TinyConfig) -> None:
+    recipe = Denoising(tiny_config("mr-denoise-residual"), data)
+    with pytest.raises(OptionsError, match="names no 'first_stage'"):
+        recipe.prepare(RefinedDenoiser(8, 8, 1, 8, 8, 1))
 
 
 def test_a_decibel_counts_the_same_wherever_it_is_won(data: Path, tiny_config: TinyConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -25,6 +26,8 @@ MISSING = "There is no '.*' in 'nowhere'"
         ("tables.fill_bm4d", NO_SCANS, MISSING),
         ("guided", GUIDED, "There are no weights"),
         ("guided", CT, "takes no guide"),
+        ("guided", [*NO_SCANS, "--config", "stageless.json"], "names no 'first_stage'"),
+        ("train_adversarial", [*CT, "--data", "."], "has no part 'adversarial'"),
         ("evaluate", [*NO_SCANS, "--model", "ct-denoise-residual"], MISSING),
         ("evaluate", [*NO_SCANS, "--model", "mr-denoise-guided"], MISSING),
         ("evaluate", [*NO_SCANS, "--model", "mr-hippocampus-unet"], MISSING),
@@ -37,6 +40,9 @@ def test_mistakes_are_told_in_a_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("scrawl.json").write_text("{", encoding="utf-8")
+    stageless = json.loads((CONFIGS / "mr-denoise-guided.json").read_text("utf-8"))
+    del stageless["first_stage"]
+    Path("stageless.json").write_text(json.dumps(stageless), encoding="utf-8")
     monkeypatch.setattr("sys.argv", [module, *words])
     with pytest.raises(SystemExit, match=sentence) as ended:
         import_module(f"training.{module}").main()
