@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,14 +150,8 @@ def _busy(worker: Any) -> float | None:
     return own + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def growth(model: str, largest: int) -> Iterator[Row]:
-    """How the cost of a run grows: the exponent of its size, 1 when it is linear.
-
-    Nothing when no two sizes are small enough to be compared.
-    """
-    edges = [edge for edge in GROWTH_EDGES if edge <= largest]
-    if len(edges) < 2:
-        return
+def growth(model: str, edges: Sequence[int]) -> Iterator[Row]:
+    """How the cost of a run grows: the exponent of its size, 1 when it is linear."""
     seconds = {}
     for edge in edges:
         result = enhance(head((edge,) * 3), Task.DENOISE, model)

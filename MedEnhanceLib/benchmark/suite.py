@@ -83,12 +83,16 @@ def parts(plan: Plan) -> list[Part]:
 
 def _runs(denoiser: Bundle, plan: Plan) -> list[Part]:
     cube = (plan.cube,) * 3
-    return [
+    found = [
         Part("a whole run, file to file", partial(runs.whole_run, denoiser.id, plan.shape)),
         Part("a warm worker, and previews", partial(runs.worker, denoiser.id, cube)),
         Part("memory, in a process of its own", partial(peak_memory, denoiser.id, cube)),
-        Part("cost against size", partial(runs.growth, denoiser.id, plan.cube)),
     ]
+    edges = [edge for edge in runs.GROWTH_EDGES if edge <= plan.cube]
+    # One size alone tells no growth.
+    if len(edges) > 1:
+        found.append(Part("cost against size", partial(runs.growth, denoiser.id, edges)))
+    return found
 
 
 def peak_memory(model: str, shape: Index) -> Iterator[Row]:

@@ -69,8 +69,9 @@ def benchmark(
     if large:
         plan = replace(plan, large=_ct_denoiser(catalog, model or []))
     todo = parts(plan)
-    minutes = f"{'3' if quick else '10 to 15'} minutes{' and 10 more' if large else ''}"
-    say(f"{len(todo)} measurements; about {minutes} on one core.")
+    minutes = f"; about {'3' if quick else '10 to 15'} minutes{' and 10 more' if large else ''}"
+    is_all = model is None and size is None and rounds == 1
+    say(f"{len(todo)} measurements{f'{minutes} on one core' if is_all else ''}.")
     rows: list[Row] = []
     started = time.monotonic()
     for number, part in enumerate(todo, 1):

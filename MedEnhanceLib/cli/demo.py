@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from MedEnhanceLib.cli import choosing
+from MedEnhanceLib.cli.failing import say
 from MedEnhanceLib.cli.outputs import REPORT, Content, check_outputs, write_all
 from MedEnhanceLib.cli.progress import shown_progress
 from MedEnhanceLib.cli.scoreboard import print_rows
@@ -50,6 +51,8 @@ def demo(
         report[name] = story.report()
         if not quiet:
             _print(story)
+        for warning in story.result.warnings:
+            say(f"warning: {warning}")
     write_all({out / REPORT_FILE: report})
     if not quiet:
         names = ", ".join(str(path) for path in [*written, out / REPORT_FILE])
@@ -71,6 +74,4 @@ def _print(story: Story) -> None:
     print_evidence(story.title, story.result.evidence)
     print_rows("Measured against what is known", story.rows)
     console().print(story.note, style="dim", markup=False, highlight=False)
-    for warning in story.result.warnings:
-        console().print(f"Warning: {warning}", markup=False, highlight=False)
     console().print()

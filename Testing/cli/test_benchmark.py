@@ -43,8 +43,10 @@ def test_models_and_size_are_those_asked_for(run: Run, plans: list[Plan]) -> Non
     plan = plans[0]
     assert [bundle.id for bundle in plan.models] == ["mr-denoise-residual"]
     assert plan.shape == (48, 64, 96) and plan.rounds == 2 and not plan.slow
+    for words in (["--model", "mr-denoise-residual"], ["--size", "64x64x64"], ["--rounds", 2]):
+        assert "1 measurements.\n" in run("benchmark", *words).stderr
     run("benchmark")
-    assert "mr-denoise-attention" in plans[1].slow
+    assert "mr-denoise-attention" in plans[-1].slow
 
 
 def test_a_size_that_is_none_is_refused(run: Run) -> None:

@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 
 from MedEnhanceLib import read_labelmap, read_volume
 from MedEnhanceLib.cli.main import app
+from MedEnhanceLib.cli.stories import Story
 from MedEnhanceLib.resources import sample_folder
+from MedEnhanceLib.result import Result
+from MedEnhanceLib.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,18 @@ def test_a_picture_for_each_task(out: Path) -> None:
         with Image.open(out / name) as picture:
             assert min(picture.size) > 400
             assert len(picture.convert("RGB").getcolors(1 << 24) or ()) > 100
+
+
+def test_warnings_remain_when_quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = read_volume(sample_folder() / "mr_head_t1.nii.gz")
+    result = Result(Task.DENOISE, scan, warnings=("Look at it.",))
+    story = Story("Denoising", result, [], "How it was made.")
+    monkeypatch.setattr("MedEnhanceLib.cli.stories.STORIES", {"denoise": lambda *_: story})
+    for words in ([], ["--quiet"]):
+        done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path), *words])
+        assert done.exit_code == 0, done.output
+        assert done.stderr == "medenhance: warning: Look at it.\n"
+        assert bool(words) == (done.stdout == "")
 
 
 def test_the_report_says_who_beats_whom(out: Path) -> None:

@@ -217,7 +217,9 @@ def test_a_large_ct_is_held_against_its_memory_and_smaller_ones(
     assert "512x512x600" in growth.note and "64x64x64" in growth.note
 
 
-def test_one_size_alone_tells_no_growth() -> None:
-    assert list(runs.growth("filter-median", 64)) == []
-    (row,) = runs.growth("filter-median", 96)
+def test_one_size_alone_tells_no_growth(denoiser: Bundle) -> None:
+    for cube, is_measured in ((64, False), (96, True)):
+        todo = parts(Plan((), denoiser, (32,) * 3, cube, frozenset(), 1))
+        assert any(part.title == "cost against size" for part in todo) is is_measured
+    (row,) = runs.growth("filter-median", (64, 96))
     assert row.goal is not None and "96x96x96" in row.note
