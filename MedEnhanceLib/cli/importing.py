@@ -12,12 +12,14 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import user_folder
 from MedEnhanceLib.errors import FileError, OptionsError
 from MedEnhanceLib.importing import NetworkForm, import_bundle, import_network
+from MedEnhanceLib.importing.form import CHANNELS
 from MedEnhanceLib.importing.networks import NETWORK_ENDINGS
 from MedEnhanceLib.intensity import SCALINGS
 
 NETWORK = "Only for a TorchScript or ONNX file"
 OPTIONS = {"labels": "--label", "spacing_mm": "--spacing", "axis_order": "--axis-order"}
 """Of the fields of `NetworkForm` that are called otherwise here."""
+FED = "; ".join(f"for {task}: {', '.join(names)}" for task, names in CHANNELS.items())
 
 
 def import_model(
@@ -66,7 +68,9 @@ def import_model(
     channels: Annotated[
         str,
         typer.Option(
-            help="What its input channels hold: image, or image,noise.", rich_help_panel=NETWORK
+            metavar="NAME,...",
+            help=f"What its input channels hold, in their order; {FED}.",
+            rich_help_panel=NETWORK,
         ),
     ] = "image",
     multiple: Annotated[
@@ -77,7 +81,11 @@ def import_model(
     ] = 1,
     patch: Annotated[
         tuple[int, int, int] | None,
-        typer.Option(metavar="X Y Z", help="Patch it was trained on.", rich_help_panel=NETWORK),
+        typer.Option(
+            metavar="X Y Z",
+            help="Patch it was trained on; 96 voxels along each axis by default.",
+            rich_help_panel=NETWORK,
+        ),
     ] = None,
     label: Annotated[
         list[str] | None,

@@ -35,8 +35,9 @@ class NetworkForm:
         description: a sentence or two.
         normalisation: how intensities are scaled, of `MedEnhanceLib.intensity.SCALINGS`.
         dimensions: 3 for volumes (B, C, k, j, i), 2 for slices (B, C, j, i).
-        channels: what each input channel holds: "image", and "noise" when the noise's standard
-            deviation, on the image's scale, comes as a second channel.
+        channels: what each input channel holds, of `CHANNELS`: "image"; "noise", its standard
+            deviation on the image's scale; "factor", how many times finer, over four; "profile",
+            the slice profile's width over the distance of the slices.
         multiple: input sizes must be multiples of this.
         patch: patch size (x, y, z) it was trained on; by default 96 voxels.
         labels: of a segmentation: names for the values 1, 2, ..., or `Label` rows. The network

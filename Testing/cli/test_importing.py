@@ -26,6 +26,11 @@ def program(tmp_path: Path) -> Path:
     return tmp_path / "net.ts"
 
 
+def test_help_names_all_channels_and_the_usual_patch(run: Run) -> None:
+    told = run("import-model", "--help").stdout
+    assert "profile" in told and "96" in told
+
+
 def test_a_bundle_is_listed_afterwards(run: Run, tmp_path: Path, user: Path) -> None:
     done = run("import-model", denoiser_bundle(tmp_path, "of-mine"))
     assert done.exit_code == 0, done.output
