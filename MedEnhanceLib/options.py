@@ -13,7 +13,7 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.task import Task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-DEVICE = r"auto|(cpu|cuda|mps)(:\d+)?"
+DEVICE = r"auto|(cpu|cuda|mps)(:[0-9]+)?"
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 PROFILE_WIDTHS = (0.5, 1.5)
 LARGEST_FACTOR = 8.0
@@ -39,7 +39,7 @@ class RunOptions:
     evidence: bool = True
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(DEVICE, str(self.device)):
+        if not (isinstance(self.device, str) and re.fullmatch(DEVICE, self.device)):
             raise OptionsError(
                 f"The device '{self.device}' is unknown; choose one of {', '.join(DEVICES)}."
             )

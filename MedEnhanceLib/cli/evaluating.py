@@ -326,7 +326,7 @@ def _quieting(name: str) -> Callable[[Volume], Volume] | None:
 def _told_of_guide(is_used: bool) -> str:
     if is_used:
         return "Models that take a guide had another contrast, registered."
-    return "None of the models takes a guide, so the guide was not used."
+    return "No model that was run takes a guide, so the guide was not used."
 
 
 def _told_of_noise(models_too: bool) -> str:
