@@ -88,7 +88,12 @@ def main() -> None:
     network = prepared(config)
     found = list(cases(network, args.data))
     rng = np.random.default_rng(config["seed"])
-    drawn = [voxels(network, case, place, found, rng) for case in found for place in PLACES]
+    drawn = [
+        voxels(network, case, place, found, rng)
+        for _ in range(config["crops"])
+        for case in found
+        for place in PLACES
+    ]
     for head in dict.fromkeys(part.head for part in drawn):
         others = [part for part in drawn if part.head != head]
         if others:

@@ -86,7 +86,7 @@ def test_gates_are_fitted_and_the_rest_is_left_alone(
     torch.manual_seed(0)
     torch.save(RefinedDenoiser(**PLAIN).state_dict(), data / "first.pt")
     config = {"id": "guided", "network_def": NETWORK, "first_stage": str(data / "first.pt")}
-    config |= {"steps": 100, "learning_rate": 0.01, "weight_decay": 0.0, "seed": 1}
+    config |= {"crops": 1, "steps": 100, "learning_rate": 0.01, "weight_decay": 0.0, "seed": 1}
     (data / "config.json").write_text(json.dumps(config))
     arguments = ["--config", "config.json", "--data", ".", "--runs", "runs"]
     monkeypatch.chdir(data)
