@@ -84,7 +84,9 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(scene, scene.StartImportEvent, self.onSceneStartImport)
+        # Later than the lists of nodes, which are empty until they hear of it.
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneEndImport, priority=-1.0)
         self.addObserver(scene, scene.NodeAddedEvent, self.onNodeAdded)
         leaving = scene.NodeAboutToBeRemovedEvent
         self.addObserver(scene, leaving, self.onNodeAboutToBeRemoved, priority=1.0)
@@ -127,6 +129,10 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller, event):
+        """The lists of nodes are emptied and filled anew, which is no choice of the user."""
+        self.disconnectGui()
+
     def onSceneEndImport(self, caller, event):
         """All nodes of a scene are complete now, its settings and volumes among them."""
         if self._parameterNode is not None:
@@ -159,8 +165,8 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setParameterNode(self, parameterNode):
         """Connect the panel to a parameter node, or to none."""
         modified = vtk.vtkCommand.ModifiedEvent
+        self.disconnectGui()
         if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
             self.removeObserver(self._parameterNode, modified, self.onParametersModified)
         self._parameterNode = parameterNode
         if parameterNode is not None:
@@ -168,6 +174,12 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._guiTag = parameterNode.connectParametersToGui(self.boundWidgets())
             self.addObserver(parameterNode, modified, self.onParametersModified)
         self.panel.setParameters(parameterNode)
+
+    def disconnectGui(self):
+        """Let what the widgets show no longer be what is set."""
+        if self._guiTag is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self._guiTag = None
 
     def boundWidgets(self):
         """The widgets that a setting is bound to, by its name."""

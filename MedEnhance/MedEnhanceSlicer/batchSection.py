@@ -52,7 +52,6 @@ class BatchSection(VTKObservationMixin):
             ("cancelQueue", self.onCancelQueue),
         ):
             getattr(ui, name + "Button").connect("clicked(bool)", slot)
-        ui.batchCollapsibleButton.connect("contentsCollapsed(bool)", self.onUnfolded)
         ui.queueTableWidget.connect("itemChanged(QTableWidgetItem*)", self.onTicked)
 
     def setParameters(self, parameters):
@@ -114,10 +113,6 @@ class BatchSection(VTKObservationMixin):
         if not slicer.mrmlScene.IsBatchProcessing():
             self.update()
             self.showState(self._job, self._isBeginning)
-
-    def onUnfolded(self, collapsed=None):
-        """Unfolding shows all widgets, also a label that has nothing to say."""
-        self.ui.batchLabel.visible = bool(self.ui.batchLabel.text)
 
     def onTicked(self, item=None):
         self.showState(self._job, self._isBeginning)
@@ -254,4 +249,4 @@ class BatchSection(VTKObservationMixin):
     def _say(self, text):
         self.ui.batchLabel.text = text
         self.ui.batchLabel.styleSheet = wording.bannerStyle("warning") if text else ""
-        self.onUnfolded()
+        self.ui.batchLabel.visible = bool(text)

@@ -49,10 +49,6 @@ class ImportForm:
         self._file = None
         self.ui.importFormWidget.visible = False
 
-    def restore(self):
-        """Unfolding a group shows everything in it; hide the form again unless a file waits."""
-        self.ui.importFormWidget.visible = self._file is not None
-
     def onTask(self, index=None):
         """Only a segmentation has structures."""
         isSegment = self._task() is TaskChoice.SEGMENT

@@ -44,7 +44,9 @@ class ResultsSection:
             self._evidence,
             self._report,
         )
-        self._filterNodes()
+        for name in NODE_CLASSES:
+            # Only nodes that MedEnhance made are offered.
+            ui.resultSelector.addAttribute(name, TASK_ATTRIBUTE)
         ui.resultSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onResultChosen)
         self._choose(None)
 
@@ -63,8 +65,6 @@ class ResultsSection:
         """Show what a job that is done has made."""
         if not self._isActive:
             return
-        # A node that was there before has its attribute only now, which filters do not notice.
-        self._filterNodes()
         # It may also be the node that is shown already, filled with another result.
         self._choose(None)
         self._choose(job.node)
@@ -167,11 +167,6 @@ class ResultsSection:
         note = "" if self._result is None else inputNote(self._result)
         self.ui.resultNoteLabel.visible = bool(note)
         self.ui.resultNoteLabel.text = note
-
-    def _filterNodes(self):
-        """Only nodes that MedEnhance made are offered."""
-        for name in NODE_CLASSES:
-            self.ui.resultSelector.addAttribute(name, TASK_ATTRIBUTE)
 
     def _observe(self, scene):
         if self._observed is not None:

@@ -65,7 +65,6 @@ class SetupSection:
         if not collapsed:
             self.showPackages()
             self._showFolders()
-            self._import.restore()
 
     def showPackages(self):
         """Tell which packages are installed now."""

@@ -87,6 +87,58 @@ def test_a_list_of_nodes_goes_on_to_a_neighbour_and_tells_when_its_node_has_anot
     selector.setMRMLScene(None)
 
 
+def test_a_list_of_nodes_follows_the_attributes_of_nodes(scene: Any) -> None:
+    import slicer
+
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.addAttribute("vtkMRMLScalarVolumeNode", "Made")
+    selector.setMRMLScene(scene)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "One")
+    assert selector.nodeCount() == 0
+    node.SetAttribute("Made", "here")
+    assert selector.nodeCount() == 1
+    selector.setMRMLScene(None)
+
+
+def test_a_list_of_nodes_loses_its_node_at_the_end_of_an_import(scene: Any) -> None:
+    import slicer
+
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
+    selector.setMRMLScene(scene)
+    selector.setCurrentNode(scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "One"))
+    counts: list[int] = []
+    added = scene.AddObserver(scene.NodeAddedEvent, lambda *_: counts.append(selector.nodeCount()))
+    scene.SetSceneXMLString(
+        '<MRML version="Slicer4"><Volume id="vtkMRMLScalarVolumeNode2"/></MRML>'
+    )
+    scene.SetLoadFromXMLString(1)
+    scene.Import()
+    scene.RemoveObserver(added)
+    assert set(counts) == {1} and selector.nodeCount() == 2
+    assert selector.currentNode() is None
+    selector.setMRMLScene(None)
+
+
+def test_unfolding_shows_what_was_not_hidden(scene: Any) -> None:
+    import ctk
+    import qt
+
+    group = ctk.ctkCollapsibleButton()
+    group.setLayout(qt.QVBoxLayout())
+    labels = [qt.QLabel(text) for text in ("kept", "hidden", "hidden while folded", "shown")]
+    for label in labels:
+        group.layout().addWidget(label)
+    group.show()
+    labels[1].visible = labels[3].visible = False
+    group.collapsed = True
+    labels[2].visible, labels[3].visible = False, True
+    assert not any(label.visible for label in labels)
+    group.collapsed = False
+    assert [label.visible for label in labels] == [True, False, False, True]
+
+
 def test_values_of_parameters_are_checked(scene: Any) -> None:
     import MedEnhance
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import vtk
-from PySide6.QtCore import Property, QRect, Qt, Signal
+from PySide6.QtCore import Property, QEvent, QRect, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QComboBox,
@@ -97,11 +97,17 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._scene: Any = None
         self._tags: list[int] = []
         self._attributes: dict[str, dict[str, str | None]] = {}
+        self._watched: list[tuple[Any, int]] = []
 
     def addAttribute(self, node_type: str, name: str, value: str | None = None) -> None:
-        """Of this type only nodes with the attribute are shown; of this value, if one is given."""
-        self._attributes.setdefault(node_type, {})[name] = value
-        self._refresh()
+        """Of this type only nodes with the attribute are shown; of this value, if one is given.
+
+        Whether a node has it is looked at again whenever the node is modified.
+        """
+        known = self._attributes.setdefault(node_type, {})
+        if name not in known or known[name] != value:
+            known[name] = value
+            self._refresh()
 
     def removeAttribute(self, node_type: str, name: str) -> None:
         self._attributes[node_type].pop(name)
@@ -116,6 +122,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
             self._tags = [scene.AddObserver(event, self._on_scene_changed) for event in events]
             leaving = scene.NodeAboutToBeRemovedEvent
             self._tags.append(scene.AddObserver(leaving, self._on_node_leaving))
+            self._tags.append(scene.AddObserver(scene.EndImportEvent, self._on_imported))
         self._refresh()
 
     def mrmlScene(self) -> Any:
@@ -180,9 +187,19 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
             self.currentNodeChanged.emit(self._current)
             self.currentNodeIDChanged.emit(self.currentNodeID)
 
+    def _on_imported(self, _caller: Any, _event: str) -> None:
+        """All rows go and come again, so that the chosen node is lost."""
+        self._nodes = []
+        self._select(None)
+        self._refresh()
+
     def _refresh(self) -> None:
         if "_nodes" not in self.__dict__:
             return
+        if self._scene is not None and self._scene.IsImporting():
+            # References are not valid yet, so that Slicer's lists wait for the end.
+            return
+        self._watch_attributes()
         self._nodes = (
             [] if self._scene is None else [n for n in self._candidates() if self._shown(n)]
         )
@@ -191,6 +208,17 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
             self._combo.addItem(self.noneDisplay)
         self._combo.addItems([node.GetName() for node in self._nodes])
         self._select(self._current if self._current in self._nodes else None)
+
+    def _watch_attributes(self) -> None:
+        for node, tag in self._watched:
+            node.RemoveObserver(tag)
+        modified = vtk.vtkCommand.ModifiedEvent
+        nodes = self._candidates() if self._scene is not None else []
+        self._watched = [
+            (node, node.AddObserver(modified, self._on_scene_changed))
+            for node in nodes
+            if any(node.IsA(node_type) for node_type in self._attributes)
+        ]
 
     def _candidates(self) -> list[Any]:
         count = self._scene.GetNumberOfNodes()
@@ -220,6 +248,7 @@ class ctkCollapsibleButton(QWidget):  # noqa: N801
     contentsCollapsed = Signal(bool)
     clicked = Signal(bool)
     HEADER = 24
+    WANTED = "visibilityToParent"
 
     flat = _stored(bool, "flat", False)
     text = _stored(str, "text", "", "update")
@@ -227,6 +256,7 @@ class ctkCollapsibleButton(QWidget):  # noqa: N801
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._is_collapsed = False
+        self._is_forcing = False
         self.setContentsMargins(0, self.HEADER, 0, 0)
 
     def _read_collapsed(self) -> bool:
@@ -237,17 +267,36 @@ class ctkCollapsibleButton(QWidget):  # noqa: N801
             return
         self._is_collapsed = collapsed
         for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
-            child.setVisible(not collapsed)
+            self._show_child(child)
         self.setMaximumHeight(self.HEADER if collapsed else 16_777_215)
         self.contentsCollapsed.emit(collapsed)
 
     collapsed = Property(bool, _read_collapsed, _write_collapsed)
 
+    def _show_child(self, child: QWidget) -> None:
+        """Show what was not hidden by others; not as if that had been asked for, as ctk does."""
+        is_wanted = child.property(self.WANTED) is not False
+        self._is_forcing = True
+        child.setVisible(is_wanted and not self._is_collapsed)
+        if is_wanted:
+            child.setAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._is_forcing = False
+
     def childEvent(self, event: Any) -> None:
         super().childEvent(event)
         child = event.child()
-        if self.__dict__.get("_is_collapsed") and event.polished() and isinstance(child, QWidget):
-            child.hide()
+        if event.added() and child.isWidgetType():
+            child.installEventFilter(self)
+            self._show_child(child)
+
+    def eventFilter(self, child: Any, event: Any) -> bool:
+        """Remember what others show and hide, also while it is collapsed."""
+        kind = QEvent.Type
+        if not self._is_forcing and event.type() in (kind.ShowToParent, kind.HideToParent):
+            child.setProperty(self.WANTED, event.type() is kind.ShowToParent)
+            if event.type() is kind.ShowToParent:
+                self._show_child(child)
+        return super().eventFilter(child, event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.position().y() <= self.HEADER:
