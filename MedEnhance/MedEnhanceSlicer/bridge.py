@@ -30,7 +30,17 @@ def volumeFromNode(node):
     :param node: vtkMRMLScalarVolumeNode. It is not changed.
     :raises VolumeError: when there is no node or it is not an image that can be worked on.
     """
-    checkVolumeNode(node)
+    volume = volumeAsStored(node)
+    checkLinear(node)
+    return volume
+
+
+def volumeAsStored(node):
+    """As `volumeFromNode`, under any parent transform: for results, which follow their input.
+
+    :raises VolumeError: when there is no node or it is no scalar image.
+    """
+    checkScalarImage(node)
     geometry = geometryFromNode(node)
     modality, units = modalityOfNode(node)
     return Volume(slicer.util.arrayFromVolume(node), geometry, modality=modality, units=units)
@@ -74,6 +84,12 @@ def geometryBeside(node, inputNode):
 
 def checkVolumeNode(node):
     """Raise VolumeError, in words for a user, when the node cannot be an input."""
+    checkScalarImage(node)
+    checkLinear(node)
+
+
+def checkScalarImage(node):
+    """Raise VolumeError, in words for a user, when the node holds no scalar image."""
     if node is None:
         raise VolumeError("No input volume is chosen; load or select one.")
     name = node.GetName()
@@ -88,7 +104,6 @@ def checkVolumeNode(node):
             f"'{name}' has {components} values per voxel (colour or vector); convert it to a "
             "scalar volume with the module Vector to Scalar Volume."
         )
-    checkLinear(node)
 
 
 def imageOf(node):

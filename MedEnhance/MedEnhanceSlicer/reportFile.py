@@ -12,7 +12,7 @@ from MedEnhanceLib.errors import DependencyError, FileError, VolumeError
 from MedEnhanceLib.report import ENDINGS, report_bytes, report_of
 from MedEnhanceLib.volume import Label, LabelMap
 
-from .bridge import volumeFromNode
+from .bridge import volumeAsStored
 from .evidenceTable import measuresOf
 from .resultNotes import inputNote, measuresNote
 from .segmentTable import segmentsOf
@@ -61,7 +61,7 @@ def reportOf(result):
         before, after = wholeInput(result), labelMapOf(result)
     else:
         before = None if inputNote(result) else result.inputVolume
-        after = volumeFromNode(result.node)
+        after = volumeAsStored(result.node)
     unsure = result.uncertaintyNode
     notes = (measuresNote(result), inputNote(result))
     return report_of(
@@ -71,7 +71,7 @@ def reportOf(result):
         measuresOf(result),
         result.story,
         result.warnings,
-        None if unsure is None else volumeFromNode(unsure),
+        None if unsure is None else volumeAsStored(unsure),
         " ".join(note for note in notes if note),
     )
 
@@ -83,7 +83,7 @@ def wholeInput(result):
             "The input volume is no longer in the scene, and without it there is no picture of "
             "the segments; load it, or run again."
         )
-    return volumeFromNode(result.inputNode)
+    return volumeAsStored(result.inputNode)
 
 
 def labelMapOf(result):

@@ -10,7 +10,7 @@ from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.task import Task
 
-from .bridge import geometryFromNode, volumeFromNode
+from .bridge import geometryFromNode, volumeAsStored
 from .content import contentHash, contentState, keptHash
 from .history import earlierRuns, fromJson, provenanceOf, warningsOf
 from .outputs import (
@@ -157,7 +157,7 @@ class ResultNode:
         if self.inputNode is None:
             return None
         try:
-            volume = volumeFromNode(self.inputNode)
+            volume = volumeAsStored(self.inputNode)
             text = self.node.GetAttribute(REGION_ATTRIBUTE)
             return volume if not text else croppedTo(volume, json.loads(text))
         except (MedEnhanceError, ValueError, TypeError, KeyError):

@@ -9,8 +9,9 @@ from MedEnhanceSlicer.resultNode import ResultNode
 
 from MedEnhanceLib.errors import FileError
 from Testing.gui.driver import PanelDriver
-from Testing.gui.results import head
-from Testing.slicer.results import denoised
+from Testing.gui.results import head, show
+from Testing.slicer.grids import bent_transform
+from Testing.slicer.results import denoised, segmented
 
 
 def test_a_report_that_cannot_be_written_whole_leaves_the_old_one(
@@ -43,3 +44,19 @@ def test_an_ending_that_is_added_leads_to_no_file_that_is_there(
         saveReport(result, tmp_path / "report")
     assert (tmp_path / "report.html").read_text() == "precious"
     saveReport(result, tmp_path / "report.html")
+
+
+def test_a_result_that_was_warped_with_its_input_is_compared_and_reported(
+    panel: PanelDriver, tmp_path: Path
+) -> None:
+    from MedEnhanceSlicer.reportFile import saveReport
+
+    node, segmentation = denoised(head()), segmented(head())
+    warp = bent_transform()
+    for moved in (head(), node, segmentation):
+        moved.SetAndObserveTransformNodeID(warp.GetID())
+    show(panel, node)
+    assert panel.ui.resultNoteLabel.text == "" and panel.ui.blendWidget.visible
+    for result in (node, segmentation):
+        path = saveReport(ResultNode(result), tmp_path / f"{result.GetName()}.html")
+        assert path.read_text("utf-8").count("<img") == 1
