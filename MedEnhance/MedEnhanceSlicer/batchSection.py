@@ -187,8 +187,7 @@ class BatchSection(VTKObservationMixin):
         def start():
             queue = self._queue()
             volumes = [queue.volume(index) for index in queue.open]
-            there = [volume for volume in volumes if volume is not None]
-            if not self._isInstalled(queue.steps, there, queue.region):
+            if not self._isInstalled(queue.steps, volumes, queue.region):
                 return None
             return self.logic.resumeQueue(wait=False, onEvent=self._onEvent)
 

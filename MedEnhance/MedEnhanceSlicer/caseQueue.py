@@ -115,13 +115,21 @@ class QueueState:
 
     @property
     def open(self):
-        """Indices of the cases that are not done."""
-        return [index for index, case in enumerate(self.cases) if case.status != DONE]
+        """Indices of the cases that are not done and whose volume is there."""
+        return [index for index in self._notDone() if self.volume(index) is not None]
+
+    @property
+    def gone(self):
+        """Indices of the cases that are not done and whose volume was removed from the scene."""
+        return [index for index in self._notDone() if self.volume(index) is None]
 
     def indexOf(self, volume):
         """The case of a volume node, or None."""
         indices = range(len(self.cases))
         return next((index for index in indices if self.volume(index) is volume), None)
+
+    def _notDone(self):
+        return [index for index, case in enumerate(self.cases) if case.status != DONE]
 
     def _read(self, data):
         self.cases = [Case(**case) for case in data.get("cases", ())]
@@ -169,7 +177,7 @@ def nodesOf(volumes):
 
 
 class QueueChain(Chain):
-    """Runs the cases of a queue that are not done; in the end `node` is the QueueState.
+    """Runs the cases of a queue that are open; in the end `node` is the QueueState.
 
     :param logic: MedEnhanceLogic.
     :param queue: QueueState.
@@ -204,12 +212,16 @@ class QueueChain(Chain):
         return queue
 
     def summary(self):
-        statuses = [case.status for case in self.queue.cases]
-        done, failed = statuses.count(DONE), statuses.count(FAILED)
+        cases, gone = self.queue.cases, len(self.queue.gone)
+        done = [case.status for case in cases].count(DONE)
+        failed = [cases[index].status for index in self.queue.open].count(FAILED)
         text = _("Queue: {done} done").format(done=done)
+        if gone:
+            # Their rows are gone with them.
+            text += _(", {gone} removed from the scene").format(gone=gone)
         if failed:
             text += _(", {failed} failed; the list tells why").format(failed=failed)
-        return text + ".", "warning" if failed else "good"
+        return text + ".", "warning" if gone or failed else "good"
 
     def _case(self, position, index):
         volume = self.queue.volume(index)

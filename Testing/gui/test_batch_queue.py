@@ -126,6 +126,28 @@ def test_cancel_and_resume(panel: PanelDriver, worker: FakeWorker) -> None:
     assert volumes().count("Head denoised (AI-processed)") == 1
 
 
+def test_a_volume_that_is_removed_is_told_and_not_resumed(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
+    for name in ("Second", "Third"):
+        add_head(name)
+    panel.breathe()
+    panel.click("tickAllButton")
+    panel.click("runQueueButton")
+    answer(panel, worker, 1)
+    panel.wait_until(lambda: len(worker.jobs) == 2)
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("Third"))
+    worker.fail("The device ran out of memory; use the CPU.")
+    panel.wait_for_end()
+    told = "Queue: 1 done, 1 removed from the scene"
+    assert panel.status == f"{told}, 1 failed; the list tells why."
+    panel.click("resumeQueueButton")
+    answer(panel, worker, 3)
+    panel.wait_for_end()
+    assert panel.status == "Queue: 2 done, 1 removed from the scene."
+    assert not panel.ui.resumeQueueButton.enabled
+
+
 def test_the_queue_runs_the_recipe(panel: PanelDriver, worker: FakeWorker) -> None:
     add_head("Second")
     panel.breathe()
@@ -179,7 +201,7 @@ def test_the_report_holds_no_names(panel: PanelDriver, worker: FakeWorker) -> No
     panel.ui.logCollapsibleButton.collapsed = False
     panel.click("copyReportButton")
     text = QtWidgets.QApplication.clipboard().text()
-    assert "Queue: 1 done, 1 failed" in text and "is too large" in text
+    assert "Queue: 1 done, 1 removed from the scene" in text and "is too large" in text
     for name in ("Doe", "Jane", "Head"):
         assert name not in text
 
