@@ -69,9 +69,10 @@ class BatchSection(VTKObservationMixin):
     def forgetScene(self):
         """The scene is about to be closed."""
         self._table.clear()
+        self.clearNote()
 
     def clearNote(self):
-        """A run begins; what was said of another is over."""
+        """What was said of another run is over."""
         self._say("")
 
     def update(self):

@@ -67,8 +67,14 @@ class Panel:
         self.update()
 
     def forgetScene(self):
-        """The scene is about to be closed; nothing of it must be taken for the next one's."""
+        """The scene is about to be closed; nothing of it must be taken for the next one's.
+
+        What was said may name its volumes.
+        """
         self._batch.forgetScene()
+        self._log.clear()
+        if self.job is None:
+            self._say("", None)
 
     def close(self):
         """The application closes the panel."""

@@ -54,6 +54,11 @@ class RunLog:
     def text(self):
         return self._edit.plainText
 
+    def clear(self):
+        """Empty the box; names stay known, as the facts of the last run may hold them."""
+        self._edit.clear()
+        self._last = ""
+
     def add(self, sentence):
         """One line with the time of day; the same sentence twice in a row is written once."""
         if not sentence or sentence == self._last:

@@ -283,7 +283,9 @@ def test_names_of_nodes_are_taken_from_whole_words_only() -> None:
     assert withoutNames(text, set()) == text
 
 
-def test_a_closed_scene_leaves_nothing_in_memory(panel: PanelDriver, worker: FakeWorker) -> None:
+def test_a_closed_scene_leaves_nothing_in_memory_and_no_name(
+    panel: PanelDriver, worker: FakeWorker
+) -> None:
     import gc
 
     panel.apply()
@@ -295,7 +297,9 @@ def test_a_closed_scene_leaves_nothing_in_memory(panel: PanelDriver, worker: Fak
         node.GetImageData().AddObserver("DeleteEvent", lambda *_, name=name: gone.append(name))
     worker.jobs.clear()
     worker.guides.clear()
+    assert "Head" in panel.status and "Head" in panel.ui.logTextEdit.plainText
     slicer.mrmlScene.Clear(0)
+    assert panel.status == "" and panel.ui.logTextEdit.plainText == ""
     del node
     panel.breathe()
     gc.collect()
