@@ -5,6 +5,7 @@ elsewhere must not be able to name folders, or to trust models, on this computer
 """
 
 import json
+from pathlib import Path
 
 import slicer
 
@@ -48,6 +49,12 @@ def trust(model):
 def readCatalog():
     """The models there are now."""
     return Catalog.default(folders(), trusted())
+
+
+def hasModels(folder, catalog):
+    """Whether any model of a catalog lies in a folder."""
+    places = [getattr(model, "folder", None) for model in catalog.entries]
+    return any(place and Path(folder) in (place, place.parent) for place in places)
 
 
 def isBundle(path):

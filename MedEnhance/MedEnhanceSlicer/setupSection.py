@@ -78,9 +78,15 @@ class SetupSection:
 
     def addFolder(self, folder):
         """Look for models in a folder from now on; "" is no folder."""
-        if folder:
-            modelFolders.add(folder)
-            self._reread(_("Models in {folder} are listed now.").format(folder=folder))
+        if not folder:
+            return
+        modelFolders.add(folder)
+        self._reread("")
+        if modelFolders.hasModels(folder, self.logic.catalog):
+            self._sayImport(_("Models in {folder} are listed now.").format(folder=folder), "good")
+        else:
+            told = _("No model was found in {folder}; the log names those that cannot be read.")
+            self._sayImport(told.format(folder=folder), "warning")
 
     def onRemoveFolder(self, checked=None):
         item = self.ui.foldersListWidget.currentItem()
@@ -101,6 +107,7 @@ class SetupSection:
     def importModel(self, path):
         """Add a bundle, or ask below the button how a lone network is to be used; "" is none."""
         self._import.hide()
+        self._sayImport("", None)
         if not path:
             return
         if not modelFolders.isBundle(Path(path)):

@@ -106,9 +106,13 @@ class NetworkForm:
             )
 
     def _check_labels(self) -> None:
-        if (self.task is Task.SEGMENT) != bool(self.labels):
-            need = "needs" if self.task is Task.SEGMENT else "has no"
-            raise OptionsError(f"A network for {self.task} {need} labels.")
+        if self.task is Task.SEGMENT and not self.labels:
+            raise OptionsError(
+                f"A network for {self.task} needs labels; name the structures that it finds, in "
+                "the order of its outputs."
+            )
+        if self.labels and self.task is not Task.SEGMENT:
+            raise OptionsError(f"A network for {self.task} has no labels; leave them out.")
         values = [label.value for label in self.label_table]
         if len(set(values)) < len(values) or not all(1 <= v <= MOST_LABELS for v in values):
             raise OptionsError(f"The labels need different values from 1 to {MOST_LABELS}.")

@@ -65,6 +65,15 @@ def test_a_folder_of_models_is_listed_and_forgotten(panel: PanelDriver, bundle: 
     assert bundle.is_dir()
 
 
+def test_a_folder_without_models_is_told(panel: PanelDriver, bundle: Path, tmp_path: Path) -> None:
+    section(panel).addFolder(str(bundle.parent))
+    assert panel.ui.importLabel.text == f"Models in {bundle.parent} are listed now."
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        section(panel).addFolder(str(tmp_path / name))
+        assert panel.ui.importLabel.text.startswith(f"No model was found in {tmp_path / name};")
+
+
 def test_folders_are_not_part_of_the_scene(panel: PanelDriver, bundle: Path) -> None:
     section(panel).addFolder(str(bundle.parent))
     node = panel.widget.logic.getParameterNode().parameterNode
@@ -112,6 +121,12 @@ def test_rubbish_is_refused_in_a_sentence(panel: PanelDriver, tmp_path: Path) ->
     section(panel).importModel(str(rubbish))
     assert "rubbish.zip" in panel.ui.importLabel.text
     assert "#d55e00" in panel.ui.importLabel.styleSheet
+    (tmp_path / "network.ts").write_bytes(b"no zip either")
+    section(panel).importModel(str(tmp_path / "network.ts"))
+    assert panel.ui.importFormWidget.visible and not panel.ui.importLabel.visible
+    panel.choose("importTaskComboBox", "Segment")
+    panel.click("importAddButton")
+    assert "name the structures that it finds" in panel.ui.importLabel.text
 
 
 def test_a_network_asks_for_its_use_and_for_trust(
