@@ -18,6 +18,7 @@ class EvidencePart:
         self.ui = ui
         self._result = None
         self._reference = None
+        self._tellsOfMeasures = False
         self._comparison = ReferenceComparison(self.onComparison)
         header = ui.evidenceTable.horizontalHeader()
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
@@ -56,6 +57,9 @@ class EvidencePart:
         note = measuresNote(result)
         ui.evidenceNoteLabel.visible = bool(note)
         ui.evidenceNoteLabel.text = note
+        if self._tellsOfMeasures and not result.referenceMeasures:
+            # The result was changed since, so that they are gone from the table.
+            self._say("")
         self._showButtons()
 
     def strengthChanged(self):
@@ -91,7 +95,7 @@ class EvidencePart:
             self._say(comparison.problem)
         else:
             self._result.referenceMeasures = comparison.measures
-            self._say(_("Measured; see the end of the table."))
+            self._say(_("Measured; see the end of the table."), ofMeasures=True)
             self.update()
         self._showButtons()
 
@@ -105,7 +109,8 @@ class EvidencePart:
         button.text = _("Stop") if isRunning else _("Measure")
         button.enabled = isRunning or self.ui.referenceSelector.currentNode() is not None
 
-    def _say(self, text):
+    def _say(self, text, ofMeasures=False):
+        self._tellsOfMeasures = ofMeasures
         label = self.ui.referenceNoteLabel
         label.text = text
         label.visible = bool(text)

@@ -102,7 +102,7 @@ def measured(panel: PanelDriver) -> str:
 
 
 def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
-    show(panel, denoised(head()))
+    result = show(panel, denoised(head()))
     assert not panel.ui.measureButton.enabled
     other = add_head("Other grid", spacing=2.0)
     panel.choose("referenceSelector", "Other grid")
@@ -118,6 +118,10 @@ def test_measuring_against_a_reference_volume(panel: PanelDriver) -> None:
     assert names == ["Noise", f"PSNR{against} (dB)", f"SSIM{against}", f"RMSE{against}"]
     before, after = (float(table.item(1, c).text().split()[0]) for c in (1, 2))
     assert after > before
+    slicer.util.arrayFromVolume(result)[0, 0, 0] += 1
+    slicer.util.arrayFromVolumeModified(result)
+    panel.breathe()
+    assert table.rowCount() == 1 and not panel.ui.referenceNoteLabel.visible
 
 
 def test_removing_an_earlier_result_disturbs_neither_flicker_nor_measures(
