@@ -91,7 +91,7 @@ def told_of_spread(mean: NDArray[np.float32], spread: NDArray[np.float32]) -> tu
 def uncertainty_evidence(
     uncertainty: NDArray[np.float32], inside: NDArray[np.bool_], unit: str, meaning: str
 ) -> list[Measure]:
-    """The mean uncertainty of the object, and the slices along k where it is worst.
+    """The mean uncertainty of the object, and the slices along k where that mean is largest.
 
     Args:
         uncertainty: (k, j, i).
@@ -109,11 +109,12 @@ def uncertainty_evidence(
         Measure("Uncertainty", None, float(uncertainty[inside].mean()), unit, meaning),
         *[
             Measure(
-                f"Uncertainty in slice {k}",
+                f"Mean uncertainty in slice {k}",
                 None,
                 float(means[k]),
                 unit,
-                "One of the slices along k where it is worst, counted from 0.",
+                "One of the slices along k where its mean over the object is largest, counted from "
+                "0.",
             )
             for k in worst
         ],

@@ -289,7 +289,7 @@ def test_uncertainty_is_written_for_networks_only(run: Run, tmp_path: Path) -> N
     doubt = read_volume(unsure)
     assert doubt.geometry.is_close(read_volume(sample).geometry)
     assert 0.1 < doubt.voxels.max() <= 1
-    assert "Uncertainty in slice" in done.stdout
+    assert "Mean uncertainty in slice" in done.stdout
     refused = run("segment", sample, out, "--model", "filter-otsu", "--uncertainty", unsure)
     assert refused.exit_code == 1 and "classical filter" in refused.stderr
 

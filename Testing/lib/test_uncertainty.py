@@ -62,7 +62,10 @@ def test_evidence_names_the_worst_slices_of_the_object() -> None:
     inside[5, 0, 0] = True  # a slice with hardly anything of the object does not count
     whole, *slices = uncertainty_evidence(uncertainty, inside, "HU", "how unsure")
     assert whole.after == pytest.approx(uncertainty[inside].mean())
-    assert [m.name for m in slices][:2] == ["Uncertainty in slice 4", "Uncertainty in slice 2"]
+    assert [m.name for m in slices][:2] == [
+        "Mean uncertainty in slice 4",
+        "Mean uncertainty in slice 2",
+    ]
     assert [m.after for m in slices][:2] == [5, 3]
 
 
@@ -86,7 +89,7 @@ def test_images_come_with_their_spread(
     # The mean of the mirrors is another image than the plain one, but not far from it.
     change = np.abs(result.volume.voxels - plain.volume.voxels)
     assert 0 < change.mean() < 4 * result.uncertainty.voxels.mean() + 1
-    assert any(m.name.startswith("Uncertainty in slice") for m in result.evidence)
+    assert any(m.name.startswith("Mean uncertainty in slice") for m in result.evidence)
     assert fractions == sorted(fractions)
 
 
