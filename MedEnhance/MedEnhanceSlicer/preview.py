@@ -276,13 +276,19 @@ class Layers:
     def _restoreView(self, view, ids, background, foreground, opacity, label, labelOpacity):
         """The user may have chosen other volumes since; those stay."""
         if view.GetForegroundVolumeID() in ids:
-            view.SetForegroundVolumeID(foreground)
+            view.SetForegroundVolumeID(ifThere(foreground))
             view.SetForegroundOpacity(opacity)
-            if view.GetBackgroundVolumeID() == self._input:
-                view.SetBackgroundVolumeID(background)
+            # None where the input was removed.
+            if view.GetBackgroundVolumeID() in (self._input, None):
+                view.SetBackgroundVolumeID(ifThere(background))
         if view.GetLabelVolumeID() in ids:
-            view.SetLabelVolumeID(label)
+            view.SetLabelVolumeID(ifThere(label))
             view.SetLabelOpacity(labelOpacity)
+
+
+def ifThere(nodeID):
+    """The ID, or None when no node of the scene has it, as after it was removed."""
+    return nodeID if nodeID and slicer.mrmlScene.GetNodeByID(nodeID) is not None else None
 
 
 def shownSlice():

@@ -3,6 +3,7 @@
 import logging
 
 import qt
+import slicer
 import vtk
 from slicer.i18n import tr as _
 
@@ -37,8 +38,8 @@ class PreviewSection:
         self._isShown = False
         self._isStale = False
         self._afterwards = None
-        self._view = None
-        self._viewTag = None
+        self._volume = None
+        self._observed = []
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLE_MS)
@@ -135,7 +136,7 @@ class PreviewSection:
             self._layers.remember(parameters.inputVolume)
         self.logic.runner.start(job)
         self.job = job
-        self._watch(view)
+        self._watch(view, parameters.inputVolume)
         self._say(_("Looking..."), None)
 
     def onJobEvent(self, job):
@@ -168,13 +169,22 @@ class PreviewSection:
             text = _("Preview of slice {number}.")
         return text.format(number=job.index)
 
-    def _watch(self, view):
-        """Hear when another slice is shown."""
-        if self._viewTag is not None:
-            self._view.RemoveObserver(self._viewTag)
-        self._view, self._viewTag = view, None
+    def _watch(self, view, volume=None):
+        """Hear when another slice is shown, and when the volume is removed."""
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
+        self._volume, self._observed = volume, []
         if view is not None:
-            self._viewTag = view.AddObserver(vtk.vtkCommand.ModifiedEvent, self.onViewMoved)
+            scene = slicer.mrmlScene
+            self._observed = [
+                (view, view.AddObserver(vtk.vtkCommand.ModifiedEvent, self.onViewMoved)),
+                (scene, scene.AddObserver(scene.NodeRemovedEvent, self.onNodeRemoved)),
+            ]
+
+    def onNodeRemoved(self, caller, event):
+        """A preview goes with its volume."""
+        if not caller.IsNodePresent(self._volume):
+            self.hide()
 
     def onViewMoved(self, caller=None, event=None):
         if self._parameters is not None and self._parameters.previewFollow:

@@ -198,6 +198,21 @@ def test_a_preview_whose_input_is_removed_says_nothing_more(
     assert panel.ui.previewLabel.text == "" and not panel.ui.previewLabel.visible
 
 
+def test_a_preview_goes_with_its_volume(panel: PanelDriver, worker: FakeWorker) -> None:
+    composite, _view = slice_view()
+    shown_before = add_head("Shown before")
+    composite.SetBackgroundVolumeID(shown_before.GetID())
+    composite.SetForegroundVolumeID(head().GetID())
+    panel.click("previewButton")
+    worker.succeed()
+    panel.wait_until(lambda: panel.ui.hidePreviewButton.enabled and panel.ui.previewButton.enabled)
+    slicer.mrmlScene.RemoveNode(head())
+    assert not panel.ui.previewLabel.visible and not panel.ui.hidePreviewButton.enabled
+    assert composite.GetBackgroundVolumeID() == shown_before.GetID()
+    assert composite.GetForegroundVolumeID() is None
+    assert volumes() == ["Shown before"]
+
+
 def test_leaving_before_the_run_has_begun(panel: PanelDriver, worker: FakeWorker) -> None:
     slice_view()
     panel.click("previewButton")
