@@ -3,12 +3,15 @@
 from pathlib import Path
 
 import qt
+import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.tasks.finer_grid import target_geometry
 
 from . import modelCard, wording
+from .bridge import modalityOfNode
 from .forecasts import forecastRun
 from .labelList import LabelList
 from .modelList import ModelList
@@ -60,11 +63,6 @@ class ChoosingSection:
         """Follow another parameter node, or none while the scene is closed or the panel hidden."""
         self._parameters = parameters
         self._labelled = None
-        self.forget()
-
-    def forget(self):
-        """Judge the models anew at the next update: models or the volume have changed."""
-        self._choiceKey = None
 
     def update(self):
         """Show what belongs to the chosen task, model and volume."""
@@ -196,16 +194,14 @@ class ChoosingSection:
 
     def _judged(self):
         """The model and its suitability; worked out anew only when what it is about has changed."""
-        node, task = self._parameters.inputVolume, self._parameters.task.task
-        region, guide = self._parameters.region, self._parameters.guideVolume
-        image = node.GetImageData() if node is not None else None
+        parameters, guide = self._parameters, self._parameters.guideVolume
         key = (
-            stateOf(node),
-            image.GetMTime() if image is not None else None,
-            stateOf(region),
+            volumeState(parameters.inputVolume),
+            regionState(parameters.region),
             guide.GetID() if guide is not None else None,
-            task,
+            parameters.task.task,
             self.modelId(),
+            self.logic.catalog,
         )
         if key != self._choiceKey:
             self._choiceKey = key
@@ -233,13 +229,32 @@ class ChoosingSection:
         return _("Run {model} on this volume.").format(model=self.choice.model.title)
 
 
-def stateOf(node):
-    """Which node it is, and when itself and its transforms were changed last."""
+def volumeState(node):
+    """What is another one whenever a volume must be judged anew; looking at voxels takes time."""
     if node is None:
         return None
+    image, ijkToRas = node.GetImageData(), vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijkToRas)
+    return (
+        node.GetID(),
+        # Refusals name it.
+        node.GetName(),
+        image.GetMTime() if image is not None else None,
+        slicer.util.arrayFromVTKMatrix(ijkToRas).tolist(),
+        modalityOfNode(node),
+        transformState(node),
+    )
+
+
+def regionState(region):
+    """What is another one whenever a region was changed or moved."""
+    return None if region is None else (region.GetID(), region.GetMTime(), transformState(region))
+
+
+def transformState(node):
+    """Which parent transform a node has, and when it was changed last."""
     parent = node.GetParentTransformNode()
-    moved = None if parent is None else (parent.GetID(), parent.GetTransformToWorldMTime())
-    return node.GetID(), node.GetMTime(), moved
+    return None if parent is None else (parent.GetID(), parent.GetTransformToWorldMTime())
 
 
 def takeTyped(ui):

@@ -102,7 +102,6 @@ class Panel:
 
     def onModelsChanged(self):
         """There are other models than before."""
-        self._choosing.forget()
         self._logProblems()
         self.update()
 
@@ -185,7 +184,6 @@ class Panel:
         else:
             self._say(str(job.error), "refused")
             self.ui.logCollapsibleButton.collapsed = False
-        self._choosing.forget()
         self.update()
 
     def _keepFacts(self, job):
@@ -205,7 +203,6 @@ class Panel:
             if not (mayAsk and askForTrust(model)):
                 model.require_trust()
             self.logic.trust(model)
-            self._choosing.forget()
         return self._choosing.choose().require()
 
     def _start(self):

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import slicer
 
+from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutionOptions
 from Testing.gui.driver import OpenPanel, PanelDriver
 from Testing.gui.fakes import FakeWorker, catalog
 from Testing.gui.volumes import add_head
+from Testing.slicer_scene import set_modality
 
 
 def shown(panel: PanelDriver, *names: str) -> list[bool]:
@@ -274,6 +276,35 @@ def test_what_cannot_run_is_refused_before_apply(panel: PanelDriver) -> None:
     assert "All voxels have the value 7" in panel.ui.applyButton.toolTip
     panel.choose("inputSelector", "Head")
     assert panel.ui.applyButton.enabled
+
+
+def test_a_volume_is_judged_anew_only_when_it_or_the_models_are_others(
+    panel: PanelDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Any] = []
+    choose = panel.widget.logic.choose
+    monkeypatch.setattr(
+        panel.widget.logic, "choose", lambda *given: judged.append(given) or choose(*given)
+    )
+    node = slicer.util.getNode("Head")
+    node.SetAttribute("Seen", "yes")
+    node.CreateDefaultDisplayNodes()
+    panel.leave()
+    panel.enter()
+    panel.breathe()
+    assert not judged
+    logic = panel.widget.logic
+    changes = (
+        lambda: slicer.util.arrayFromVolumeModified(node),
+        lambda: node.SetSpacing(2, 2, 2),
+        lambda: set_modality(node, "CT"),
+        lambda: monkeypatch.setattr(logic, "_catalog", Catalog(catalog().entries[1:])),
+        lambda: panel.choose_model("Median"),
+    )
+    for number, change in enumerate(changes, start=1):
+        change()
+        panel.widget.panel.update()
+        assert len(judged) == number
 
 
 def test_settings_live_in_the_scene(panel: PanelDriver, open_panel: OpenPanel) -> None:
