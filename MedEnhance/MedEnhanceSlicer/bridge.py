@@ -92,6 +92,8 @@ def checkScalarImage(node):
     """Raise VolumeError, in words for a user, when the node holds no scalar image."""
     if node is None:
         raise VolumeError("No input volume is chosen; load or select one.")
+    if not isinstance(node, slicer.vtkMRMLNode):
+        raise VolumeError(f"{node!r} is no volume; give a node, such as getNode('Head').")
     name = node.GetName()
     kind = next((NODE_KINDS[name] for name in NODE_KINDS if node.IsA(name)), None)
     if kind is None and not node.IsA("vtkMRMLScalarVolumeNode"):

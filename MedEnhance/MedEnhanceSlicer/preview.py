@@ -123,6 +123,8 @@ def crossing(inputNode, sliceNode):
     """
     if sliceNode is None:
         raise VolumeError(_("No slice view is shown; choose a layout with slices."))
+    if not isinstance(sliceNode, slicer.vtkMRMLSliceNode):
+        raise VolumeError(f"{sliceNode!r} is no slice view; give a vtkMRMLSliceNode, or none.")
     geometry = geometryFromNode(inputNode)
     toWorld = vtk.vtkMatrix4x4()
     slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(

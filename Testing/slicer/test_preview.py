@@ -65,6 +65,12 @@ def test_a_slice_beside_the_volume_is_told(node: Any) -> None:
         preview.crossing(node, view(200))
 
 
+def test_what_is_no_slice_view_is_refused(node: Any) -> None:
+    for other in (node, "Red"):
+        with pytest.raises(VolumeError, match="is no slice view; give a vtkMRMLSliceNode"):
+            preview.crossing(node, other)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_slab_lies_where_it_was_cut(node: Any, axis: int) -> None:
     volume = volumeFromNode(node)

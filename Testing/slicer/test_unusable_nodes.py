@@ -22,6 +22,7 @@ def unusable_nodes(scene: Any) -> dict[str, Any]:
     )
     return {
         "No input volume": None,
+        "'Head' is no volume": "Head",
         "is a label map": add(voxels, name="Labels", nodeClassName="vtkMRMLLabelMapVolumeNode"),
         "is a colour": colour,
         "is a tensor volume": scene.AddNewNodeByClass("vtkMRMLDiffusionTensorVolumeNode", "Tensor"),
