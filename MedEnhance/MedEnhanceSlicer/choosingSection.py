@@ -49,6 +49,7 @@ class ChoosingSection:
         self.choice = None
         self._parameters = None
         self._choiceKey = None
+        self._targetProblem = ""
         self._labelled = None
         self._models = ModelList(ui.modelListWidget, ui.modelSearchLineEdit)
         self._labels = LabelList(ui.labelsListWidget)
@@ -162,14 +163,15 @@ class ChoosingSection:
         isUsed = self._parameters.task is TaskChoice.SUPER_RESOLUTION
         isUsed = isUsed and self.choice.model is not None
         ui.targetLabel.visible = isUsed
+        self._targetProblem = ""
         if not isUsed:
             return
         try:
             ui.targetLabel.text = wording.targetText(*self._grids())
             ui.targetLabel.styleSheet = ""
         except MedEnhanceError as error:
-            ui.targetLabel.text = str(error)
-            ui.targetLabel.styleSheet = wording.bannerStyle("warning")
+            self._targetProblem = ui.targetLabel.text = str(error)
+            ui.targetLabel.styleSheet = wording.bannerStyle("refused")
 
     def _showForecast(self):
         """How long it would take and how much memory, before Apply."""
@@ -224,6 +226,9 @@ class ChoosingSection:
         """What Apply would do, or why it cannot."""
         if self._parameters is None or self._parameters.inputVolume is None:
             return _("Load or select a volume first.")
+        if self._targetProblem:
+            # Apply can be clicked all the same: it takes what is being typed.
+            return self._targetProblem
         if not self.choice.mayRun:
             return " ".join(self.choice.suitability.reasons)
         return _("Run {model} on this volume.").format(model=self.choice.model.title)

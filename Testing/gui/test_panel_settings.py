@@ -146,6 +146,17 @@ def test_the_wanted_grid_is_told_before_apply(panel: PanelDriver) -> None:
     assert panel.ui.targetLabel.text != expected
 
 
+def test_a_grid_that_is_refused_is_told_before_apply(panel: PanelDriver) -> None:
+    panel.choose_task("Super-resolution")
+    panel.choose("resolutionComboBox", "Spacing")
+    panel.set_number("spacingKSpinBox", 0.05)
+    told = panel.ui.targetLabel.text
+    assert panel.ui.applyButton.toolTip == told and "spacing" in told
+    assert "#d55e00" in panel.ui.targetLabel.styleSheet
+    panel.choose_task("Denoise")
+    assert panel.ui.applyButton.toolTip.startswith("Run MR denoiser")
+
+
 def test_segment_options_reach_the_process(panel: PanelDriver, worker: FakeWorker) -> None:
     panel.choose_task("Segment")
     panel.tick(0, False)
