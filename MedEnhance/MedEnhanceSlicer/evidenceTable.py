@@ -12,6 +12,7 @@ from MedEnhanceLib.result import Measure
 from .nodes import USE, USE_ATTRIBUTE, placeInStudy
 from .resultMaps import OWNER_REFERENCE_ROLE, TABLE_REFERENCE_ROLE, mapOf
 from .segmentTable import segmentsOf
+from .wording import tip
 
 
 def measuresOf(result):
@@ -33,7 +34,7 @@ def fillTable(table, measures):
         cells = (titled, value_text(measure.before), value_text(measure.after))
         for column, text in enumerate(cells):
             item = qt.QTableWidgetItem(text)
-            item.setToolTip(f"{name}: {measure.meaning}" if measure.meaning else name)
+            item.setToolTip(tip(f"{name}: {measure.meaning}" if measure.meaning else name))
             if column:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             table.setItem(row, column, item)

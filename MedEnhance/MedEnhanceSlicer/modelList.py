@@ -12,6 +12,7 @@ from MedEnhanceLib.volume import Volume
 
 from .parameters import AUTOMATIC_MODEL
 from .region import volumeInRegion
+from .wording import tip
 
 
 class ModelList:
@@ -59,7 +60,7 @@ class ModelList:
             self._list.addItem(text)
             item = self._list.item(row)
             item.setData(qt.Qt.UserRole, identity)
-            item.setToolTip(text)
+            item.setToolTip(tip(text))
         self.search()
 
     @staticmethod

@@ -245,7 +245,7 @@ class Panel:
             hasInput = self._parameters is not None and self._parameters.inputVolume is not None
             ui.applyButton.text = _("Apply")
             ui.applyButton.enabled = isFree and hasInput and self._choosing.mayRun
-            ui.applyButton.toolTip = self._choosing.applyTip()
+            ui.applyButton.toolTip = wording.tip(self._choosing.applyTip())
             ui.progressBar.maximum = 0
             return
         ui.applyButton.enabled = not job.cancelling

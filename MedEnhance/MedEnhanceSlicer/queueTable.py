@@ -93,13 +93,13 @@ class QueueTable:
     def _showVolume(self, row, volume, isTicked):
         item = self._table.item(row, VOLUME)
         item.setText(volume.GetName())
-        item.setToolTip(volume.GetName())
+        item.setToolTip(wording.tip(volume.GetName()))
         self._tick(row, isTicked)
 
     def _showStatus(self, row, case):
         item = self._table.item(row, STATUS)
         item.setText(statusText(case.status) if case is not None else "")
-        item.setToolTip(case.message if case is not None else "")
+        item.setToolTip(wording.tip(case.message) if case is not None else "")
         verdict = VERDICTS.get(case.status) if case is not None else None
         if verdict is not None:
             item.setIcon(dot(wording.COLOURS[verdict]))

@@ -8,6 +8,7 @@ from MedEnhanceLib.report.facts import value_text
 
 from .comparison import centreViews
 from .segmentTable import centreOf, segmentsOf, showSurface, surfaceIsShown
+from .wording import tip
 
 
 class SegmentsPart:
@@ -65,7 +66,7 @@ class SegmentsPart:
             color = qt.QTableWidgetItem("")
             color.setBackground(qt.QBrush(qt.QColor(*segment.color)))
             name = qt.QTableWidgetItem(segment.name)
-            name.setToolTip(segment.name)
+            name.setToolTip(tip(segment.name))
             table.setItem(row, 0, color)
             table.setItem(row, 1, name)
             table.setItem(row, 2, qt.QTableWidgetItem(value_text(segment.ml, "ml")))

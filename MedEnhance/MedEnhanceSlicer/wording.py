@@ -1,4 +1,6 @@
-"""What the panel says, as simple rich text; colours that the colour-blind can tell apart."""
+"""What the panel says; colours that the colour-blind can tell apart."""
+
+import html
 
 from slicer.i18n import tr as _
 
@@ -13,6 +15,11 @@ def bannerStyle(verdict):
         f"QLabel {{ border-left: 3px solid {color}; "
         f"background-color: rgba({red}, {green}, {blue}, 40); padding: 4px; }}"
     )
+
+
+def tip(text):
+    """A tool tip that shows a text as it is, where Qt would take a name in it for HTML."""
+    return f"<qt>{html.escape(text, quote=False)}</qt>" if "<" in text or "&" in text else text
 
 
 def bannerText(verdict, modelTitle, reasons):

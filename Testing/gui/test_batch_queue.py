@@ -14,6 +14,7 @@ from Testing.gui.batch import (
     answer,
     cases,
     steps,
+    table,
     tick,
     ticked,
     tip,
@@ -53,6 +54,13 @@ def test_a_volume_that_is_renamed_is_listed_under_its_new_name(panel: PanelDrive
     tick(panel, "Head")
     slicer.util.getNode("Head").SetName("Renamed")
     assert cases(panel) == {"Renamed": ""} and ticked(panel) == ["Renamed"]
+
+
+def test_a_name_that_looks_like_html_is_shown_as_it_is(panel: PanelDriver) -> None:
+    slicer.util.getNode("Head").SetName("<MPR Thick Range[1]>")
+    item = table(panel).item(0, 0)
+    assert item.text() == "<MPR Thick Range[1]>"
+    assert item.toolTip() == "<qt>&lt;MPR Thick Range[1]&gt;</qt>"
 
 
 def test_a_failed_case_is_told_and_resumed(panel: PanelDriver, worker: FakeWorker) -> None:

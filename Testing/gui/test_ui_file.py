@@ -123,6 +123,17 @@ def test_interactive_widgets_explain_themselves(name: str) -> None:
         assert tips and tips[0].findtext("string"), f"{name} has no tooltip"
 
 
+def test_labels_that_may_tell_names_show_them_as_they_are() -> None:
+    """A name such as "<MPR Thick Range[1]>" would be taken for HTML."""
+    formats = {}
+    for name, widget in WIDGETS.items():
+        told = {p.get("name"): "".join(p.itertext()).strip() for p in widget.findall("property")}
+        if widget.get("class") == "QLabel" and not told.get("text"):
+            formats[name] = told.get("textFormat")
+    html = {"modelCardLabel", "howMadeLabel", "setupLabel"}
+    assert {name for name, told in formats.items() if told != "Qt::PlainText"} == html
+
+
 def test_buddies_exist() -> None:
     buddies = [
         prop.findtext("cstring")
