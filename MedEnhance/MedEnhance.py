@@ -176,7 +176,7 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.setParameters(parameterNode)
 
     def disconnectGui(self):
-        """Let what the widgets show no longer be what is set."""
+        """Take nothing that the widgets show for a setting any more."""
         if self._guiTag is not None:
             self._parameterNode.disconnectGui(self._guiTag)
             self._guiTag = None

@@ -85,7 +85,7 @@ class SetupSection:
         if modelFolders.hasModels(folder, self.logic.catalog):
             self._sayImport(_("Models in {folder} are listed now.").format(folder=folder), "good")
         else:
-            told = _("No model was found in {folder}; the log names those that cannot be read.")
+            told = _("No model was found in {folder}; the log tells of those that cannot be used.")
             self._sayImport(told.format(folder=folder), "warning")
 
     def onRemoveFolder(self, checked=None):
