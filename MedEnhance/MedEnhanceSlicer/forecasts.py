@@ -25,7 +25,7 @@ def remember(job):
     if job.result.uncertainty is not None:
         return
     made = job.result.provenance
-    if "seconds" not in made:
+    if "seconds" not in made or made.get("unchanged"):
         return
     voxels = math.prod(job.result.output.geometry.size)
     memory = made.get("peak_memory_mb")

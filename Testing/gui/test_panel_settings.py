@@ -251,6 +251,10 @@ def test_the_time_is_told_once_a_run_has_been_timed(panel: PanelDriver, worker: 
     panel.wait_for_end()
     assert job.state == "done"
     assert "About 30 s on: Automatic, 1.2 GB." in panel.ui.forecastLabel.text
+    panel.apply()
+    worker.succeed(seconds=0.1, unchanged=True)  # as when no noise was found, and nothing was run
+    panel.wait_for_end()
+    assert "About 30 s on: Automatic, 1.2 GB." in panel.ui.forecastLabel.text
     panel.ui.setupCollapsibleButton.collapsed = False
     panel.click("uncertaintyCheckBox")
     assert "About 2 min 0 s" in panel.ui.forecastLabel.text
