@@ -12,6 +12,7 @@ from pathlib import Path
 from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.io.formats import DICOM_MARK, DICOM_PREAMBLE, dicom_start, has_dicom_mark
 from MedEnhanceLib.io.frames import Frame, Scanned, scan
+from MedEnhanceLib.io.toolkit import siblings
 
 MOST_FILES = 50_000
 # A header longer than this is not searched further for the series that it belongs to.
@@ -129,8 +130,7 @@ def _ending(uid: str, uids: Iterable[str]) -> str:
 
 
 def _beside(file: Path, uid: str) -> Series:
-    siblings = filter(_may_be_image, file.parent.iterdir())
-    found = _grouped(sorted({file, *siblings}))
+    found = _grouped(sorted({file, *filter(_may_be_image, siblings(file))}))
     return next(series for series in found if series.uid == uid)
 
 

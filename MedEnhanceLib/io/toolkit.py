@@ -153,13 +153,28 @@ def check_size(reader: Any, path: Path, beside: bool = False) -> None:
         )
     component = simpleitk().Image(1, 1, reader.GetPixelIDValue()).GetSizeOfPixelComponent()
     needed = math.prod(size) * reader.GetNumberOfComponents() * component
-    files = path.parent.iterdir() if beside else [path]
+    files = siblings(path) if beside else [path]
     there = sum(file.stat().st_size for file in files if file.is_file())
     if needed > MOST_INFLATED * there:
         raise FileError(
             f"'{path.name}' is damaged or incomplete ({there / 1e6:.3g} MB cannot hold {stated} "
             "voxels); copy or export it again."
         )
+
+
+def siblings(file: Path) -> list[Path]:
+    """What lies in the folder of a file, itself included.
+
+    Raises:
+        FileError: when the folder can be entered, but not be looked through.
+    """
+    try:
+        return list(file.parent.iterdir())
+    except OSError as error:
+        raise FileError(
+            f"The files beside '{file.name}' cannot be listed ({error.strerror}); ask the owner of "
+            "the folder for permission."
+        ) from error
 
 
 def truncated(path: Path, how: str) -> FileError:

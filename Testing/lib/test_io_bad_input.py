@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import struct
@@ -20,6 +21,8 @@ from MedEnhanceLib.io import ImageWarning, read_labelmap, read_volume, write_ima
 from MedEnhanceLib.io.formats import format_to_read
 from MedEnhanceLib.io.headers import check_header
 from MedEnhanceLib.volume import Volume
+
+from .dicom_files import write_series
 
 SHAPE = (4, 5, 6)
 ALL = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -220,6 +223,31 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     # Permissions do not bind the administrator, who may be running this.
     monkeypatch.setattr(os, "access", lambda *_: False)
     refuse(path, FileError, "may not be read")
+
+
+@pytest.mark.parametrize("extension", [".mhd", ".nhdr"])
+def test_a_folder_that_may_be_entered_but_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str
+) -> None:
+    path = tmp_path / f"x{extension}"
+    write_image(Volume(np.zeros(SHAPE, np.float32), Geometry(SHAPE[::-1])), path)
+    forbid_listing(monkeypatch)
+    refuse(path, FileError, "cannot be listed .* ask the owner of the folder")
+
+
+def test_a_dicom_file_in_such_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = write_series(tmp_path / "series", np.zeros(SHAPE, np.int16))
+    forbid_listing(monkeypatch)
+    refuse(first, FileError, "cannot be listed")
+
+
+def forbid_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissions do not bind the administrator, who may be running this."""
+
+    def forbidden(_: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
 
 
 def test_the_reason_is_kept_and_nothing_is_printed(tmp_path: Path, capfd) -> None:
