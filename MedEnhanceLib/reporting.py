@@ -29,6 +29,7 @@ class Reporter:
     name: str = ""
     begin: float = 0.0
     end: float = 0.0
+    highest: float = 0.0
 
     def phase(self, name: str, until: float) -> None:
         """Begin a phase that ends at the fraction ``until`` of the whole run."""
@@ -36,12 +37,16 @@ class Reporter:
         self.step(0.0)
 
     def step(self, fraction: float) -> None:
-        """Report that ``fraction`` of the present phase is done."""
+        """Report that ``fraction`` of the present phase is done.
+
+        Where work begins again in smaller pieces, what was told before stands until it is passed.
+        """
         if self.cancel is not None and self.cancel():
             raise CancelledError("The run was cancelled; nothing was changed.")
         if self.progress is not None:
             done = self.begin + (self.end - self.begin) * min(1.0, fraction)
-            self.progress(Progress(done, self.name, self._seconds_left(done)))
+            self.highest = max(self.highest, done)
+            self.progress(Progress(self.highest, self.name, self._seconds_left(self.highest)))
 
     def over(self, items: Sequence[Item]) -> Iterator[Item]:
         """The items one by one, each with an equal share of the present phase."""
