@@ -25,6 +25,8 @@ KEPT_BYTES = 64 * 1024
 BLOCK = 4096
 # From <winbase.h>; the names are missing from subprocess on other systems.
 NO_WINDOW, OWN_GROUP = 0x08000000, 0x00000200
+# Of the environment; each names a folder.
+FOLDER_VARIABLES = {"MEDENHANCE_MODELS", "MEDENHANCE_CACHE"}
 
 
 class Process:
@@ -184,10 +186,17 @@ def _own_python() -> str | None:
 
 
 def own_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment, in which this very library is the one that is found first."""
+    """The environment, in which this very library is the one that is found first.
+
+    Folders in it are those that are meant here, though the process stands in another one.
+    """
     environment = dict(os.environ if given is None else given)
+    for variable in FOLDER_VARIABLES & environment.keys():
+        if environment[variable]:
+            environment[variable] = os.path.abspath(environment[variable])
     folders = [str(Path(MedEnhanceLib.__file__).resolve().parent.parent)]
-    folders += [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
+    named = environment.get("PYTHONPATH", "").split(os.pathsep)
+    folders += [os.path.abspath(folder) for folder in named if folder]
     environment["PYTHONPATH"] = os.pathsep.join(folders)
     # Slabs of a volume are worked on in threads; those of numpy's matrix products would wait for
     # more work in a loop and be in their way.

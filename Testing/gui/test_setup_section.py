@@ -319,5 +319,5 @@ def test_the_check_opens_no_console_on_windows(
     folders = given["env"]["PYTHONPATH"].split(os.pathsep)
     assert (Path(folders[0]) / "MedEnhanceLib/diagnosis.py").is_file()
     assert Path(given["cwd"]) == Path(folders[0])
-    assert folders[1:] == ["elsewhere"]
+    assert folders[1:] == [os.path.abspath("elsewhere")]
     assert "could not start (PythonSlicer)" in panel.ui.setupLabel.text

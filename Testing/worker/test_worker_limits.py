@@ -243,11 +243,25 @@ def test_a_process_short_of_memory(
 
 
 def test_the_process_finds_this_library_first_and_holds_its_memory_in_large_pages() -> None:
-    found = own_environment({"PYTHONPATH": "elsewhere"})
-    assert found["PYTHONPATH"].split(os.pathsep) == [ROOT, "elsewhere"]
+    elsewhere = os.path.abspath("elsewhere")
+    found = own_environment({"PYTHONPATH": elsewhere})
+    assert found["PYTHONPATH"].split(os.pathsep) == [ROOT, elsewhere]
     assert found["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
     given = {"GLIBC_TUNABLES": "glibc.malloc.check=1", "OPENBLAS_NUM_THREADS": "4"}
     assert own_environment(given).items() >= given.items()
+
+
+def test_folders_of_the_environment_are_meant_where_the_client_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process stands in another one."""
+    monkeypatch.chdir(tmp_path)
+    relative = {"PYTHONPATH": f"a{os.pathsep}{os.pathsep}b", "MEDENHANCE_MODELS": "models"}
+    found = own_environment({**relative, "MEDENHANCE_CACHE": ""})
+    here = os.getcwd()
+    assert found["PYTHONPATH"].split(os.pathsep)[1:] == [f"{here}{os.sep}{name}" for name in "ab"]
+    assert found["MEDENHANCE_MODELS"] == os.path.join(here, "models")
+    assert found["MEDENHANCE_CACHE"] == ""
 
 
 def test_what_was_imported_is_no_longer_searched_for_garbage() -> None:
