@@ -11,6 +11,7 @@ import torch
 
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.calling import last_line
+from MedEnhanceLib.engine.memory import OUT_OF_MEMORY
 from MedEnhanceLib.errors import BundleError, DependencyError
 from MedEnhanceLib.foreign_code import ONNX
 from MedEnhanceLib.onnx_graph import read_onnx
@@ -20,6 +21,8 @@ NUMBERS = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
+# What onnxruntime, whose errors are of no common kind, says when it gets no memory.
+NO_MEMORY = (*OUT_OF_MEMORY, "bfc_arena", "failed to allocate memory", "bad_alloc")
 
 
 class Program(torch.nn.Module):
@@ -79,10 +82,19 @@ class OnnxProgram(Program):
         self._one_by_one = bool(entry.shape) and entry.shape[0] == 1
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """The first of the outputs for (B, C, ...) float32 on `device`."""
+        """The first of the outputs for (B, C, ...) float32 on `device`.
+
+        Raises:
+            MemoryError: when it runs out.
+        """
         voxels = batch.cpu().contiguous().numpy().astype(self._number, copy=False)
         parts = np.split(voxels, len(voxels)) if self._one_by_one else [voxels]
-        outputs = [self._session.run(None, {self._input: part})[0] for part in parts]
+        try:
+            outputs = [self._session.run(None, {self._input: part})[0] for part in parts]
+        except Exception as error:
+            if any(phrase in str(error).lower() for phrase in NO_MEMORY):
+                raise MemoryError(last_line(error)) from error
+            raise
         return torch.from_numpy(np.concatenate(outputs)).to(batch.device)
 
 

@@ -16,6 +16,7 @@ import torch
 from MedEnhanceLib import Catalog, MedEnhanceError, NetworkForm, Volume, enhance, import_network
 from MedEnhanceLib.diagnosis import bundle_state
 from MedEnhanceLib.engine import programs
+from MedEnhanceLib.engine.forward import SAMPLE_EDGE, SMALLER_PIECES
 from MedEnhanceLib.errors import (
     BundleError,
     CancelledError,
@@ -24,7 +25,11 @@ from MedEnhanceLib.errors import (
     OptionsError,
     TrustError,
 )
+from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.onnx_graph import read_onnx
+from MedEnhanceLib.result import Result
+
+from .conftest import head_like
 
 FORM = NetworkForm("My halver", "denoise", "mr", normalisation="robust_peak")
 
@@ -90,12 +95,13 @@ def onnx_file(path: Path, sizes: list[Any], scores: int = 1, **more: Any) -> Pat
 ANY = ["b", 1, "k", "j", "i"]
 
 
-def halved(head: Volume, trusted: tuple[str, ...] = ()) -> None:
+def halved(head: Volume, trusted: tuple[str, ...] = ()) -> Result:
     """The imported network gives half of the volume, on its own grid."""
     result = enhance(head, "denoise", "my-halver", catalog=Catalog.default(trusted=trusted))
     assert result.output.geometry == head.geometry
     assert np.allclose(result.output.voxels, head.voxels / 2, rtol=1e-4, atol=1e-2)
     assert result.provenance["precision"] == "float32"
+    return result
 
 
 def nothing_left(user: Path) -> bool:
@@ -218,6 +224,28 @@ def test_onnx_needs_no_trust(tmp_path: Path, head: Volume) -> None:
     bundle = import_network(onnx_file(tmp_path / "net.onnx", ANY), FORM)
     assert not bundle.foreign and bundle.patch is None
     halved(head)
+
+
+def test_onnx_that_gets_no_memory_is_given_smaller_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is of the kind, and has the words, of a real one."""
+    runtime = pytest.importorskip("onnxruntime")
+    import_network(onnx_file(tmp_path / "net.onnx", ANY), FORM)
+    state, plain = runtime.capi.onnxruntime_pybind11_state, runtime.InferenceSession.run
+    said = (
+        f"[ONNXRuntimeError] : 1 : FAIL : Non-zero status code{' ' * 200}bfc_arena.cc:360 Failed "
+        "to allocate memory for requested buffer of size 4398046511104"
+    )
+
+    def run(self: Any, names: Any, given: dict[str, np.ndarray]) -> Any:
+        if given["x"].size > SAMPLE_EDGE**3:
+            raise state.Fail(said)
+        return plain(self, names, given)
+
+    monkeypatch.setattr(runtime.InferenceSession, "run", run)
+    large = Volume(head_like((40, 40, 40)), Geometry((40, 40, 40)), "MR")
+    assert SMALLER_PIECES in halved(large).warnings
 
 
 def test_onnx_of_fixed_size(tmp_path: Path, head: Volume) -> None:
