@@ -9,7 +9,6 @@ a bundle only when it does better there. The bundle knows no file names and no p
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,22 +19,25 @@ import torch
 from MedEnhanceLib.assessment import suitability
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.catalog import Catalog, user_folder
+from MedEnhanceLib.cli.failing import endings_unwind
 from MedEnhanceLib.errors import BundleError, FileError, OptionsError
 from MedEnhanceLib.importing.copying import safe_name
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.noise import estimate_noise
-from MedEnhanceLib.private import remove_folder
+from MedEnhanceLib.private import make_folder, remove_folder, sweep
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from training.adapted_bundle import publish_adapted
-from training.failing import failing_in_a_sentence
+from training.failing import at_least_one, failing_in_a_sentence
 from training.noise_correlation import ALIKE, SHORTEST_AXIS, noise_correlation
 from training.parallel import Processes
 from training.repeats import check_repeats
 from training.self_supervised import Scan, SelfSupervised, long_axes, self_supervised_loss
 from training.train import Training, learning_rate, set_learning_rate
 
+# Of the folder of a run, and of one that is kept, which nobody sweeps up.
+RUNNING, KEPT = "medenhance-adapting-", "medenhance-adapted-"
 SCHEDULE = {
     "learning_rate": 3e-4,
     "weight_decay": 0.0,
@@ -52,7 +54,7 @@ SCHEDULE = {
 def main() -> None:
     args = parse_arguments()
     torch.set_num_threads(args.threads)
-    with failing_in_a_sentence():
+    with failing_in_a_sentence(), endings_unwind():
         model = adaptable_model(args.model)
         pairs = [[path] for path in args.scans] + args.repeats
         print(adapt(model, pairs, args.out or user_folder(), args.id, args.steps))
@@ -73,8 +75,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="folder of models; by default the user's own")
     parser.add_argument("--id", help="of the new model; by default the old one's with -adapted")
-    parser.add_argument("--steps", type=int, default=300, help="at most so many")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--steps", type=at_least_one, default=300, help="at most so many")
+    parser.add_argument("--threads", type=at_least_one, default=1, help="CPU threads")
     return parser.parse_args()
 
 
@@ -113,13 +115,14 @@ def adapt(
 @contextmanager
 def run_folder() -> Iterator[Path]:
     """A folder for the run; it goes afterwards, unless its outcome could not be published."""
-    run = Path(tempfile.mkdtemp(prefix="medenhance-adapted-"))
+    sweep(RUNNING)
+    run = make_folder(RUNNING)
     try:
         yield run
     except (BundleError, FileError) as error:
         if not (run / "best.pt").exists():
             raise
-        kept = run.rename(f"{run}-kept")
+        kept = run.rename(run.with_name(run.name.replace(RUNNING, KEPT)))
         told = f"{str(error).rstrip('.')}; what was learned is kept in '{kept}'."
         raise FileError(told) from error
     finally:
@@ -136,6 +139,11 @@ def adaptable_model(model_id: str) -> Bundle:
             "and takes an image and its noise level."
         )
     assert isinstance(model, Bundle)
+    if model.program:
+        raise OptionsError(
+            f"'{model_id}' is a finished program ({model.program}), which cannot be trained; "
+            "choose a model whose layers are known, such as mr-denoise-residual."
+        )
     model.require_trust()
     model.verify_weights()
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,3 +16,10 @@ def failing_in_a_sentence() -> Iterator[None]:
         yield
     except MedEnhanceError as error:
         raise SystemExit(str(error)) from error
+
+
+def at_least_one(text: str) -> int:
+    """The whole number that is meant on the command line; for ``type`` of argparse."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 1 or more")

@@ -21,7 +21,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from MedEnhanceLib.errors import FileError, OptionsError
-from training.failing import failing_in_a_sentence
+from training.failing import at_least_one, failing_in_a_sentence
 from training.network import build_network
 from training.parallel import Processes, joined_processes
 from training.precision import PRECISIONS, MixedPrecision, Precision
@@ -58,11 +58,11 @@ def parse_arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="one of training/configs")
     parser.add_argument("--data", type=Path, required=True, help="the folder with the scans")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where runs are kept")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=at_least_one, default=1, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of convolutions")
     parser.add_argument("--init", type=Path, help="start from the weights of another run or model")
-    parser.add_argument("--steps", type=int, help="instead of the number in the configuration")
+    parser.add_argument("--steps", type=at_least_one, help="instead of the configuration's number")
     return parser.parse_args()
 
 

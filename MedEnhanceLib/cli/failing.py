@@ -38,7 +38,7 @@ class GuardedGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         debug = bool(ctx.params.get("debug"))
         WRITTEN.clear()
-        with _endings_unwind(), _warnings_said(debug):
+        with endings_unwind(), _warnings_said(debug):
             try:
                 with _output_flushed():
                     return super().invoke(ctx)
@@ -93,7 +93,7 @@ def _output_flushed() -> Iterator[None]:
 
 
 @contextmanager
-def _endings_unwind() -> Iterator[None]:
+def endings_unwind() -> Iterator[None]:
     """Let a polite kill take down half-written files as Ctrl-C does."""
 
     def leave(number: int, _: Any) -> None:

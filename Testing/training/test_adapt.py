@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +16,11 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
-from MedEnhanceLib import Catalog, Volume, enhance
+from MedEnhanceLib import Catalog, Volume, enhance, foreign_code
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import FileError, OptionsError
 from MedEnhanceLib.io import read_volume
+from Testing.left_behind import left_behind
 from training import adapt as adapting
 from training.adapt import adapt, adaptable_model, axes_of_pairs, independent_axes, read_scan
 from training.network import build_network
@@ -230,6 +233,58 @@ def test_filters_and_segmenters_cannot_be_adapted() -> None:
     for name in ("filter-median", "mr-hippocampus-unet"):
         with pytest.raises(OptionsError, match=name):
             adaptable_model(name)
+
+
+@pytest.mark.parametrize("target", foreign_code.PROGRAMS)
+def test_finished_programs_cannot_be_adapted(model: str, tmp_path: Path, target: str) -> None:
+    network = {"network_def": {"_target_": target}}
+    write_json(tmp_path / "models" / model / "configs/inference.json", network)
+    kind = foreign_code.PROGRAMS[target]
+    with pytest.raises(OptionsError, match=rf"'toy' is a finished program \({kind}\)"):
+        adaptable_model(model)
+
+
+@pytest.mark.parametrize("option", ["--steps", "--threads"])
+@pytest.mark.parametrize("number", ["0", "-3", "many"])
+def test_numbers_that_make_no_run(
+    option: str, number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["adapt", "--model", "toy", f"{option}={number}"])
+    with pytest.raises(SystemExit):
+        adapting.parse_arguments()
+    assert f"'{number}' is not a whole number of 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_a_run_that_is_ended_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def adapt(*_: object) -> Path:
+        with adapting.run_folder() as run:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return run
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(adapting, "adapt", adapt)
+    monkeypatch.setattr("sys.argv", ["adapt", "--model", "mr-denoise-residual"])
+    # Where nothing heeds it, the signal would end the tests.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            adapting.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_left_is_swept_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    forgotten = left_behind(adapting.RUNNING, tmp_path)
+    with adapting.run_folder() as run:
+        assert list(tmp_path.iterdir()) == [run] != [tmp_path / forgotten]
 
 
 def test_white_noise_is_not_alike_and_interpolated_noise_is(
