@@ -16,17 +16,22 @@ from MedEnhanceLib.io.toolkit import truncated
 # So little at once that data, however dense, do not fill the memory when unpacked.
 CHUNK = 1 << 14
 GARBLED = "its compressed data ends early or is garbled"
+GZIP = (b"gzip", b"gz")
+# Of the number of lines before the data.
+MOST_DIGITS = 9
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 def check_nrrd_voxels(path: Path, header: TextHeader) -> None:
     """Raise `FileError` when compressed voxels do not unpack to what was packed."""
     fields = {key.replace(b" ", b""): value for key, value in header.fields}
-    if fields.get(b"encoding", b"").lower() not in (b"gzip", b"gz"):
+    if fields.get(b"encoding", b"").lower() not in GZIP:
         return
     lines = fields.get(b"lineskip", b"0")
     named = fields.get(b"datafile")
     if lines.isdigit() and (named or header.length):
+        if len(lines) > MOST_DIGITS:
+            raise truncated(path, "it says that its data follow more lines than any file has")
         data, begin = (_beside(path, named), 0) if named else (path, header.length)
         _check(data, begin, int(lines))
 
@@ -62,7 +67,8 @@ def _unpack(path: Path, begin: int, lines: int) -> None:
     with path.open("rb") as file:
         file.seek(begin)
         for _ in range(lines):
-            file.readline()
+            if not file.readline():
+                break
         # The checksum is compared where the data ends.
         while not unpack.eof and (chunk := file.read(CHUNK)):
             unpack.decompress(chunk)

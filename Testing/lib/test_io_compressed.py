@@ -82,6 +82,16 @@ def test_what_other_programs_write_is_read(
         read_volume(tmp_path / name)
 
 
+@pytest.mark.parametrize("lines", ["999999999", "99999999999", "9" * 5000])
+def test_voxels_behind_more_lines_than_there_are(tmp_path: Path, lines: str) -> None:
+    path = tmp_path / "x.nrrd"
+    header = f"{PACKED_NRRD}\nline skip: {lines}\n\n"
+    path.write_bytes(header.encode() + gzip.compress(VOXELS))
+    with pytest.raises(FileError, match="is damaged or incomplete") as caught:
+        read_volume(path)
+    assert len(str(caught.value)) < 200
+
+
 def test_compressed_voxels_of_unknown_length_are_refused(tmp_path: Path) -> None:
     """ITK makes other voxels of them."""
     path = tmp_path / "x.mha"
