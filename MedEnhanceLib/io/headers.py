@@ -1,9 +1,10 @@
 """Faults in a file that ITK passes over in silence.
 
 ITK fills the missing end of a NIfTI file with zeros, makes zeros of its NaN and infinite voxels,
-takes a zero or NaN spacing for 1 mm, and turns a negative one into a flip. It takes any unit of
-NRRD and MetaImage for mm, and a MetaImage's values for scaled. For a patient's image each of these
-is an error; a spacing that is not stated at all is warned of.
+takes a zero or NaN spacing for 1 mm, and turns a negative one into a flip. It takes a position that
+is no number for another one, any unit of NRRD and MetaImage for mm, and a MetaImage's values for
+scaled. Where a header names several files it leaves memory unfilled, or crashes. For a patient's
+image each of these is an error; a spacing that is not stated at all is warned of.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from typing import BinaryIO
 import numpy as np
 
 from MedEnhanceLib.errors import FileError, VolumeError
-from MedEnhanceLib.geometry import RAS_TO_LPS, Geometry
+from MedEnhanceLib.geometry import LARGEST_SPACING_MM, RAS_TO_LPS, Geometry
 from MedEnhanceLib.io.checks import ImageWarning, not_finite_sentence
-from MedEnhanceLib.io.compressed import GARBLED, check_meta_voxels, check_nrrd_voxels
-from MedEnhanceLib.io.formats import Format
+from MedEnhanceLib.io.compressed import GARBLED, GZIP, check_meta_voxels, check_nrrd_voxels
+from MedEnhanceLib.io.formats import PATTERN, Format
 from MedEnhanceLib.io.nifti_header import NIFTI_2, NiftiHeader, nifti_header, opened
 from MedEnhanceLib.io.text_headers import TextHeader, meta_header, nrrd_header
 from MedEnhanceLib.io.toolkit import truncated
@@ -37,6 +38,13 @@ DISAGREEMENT_MM = 0.1
 AXES = 3
 # As NRRD and MetaImage write the unit that ITK takes any for, or none.
 MILLIMETRES = (b"mm", b"millimeter", b"millimeters", b"millimetre", b"millimetres", b"?", b"")
+# Any of these fields of MetaImage may state it.
+POSITIONS = (b"Offset", b"Position", b"Origin")
+NUMBER = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+# ITK takes another spacing where the square of the one that is stated is no number any more.
+OVERFLOWING = 1e150
+# Of the parts that a NIfTI file states; the last one makes it 1. What is beyond that is rounding.
+LONGEST_QUATERNION = 1.01
 BZIP2 = (b"bzip2", b"bz2")
 # Fields of MetaImage that say how values are to be scaled, and what they say when they are not.
 UNSCALED = {b"ElementToIntensityFunctionSlope": 1.0, b"ElementToIntensityFunctionOffset": 0.0}
@@ -48,6 +56,7 @@ def check_header(path: Path, form: Format) -> None:
         header = nifti_header(path)
         _check_spacing(header.spacing, path.name)
         _check_nifti_layout(path.name, header)
+        _check_nifti_position(path.name, header)
         _check_nifti_data(path, header)
     elif form.engine == "MetaImageIO":
         text = meta_header(path)
@@ -85,6 +94,17 @@ def _check_nifti_layout(name: str, header: NiftiHeader) -> None:
         raise FileError(
             f"'{name}' is damaged: it says that its voxels begin at byte {header.begin}, where its "
             f"header of {header.earliest} bytes still is; export it again."
+        )
+
+
+def _check_nifti_position(name: str, header: NiftiHeader) -> None:
+    if header.qform is None or header.sform is not None:
+        return
+    _check_position([b"%g" % v for v in header.qform], len(header.qform), name)
+    if math.hypot(*header.qform[:AXES]) > LONGEST_QUATERNION:
+        raise VolumeError(
+            f"'{name}' states a rotation that is none (its quaternion is longer than 1); correct "
+            "its header or export it again."
         )
 
 
@@ -145,7 +165,7 @@ def warn_of_second_position(path: Path, form: Format, used: Geometry) -> None:
 
 def _check_meta(name: str, header: TextHeader) -> None:
     """Check what a MetaImage header states; ITK crashes on too many axes."""
-    stated = set()
+    stated, axes = set(), AXES
     for key, value in header.fields:
         stated.add(key)
         if key == b"NDims" and not re.fullmatch(rb"[1-9]", value):
@@ -153,6 +173,8 @@ def _check_meta(name: str, header: TextHeader) -> None:
                 f"'{name}' is damaged: it does not have {_shown(value)} axes; copy or export it "
                 "again."
             )
+        if key == b"NDims":
+            axes = int(value)
         if key == b"ElementSpacing":
             try:
                 spacing = tuple(float(v) for v in value.split())
@@ -161,6 +183,10 @@ def _check_meta(name: str, header: TextHeader) -> None:
                     f"The voxel spacing in '{name}' is not a number; correct its header."
                 ) from error
             _check_spacing(spacing[:3], name)
+        if key in POSITIONS:
+            _check_position(value.split(), axes, name)
+        if key == b"ElementDataFile" and PATTERN.search(value.decode("latin-1")):
+            raise _several_files(name)
         if key == b"DistanceUnits":
             _check_unit(value, name)
         if key in UNSCALED and not _is_number(value, UNSCALED[key]):
@@ -175,19 +201,49 @@ def _check_meta(name: str, header: TextHeader) -> None:
 def _check_nrrd(name: str, header: TextHeader) -> None:
     """Check what a NRRD header states, also how far apart the voxels are along each axis."""
     fields = dict(header.fields)
-    if fields.get(b"encoding", b"").lower() in BZIP2:
+    encoding = fields.get(b"encoding", b"").lower()
+    if encoding in BZIP2:
         raise FileError(
             f"'{name}' is compressed with bzip2, which is not read here; save it with gzip, or "
             "uncompressed."
         )
     for unit in re.findall(rb'"([^"]*)"', fields.get(b"space units", b"")):
         _check_unit(unit, name)
+    named = fields.get(b"data file") or fields.get(b"datafile") or b""
+    # ITK sees itself that each file of a list is there and long enough, but not that it is intact.
+    if b"%" in named or (named.startswith(b"LIST") and encoding in GZIP):
+        raise _several_files(name)
+    if b"space origin" in fields:
+        origin = fields[b"space origin"].strip(b"()").split(b",")
+        _check_position(origin, len(origin), name)
     stated = fields.get(b"space directions") or fields.get(b"spacings") or b""
     # A vector, or a number, for each axis; none, or NaN, where there are components or times.
     known = [n for n in re.findall(rb"\([^)]*\)|\S+", stated) if not re.search(rb"(?i)nan|none", n)]
+    longest = max((math.hypot(*map(float, NUMBER.findall(n))) for n in known), default=0.0)
+    if longest > OVERFLOWING:
+        raise VolumeError(
+            f"'{name}' states a voxel spacing of {longest:g} mm, which is beyond "
+            f"{LARGEST_SPACING_MM:g} mm; correct its header."
+        )
     axes = fields.get(b"dimension", b"")
     if axes.isdigit() and len(known) < min(AXES, int(axes)):
         _warn_of_no_spacing(name)
+
+
+def _several_files(name: str) -> FileError:
+    return FileError(
+        f"'{name}' has its voxels in several files, by a list or a pattern of names, which is not "
+        "read here; save it as one file (.nii.gz, .nrrd or .mha)."
+    )
+
+
+def _check_position(stated: Sequence[bytes], count: int, name: str) -> None:
+    if len(stated) == count and all(map(_is_finite, stated)):
+        return
+    raise VolumeError(
+        f"'{name}' states its position as '{_shown(b' '.join(stated))}', which is not a finite "
+        "number for each axis; correct its header or export it again."
+    )
 
 
 def _warn_of_no_spacing(name: str) -> None:
@@ -211,6 +267,10 @@ def _is_number(value: bytes, wanted: float) -> bool:
         return float(value) == wanted
     except ValueError:
         return False
+
+
+def _is_finite(value: bytes) -> bool:
+    return NUMBER.fullmatch(value.strip()) is not None and math.isfinite(float(value))
 
 
 def _shown(value: bytes) -> str:

@@ -33,7 +33,8 @@ class _Layout:
     kind_at: int
     pixdim_at: int
     start_at: int
-    code_at: int
+    codes_at: int
+    qform_at: int
     sform_at: int
     units_at: int
     magic_at: int
@@ -49,8 +50,8 @@ LENGTHS, LENGTH_BITS = {1: 1e3, 3: 1e-3}, 7
 
 # By the length of the header, which is its first number.
 LAYOUTS = {
-    NIFTI_1: _Layout("h", "f", "f", "h", "B", 40, 70, 76, 108, 254, 280, 123, 344),
-    NIFTI_2: _Layout("q", "d", "q", "i", "i", 16, 12, 104, 168, 348, 400, 500, 4),
+    NIFTI_1: _Layout("h", "f", "f", "h", "B", 40, 70, 76, 108, 252, 256, 280, 123, 344),
+    NIFTI_2: _Layout("q", "d", "q", "i", "i", 16, 12, 104, 168, 344, 352, 400, 500, 4),
 }
 
 
@@ -68,6 +69,7 @@ class NiftiHeader:
         earliest: byte at which they can begin.
         bytes: length that the uncompressed file must have.
         floats: number type of the voxels, or None when they are not real floating-point numbers.
+        qform: three parts of a quaternion and the offset, or None when the file states none.
         sform: 4x4 matrix from index to RAS in mm, or None when the file states none.
     """
 
@@ -80,6 +82,7 @@ class NiftiHeader:
     earliest: int
     bytes: int
     floats: str | None
+    qform: tuple[float, ...] | None
     sform: NDArray[np.float64] | None
 
 
@@ -111,8 +114,12 @@ def _parsed(raw: bytes, order: str, version: int) -> NiftiHeader:
     pixdim = struct.unpack_from(f"{order}8{at.real}", raw, at.pixdim_at)
     start = struct.unpack_from(order + at.start, raw, at.start_at)[0]
     begin = max(0, int(start)) if math.isfinite(start) else 0
+    has_qform, has_sform = (
+        n > 0 for n in struct.unpack_from(f"{order}2{at.code}", raw, at.codes_at)
+    )
+    qform = struct.unpack_from(f"{order}6{at.real}", raw, at.qform_at) if has_qform else None
     sform = None
-    if struct.unpack_from(order + at.code, raw, at.code_at)[0] > 0:
+    if has_sform:
         sform = np.eye(4)
         rows = struct.unpack_from(f"{order}12{at.real}", raw, at.sform_at)
         unit = struct.unpack_from(order + at.units, raw, at.units_at)[0] & LENGTH_BITS
@@ -127,6 +134,7 @@ def _parsed(raw: bytes, order: str, version: int) -> NiftiHeader:
         earliest=version + EXTENSION if raw.startswith(SINGLE_FILE, at.magic_at) else 0,
         bytes=begin + math.ceil(voxels * bits / 8),
         floats=order + FLOATS[kind] if kind in FLOATS else None,
+        qform=qform,
         sform=sform,
     )
 
