@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import apply_along, slice_matrix
-from MedEnhanceLib.intensity import FOREGROUND, PEAK_PERCENTILE
+from MedEnhanceLib.intensity import FOREGROUND, PEAK_PERCENTILE, largest_usual
 from MedEnhanceLib.noise import central_block
 
 BOX_WIDTH = 0.68
@@ -39,6 +39,8 @@ SPANS = (1, 2)
 THIRD_DIFFERENCE = (-1, 3, -3, 1)
 BLOCK = (64, 128, 128)
 """The middle of a large volume tells enough."""
+BRIGHTEST = 1.5
+"""Times the peak; what is brighter, such as an implant's few voxels, would outweigh all edges."""
 LEAST_SHARE = 0.02
 """At least this part of a mean square is taken for anatomy, the rest for noise."""
 
@@ -88,6 +90,7 @@ def unlikeness(
     block = np.ascontiguousarray(central_block(slices, BLOCK), dtype=np.float32)
     if len(block) < LEAST_SLICES or not axes:
         return None
+    block = np.minimum(block, np.float32(BRIGHTEST * largest_usual(block)))
     try:
         return np.array(
             [[_difference(block, a, ratio, w, sigma) for a, ratio in axes] for w in CANDIDATES]

@@ -57,6 +57,14 @@ def test_noise_is_no_detail(anatomy: NDArray[np.float32]) -> None:
     assert estimate_profile_width(slices, 0, (2, 1, 1), 0.0) < told
 
 
+def test_a_few_very_bright_voxels_do_not_spoil_it(anatomy: NDArray[np.float32]) -> None:
+    slices = thick(ndimage.gaussian_filter(anatomy, 0.8), 1.25)
+    expected = estimate_profile_width(slices, 0, (2, 1, 1), 0.0)
+    slices[17:19, 35:37, 35:37] = 10 * np.percentile(slices, 99.9)
+    found = estimate_profile_width(slices, 0, (2, 1, 1), 0.0)
+    assert found == pytest.approx(expected, abs=0.03)
+
+
 def test_an_axis_of_coarse_voxels_is_left_out(anatomy: NDArray[np.float32]) -> None:
     slices = thick(anatomy, 1.0)
     coarse = apply_along(slice_matrix(72, 24, "gaussian", 1.0), slices, 1)
