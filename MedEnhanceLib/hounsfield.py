@@ -17,14 +17,17 @@ HU_OFFSET = 1024
 """Added to CT by what cannot store negative values."""
 SOFT_WITHIN_HU = 150
 NOT_AIR_HU = -700
-LEAST_SOFT_SHARE = 0.5
-"""Of what is brighter than air; in scans at hand .72 to .96 in CT, at most .21 in MR."""
+LEAST_SOFT_SHARE = 0.6
+"""Of what is brighter than air; .63 and more in CT at hand, .60 in MR that is as bright."""
 LEAST_SOFT_SHARE_OF_CROPS = 0.4
 """Central parts of CT have .44 and more; MR scaled to a mean of zero .13, phase images .36."""
 LEAST_AIR_SHARE = 0.005
 NO_NOISE_HU = -1500
 """The noise of air does not reach down to this."""
 PADDING_SHARE = 0.99
+FAT_HU = -50
+LEAST_FAT_SHARE = 0.005
+"""MR to which 1000 was added has nothing there."""
 MUSCLE_HU = 80
 LEAST_MUSCLE_SHARE = 0.4
 MUSCLE_OVER_MIRRORED = 2.0
@@ -68,8 +71,13 @@ def _is_air(values: NDArray[Any]) -> bool:
 
 
 def looks_like_shifted_ct(voxels: NDArray[Any]) -> bool:
-    """Whether most of what is brighter than air then would be soft tissue."""
+    """Whether most of what is brighter than air then would be soft tissue, some of it fat."""
     hounsfield = voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
     inside = hounsfield[hounsfield > NOT_AIR_HU]
+    if inside.size == 0:
+        return False
     is_soft = np.abs(inside) <= SOFT_WITHIN_HU
-    return bool(inside.size > 0 and np.mean(is_soft) > LEAST_SOFT_SHARE and hounsfield.min() < 0)
+    is_fat = is_soft & (inside <= FAT_HU)
+    if np.mean(is_soft) <= LEAST_SOFT_SHARE or np.mean(is_fat) <= LEAST_FAT_SHARE:
+        return False
+    return _has_tissue(hounsfield)

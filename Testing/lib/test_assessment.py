@@ -13,6 +13,7 @@ from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.assessment import check_noise_level, known_modality, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.hounsfield import looks_like_shifted_ct
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.task import Task
 
@@ -196,6 +197,13 @@ def test_what_looks_like_ct_is_warned_of_where_it_is_said_to_be_mr() -> None:
     assert known_modality(volume(hounsfield, "MR"), MR) == ("MR", "stated")
     assert known_modality(volume(hounsfield), MR) == ("CT", "by its values")
     assert known_modality(volume(head_like()), MR) == ("MR", "as the model's")
+
+
+def test_mr_to_which_1000_was_added_is_no_ct() -> None:
+    assert not looks_like_shifted_ct(head_like() / 8 + 1000)
+    rng = np.random.default_rng(0)
+    limb = np.where(rng.random((40, 40, 40)) < 0.2, -90, 50) + 1024
+    assert looks_like_shifted_ct(limb.astype(np.int16))
 
 
 def test_a_guessed_modality_is_told_as_a_guess() -> None:
