@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.hounsfield import NO_NOISE_HU
+from MedEnhanceLib.resample import resample
 from MedEnhanceLib.slabs import Slab, over_slabs
 from MedEnhanceLib.volume import Volume
 
@@ -27,9 +29,26 @@ def keep_sign_and_air(before: NDArray[Any], after: NDArray[np.float32]) -> None:
     def keep(slab: Slab) -> None:
         part = after[slab.core]
         np.maximum(part, np.float32(least), out=part)
-        part *= _dilated(before[slab.grown] != 0)[slab.inner]
+        part *= _not_air(before, slab)
 
     over_slabs(keep, before.shape, 1)
+
+
+def keep_air_on_finer_grid(before: Volume, after: NDArray[np.float32], finer: Geometry) -> None:
+    """Masked-out background stays zero in what was made of its voxels. Changes ``after``.
+
+    Args:
+        after: (k, j, i) on the grid ``finer``, of the same field of view.
+    """
+    voxels = before.voxels
+    parts = over_slabs(lambda slab: _not_air(voxels, slab), voxels.shape, 1)
+    not_air = np.concatenate(parts)
+    if not not_air.all():
+        after[resample(not_air, before.geometry, finer, "nearest") == 0] = 0
+
+
+def _not_air(voxels: NDArray[Any], slab: Slab) -> NDArray[np.bool_]:
+    return _dilated(voxels[slab.grown] != 0)[slab.inner]
 
 
 def padding_as_air(volume: Volume) -> tuple[Volume, NDArray[np.bool_] | None]:

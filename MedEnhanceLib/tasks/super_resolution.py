@@ -48,7 +48,7 @@ from MedEnhanceLib.tasks.ensemble import (
     uncertainty_evidence,
 )
 from MedEnhanceLib.tasks.finer_grid import AXIS_NAMES, target_geometry
-from MedEnhanceLib.tasks.masked import padding_as_air
+from MedEnhanceLib.tasks.masked import keep_air_on_finer_grid, padding_as_air
 from MedEnhanceLib.tasks.network import (
     FILTER_TRACES,
     Traces,
@@ -120,6 +120,7 @@ def _refined(
     if not isinstance(model, Filter):
         fine = made_consistent(seen.volume.voxels, fine, _goal(volume, seen), widths)
     fine = np.maximum(fine, floor_of(volume.voxels), out=fine)
+    keep_air_on_finer_grid(volume, fine, target)
     difference = volume.voxels - acquire(fine, volume.voxels.shape, widths)
     reporter.phase("Measuring what changed", 1.0)
     measures, warnings = _evidence(volume, interpolated, fine, target, difference, sigma)

@@ -40,6 +40,21 @@ def test_super_resolution_is_consistent_with_its_input(
     assert np.sqrt(np.mean((again - smooth)[inner] ** 2)) < 0.02 * smooth.max()
 
 
+@pytest.mark.parametrize("model", ["tiny-resolver", "filter-bspline"])
+def test_masked_background_stays_zero_on_the_finer_grid(catalog: Catalog, model: str) -> None:
+    voxels = np.zeros((24, 40, 40), np.float32)
+    voxels[6:18, 8:30, 8:30] = 300 + head_like((12, 22, 22))
+    volume = Volume(voxels, Geometry((40, 40, 24), (1, 1, 2.5)), "MR")
+    fine = enhance(volume, "super-resolution", model, catalog=catalog).volume.voxels
+    assert fine.shape == (60, 40, 40)
+    beside = np.zeros(fine.shape, bool)
+    beside[12:48, 7:31, 7:31] = True
+    assert (fine[~beside] == 0).all()
+    assert (fine[15:45, 8:30, 8:30] > 0).all()
+    # What is beside tissue may hold some of it.
+    assert fine[12:15].any()
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
