@@ -11,6 +11,7 @@ from MedEnhanceLib.intensity import peak_without_noise, robust_peak
 from MedEnhanceLib.interpolated import interpolated_axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import ceiling_percent, central_block, estimate_noise
+from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import bounding_box
 from MedEnhanceLib.volume import Volume
 
@@ -32,7 +33,8 @@ def noise_warnings(volume: Volume, model: Model, told: float | None) -> list[str
     least, most = model.ranges["noise_percent"]
     noise = _percent(volume, told)
     level = _level_warnings(noise, "% of the peak", (least, most), model)
-    if told is not None:
+    # What hides noise or cuts it off matters where noise is removed.
+    if told is not None or model.task is Task.SEGMENT:
         return level
     saturated = _saturation_warnings(volume)
     if saturated and noise < least * ALREADY_CLEAN:

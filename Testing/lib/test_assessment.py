@@ -178,6 +178,14 @@ def test_a_saturated_image_is_told_and_its_noise_is_not_zero() -> None:
     assert suitability(volume(head, "MR"), trained).verdict == "good"
 
 
+def test_the_noise_of_what_is_labelled_is_judged_by_its_level_alone() -> None:
+    trained = Bundle("s", "S", Task.SEGMENT, "CNN", "MR", ranges={"noise_percent": (0, 10)})
+    (reason,) = suitability(volume(head_like(sigma=150), "MR"), trained).reasons
+    assert "more than the 10 %" in reason
+    windowed = np.minimum(head_like(sigma=40), 600)
+    assert suitability(volume(windowed, "MR"), trained).verdict == "good"
+
+
 def test_field_of_view_is_refused_with_the_way_out() -> None:
     crop = Bundle("s", "S", Task.SEGMENT, "CNN", "MR", ranges={"extent_mm": (10, 15)})
     verdict = suitability(volume(head_like(), "MR"), crop)
