@@ -165,6 +165,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/resources.py
   MedEnhanceLib/result.py
   MedEnhanceLib/slabs.py
+  MedEnhanceLib/slice_brightness.py
   MedEnhanceLib/slice_profile.py
   MedEnhanceLib/system_memory.py
   MedEnhanceLib/task.py

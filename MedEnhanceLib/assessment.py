@@ -22,6 +22,7 @@ from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.noise_assessment import noise_warnings
 from MedEnhanceLib.slabs import thin_sample
+from MedEnhanceLib.slice_brightness import alternation_percent
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 
@@ -29,6 +30,8 @@ from MedEnhanceLib.volume import Volume
 LARGEST_VALUE = 1e15
 # Of the largest value: less than this, 32-bit floats do not tell apart.
 LEAST_NOISE = 1e-7
+# Other scans at hand alternate by up to 2 %.
+LEAST_ALTERNATION_PERCENT = 3.0
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,7 @@ def _warnings(volume: Volume, model: Model, noise: float | None) -> list[str]:
         _modality_warning(volume, model),
         _spacing_warning(volume, model),
         _slices_warning(volume, model),
+        _alternation_warning(volume, model),
         *noise_warnings(volume, model, noise),
     ]
 
@@ -234,6 +238,20 @@ def _slices_warning(volume: Volume, model: Model) -> str:
             "than it could."
         )
     return ""
+
+
+def _alternation_warning(volume: Volume, model: Model) -> str:
+    if model.task is not Task.SUPER_RESOLUTION or not model.is_trained:
+        return ""
+    across = int(np.argmax(volume.geometry.spacing[::-1]))
+    percent = alternation_percent(np.moveaxis(volume.voxels, across, 0))
+    if percent < LEAST_ALTERNATION_PERCENT:
+        return ""
+    return (
+        f"Every other slice is some {percent:.0f} % darker than its neighbours, as after an "
+        f"interleaved acquisition with cross-talk; '{model.title}' takes that for detail and makes "
+        "it stronger, so even out the brightness of the slices first, or choose a classical filter."
+    )
 
 
 def check_estimate(volume: Volume, sigma: float) -> None:

@@ -186,6 +186,23 @@ def test_the_noise_of_what_is_labelled_is_judged_by_its_level_alone() -> None:
     assert suitability(volume(windowed, "MR"), trained).verdict == "good"
 
 
+@pytest.mark.parametrize(("share", "warns"), [(1.0, False), (0.95, True)])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_slices_that_are_dark_in_turn_are_told(
+    root: Path, share: float, warns: bool, axis: int
+) -> None:
+    refiner = Bundle("r", "R", Task.SUPER_RESOLUTION, "CNN", "MR")
+    scan = read_volume(root / "Resources/SampleData/mr_head_t1.nii.gz")
+    slices = scan.voxels.astype(np.float32)
+    slices[1::2] *= share
+    spacing = [3.0 if a == axis else 1.0 for a in range(3)]
+    voxels = np.moveaxis(slices, 0, axis)
+    thick = Volume(voxels, Geometry(voxels.shape[::-1], spacing[::-1]), "MR")
+    said = suitability(thick, refiner).reasons
+    assert any("some 5 % darker" in sentence for sentence in said) == warns
+    assert not any("darker" in sentence for sentence in suitability(thick, MR).reasons)
+
+
 def test_field_of_view_is_refused_with_the_way_out() -> None:
     crop = Bundle("s", "S", Task.SEGMENT, "CNN", "MR", ranges={"extent_mm": (10, 15)})
     verdict = suitability(volume(head_like(), "MR"), crop)
