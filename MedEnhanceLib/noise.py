@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
+from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample, thin_sample
 from MedEnhanceLib.tiles import middle_box
 
@@ -205,9 +206,12 @@ def _is_cut_off(voxels: NDArray[Any]) -> bool:
 
 def _with_beside(at_ceiling: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """What has the largest value holds no noise, and what is beside it only its lower part."""
-    from scipy import ndimage
+    import SimpleITK as sitk
 
-    return np.asarray(ndimage.binary_dilation(at_ceiling, iterations=2))
+    image = unplaced(at_ceiling)
+    for _ in range(2):
+        image = sitk.BinaryDilate(image, [1, 1, 1], sitk.sitkCross)
+    return from_itk(image).astype(bool)
 
 
 def ceiling_percent(voxels: NDArray[Any]) -> float:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import BundleError, VolumeError
 from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named, usual_values
-from MedEnhanceLib.noise import estimate_noise, prudent_level
+from MedEnhanceLib.noise import _with_beside, estimate_noise, prudent_level
 from MedEnhanceLib.quality.evidence import foreground, uneven_noise_warning
 
 from .conftest import head_like
@@ -35,6 +36,14 @@ def test_noise_is_found_beside_what_was_cut_off(kind: str) -> None:
         if kind == "8 bit":
             cut, unit = (cut * 255 / ceiling).astype(np.uint8), ceiling / 255
     assert unit * estimate_noise(cut) == pytest.approx(45, rel=0.15)
+
+
+@pytest.mark.parametrize("shape", [(9, 10, 11), (1, 20, 20), (2, 3, 1)])
+def test_beside_the_ceiling_lies_what_is_up_to_two_steps_away(shape: tuple[int, int, int]) -> None:
+    at_ceiling = np.random.default_rng(0).random(shape) < 0.05
+    at_ceiling[0, 0, 0] = True
+    expected = ndimage.binary_dilation(at_ceiling, iterations=2)
+    assert np.array_equal(_with_beside(at_ceiling), expected)
 
 
 def test_noise_at_low_signal_is_not_underestimated() -> None:

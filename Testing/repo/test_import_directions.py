@@ -6,9 +6,13 @@ What is imported by a name in a string counts like any other import.
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
+
+from MedEnhanceLib.cli.check import CLI_PACKAGES
+from MedEnhanceLib.diagnosis import REQUIRED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SLICER = {"slicer", "qt", "ctk", "vtk"}
@@ -26,6 +30,9 @@ COMPUTED = {
     "MedEnhanceLib/evaluation/peers/packages.py",
 }
 """Files that import what a variable names: the library's own, the engine's, and peers."""
+IMPORTED_AS = {"pillow": "PIL"}
+NAMED_WHERE_IT_LACKS = {"onnxruntime"}
+"""In an extra, and an error says so."""
 
 
 def python_files(folder: str) -> list[Path]:
@@ -93,6 +100,13 @@ def test_only_the_engine_and_training_import_torch() -> None:
     assert not wrong
 
 
+def test_the_library_imports_only_what_is_installed_with_it() -> None:
+    installed = {IMPORTED_AS.get(name, name) for name in (*REQUIRED, *CLI_PACKAGES)}
+    found = set().union(*(imported(path) for path in python_files("MedEnhanceLib")))
+    others = found - set(sys.stdlib_module_names) - {"MedEnhanceLib", ""}
+    assert others - installed == NAMED_WHERE_IT_LACKS
+
+
 def test_modules_whose_name_is_computed_are_imported_in_few_places() -> None:
     wrong = []
     for path in (*python_files("MedEnhanceLib"), *python_files("MedEnhance")):
@@ -105,8 +119,6 @@ def test_modules_whose_name_is_computed_are_imported_in_few_places() -> None:
 
 
 def test_the_module_imports_little_at_file_scope() -> None:
-    import sys
-
     allowed = {"slicer", "qt", "ctk", "vtk", "numpy", "SimpleITK", "scipy"}
     allowed |= {"MedEnhanceLib", "MedEnhanceSlicer"} | set(sys.stdlib_module_names)
     for path in python_files("MedEnhance"):
