@@ -127,6 +127,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/io/toolkit.py
   MedEnhanceLib/io/writing.py
   MedEnhanceLib/itk.py
+  MedEnhanceLib/mirrors.py
   MedEnhanceLib/model.py
   MedEnhanceLib/noise.py
   MedEnhanceLib/noise_assessment.py

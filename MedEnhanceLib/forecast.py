@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from MedEnhanceLib.bundle import Bundle
+from MedEnhanceLib.mirrors import MIRRORS, fair_mirrors
 from MedEnhanceLib.model import Model
+from MedEnhanceLib.task import Task
 
 COST_METRIC = "cost (core-us per"
-MIRRORS = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def forecast(
     Time and memory of an earlier run are scaled with the number of voxels; without one, the
     published cost is divided by the number of processors.
     """
-    times = MIRRORS if uncertainty and model.is_trained else 1
+    times = _passes(model) if uncertainty else 1
     if past is not None:
         share = voxels / past.voxels
         memory = None if past.memory_mb is None else past.memory_mb * share
@@ -69,3 +71,10 @@ def published_cost(model: Model) -> float | None:
         if str(row.get("metric", "")).startswith(COST_METRIC)
     ]
     return sum(costs) / len(costs) if costs else None
+
+
+def _passes(model: Model) -> int:
+    """How often the model is run to tell how unsure it is."""
+    if not isinstance(model, Bundle):
+        return 1
+    return len(fair_mirrors(model) if model.task is Task.SEGMENT else MIRRORS)

@@ -12,9 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Index = tuple[int, int, int]
-Axes = tuple[int, ...]
-# What uncertainty is told from: the input as it is, and mirrored across each axis.
-MIRRORS: tuple[Axes, ...] = ((), (0,), (1,), (2,))
 
 
 @dataclass(frozen=True)

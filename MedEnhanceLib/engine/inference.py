@@ -22,13 +22,13 @@ from MedEnhanceLib.engine.scores import (
     Doubt,
     Patches,
     Run,
-    fair_mirrors,
     fill,
     likeliest,
     mirrored_probabilities,
     score_counts,
 )
 from MedEnhanceLib.engine.streamed import streamed
+from MedEnhanceLib.mirrors import fair_mirrors
 from MedEnhanceLib.tiles import (
     Box,
     Index,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.bundle import Bundle
-from MedEnhanceLib.tiles import MIRRORS, Axes, Box
+from MedEnhanceLib.mirrors import Axes
+from MedEnhanceLib.tiles import Box
 
 Patches = Iterator[tuple[Box, NDArray[np.float32], NDArray[np.float32]]]
 """Where a patch lies, its scores (classes, k, j, i), and the weight of its voxels (k, j, i)."""
-SIDE = re.compile(r"(?<![a-z])(left|right|lh|rh|l|r)(?![a-z])", re.IGNORECASE)
-"""In the name of a label that a mirror image would swap with another."""
 MOST_SLAB_BYTES = 1 << 30
 """What the blended scores of all classes may take."""
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -29,22 +27,6 @@ def score_counts(bundle: Bundle) -> tuple[int, ...]:
     """
     needed = 1 + max((label.value for label in bundle.labels if not label.union), default=0)
     return (2, 1) if needed == 2 else (needed,)
-
-
-def fair_mirrors(bundle: Bundle) -> tuple[Axes, ...]:
-    """The mirror images that a network can be expected to label as well as the input itself.
-
-    One that was trained in one orientation knows no heads that stand on their crown, but the left
-    and the right look alike; unless its labels tell them apart. Of a bundle made elsewhere nothing
-    is known.
-    """
-    spec = bundle.input
-    if not bundle.is_described or any(SIDE.search(label.name) for label in bundle.labels):
-        return ((),)
-    if spec.orientation is None:
-        return MIRRORS
-    axis = next(n for n, letter in enumerate(spec.orientation) if letter in "LR")
-    return (), (axis if spec.axis_order == "ijk" else 2 - axis,)
 
 
 def mirrored_probabilities(

@@ -13,6 +13,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
 from MedEnhanceLib.intensity import ROBUST_PEAK, Scaling, scaling_named
+from MedEnhanceLib.mirrors import Axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
@@ -34,7 +35,7 @@ from MedEnhanceLib.tasks.ensemble import (
 )
 from MedEnhanceLib.tasks.masked import keep_sign_and_air, padding_as_air
 from MedEnhanceLib.tasks.network import FILTER_TRACES, Traces, in_units, open_network, traces_of
-from MedEnhanceLib.tiles import Axes, Box, bounding_box
+from MedEnhanceLib.tiles import Box, bounding_box
 from MedEnhanceLib.volume import Volume
 
 # Voxels around the content that are worked on too, so that its rim sees air as it should.

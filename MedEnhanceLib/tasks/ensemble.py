@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.mirrors import MIRRORS, Axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
-from MedEnhanceLib.tiles import MIRRORS, Axes
 
 if TYPE_CHECKING:
     from MedEnhanceLib.engine.forward import Forward

@@ -22,6 +22,7 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import Scaling, largest_usual, robust_peak, scaling_named
+from MedEnhanceLib.mirrors import Axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import SuperResolutionOptions
@@ -57,7 +58,6 @@ from MedEnhanceLib.tasks.network import (
     traces_of,
     with_helper,
 )
-from MedEnhanceLib.tiles import Axes
 from MedEnhanceLib.volume import Volume
 
 # Of the peak. An estimated profile is a little off: what agrees better with it is not closer to the

@@ -31,6 +31,14 @@ def test_without_one_the_published_cost_is_shared_by_the_processors() -> None:
     assert twice is not None and twice.seconds == pytest.approx(4 * expected)
 
 
+@pytest.mark.parametrize(
+    ("model", "passes"), [("mr-hippocampus-unet", 2), ("mr-denoise-residual", 4)]
+)
+def test_uncertainty_takes_a_run_for_each_mirror_image(model: str, passes: int) -> None:
+    told = forecast(Catalog.default().find(model), 1000, Past(1000, 3.0), uncertainty=True)
+    assert told is not None and told.seconds == 3.0 * passes
+
+
 def test_a_filter_without_measurements_is_not_guessed() -> None:
     assert forecast(Catalog.default().find("filter-median"), 1000) is None
 

@@ -12,8 +12,9 @@ from MedEnhanceLib import Catalog, Volume, enhance
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.engine.inference import classify_with_doubt
 from MedEnhanceLib.engine.networks import SliceSplitter
-from MedEnhanceLib.engine.scores import fair_mirrors, mirrored_probabilities, probabilities
+from MedEnhanceLib.engine.scores import mirrored_probabilities, probabilities
 from MedEnhanceLib.errors import OptionsError
+from MedEnhanceLib.mirrors import MIRRORS, fair_mirrors
 from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Progress
@@ -26,7 +27,6 @@ from MedEnhanceLib.tasks.ensemble import (
 )
 from MedEnhanceLib.tasks.network import open_network
 from MedEnhanceLib.tasks.tidying import becoming
-from MedEnhanceLib.tiles import MIRRORS
 from MedEnhanceLib.volume import Label
 
 from .conftest import randomised, resolver_bundle, unet_bundle
