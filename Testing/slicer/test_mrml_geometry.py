@@ -143,3 +143,9 @@ def test_voxel_types_that_slicer_lacks_are_converted(scene: Any, dtype: str, exp
     result = Result(Task.DENOISE, Volume(np.ones((2, 3, 4), dtype), geometry))
     output = outputs.storeResult(result, node, "Head denoised")
     assert slicer.util.arrayFromVolume(output).dtype == expected
+
+
+@pytest.mark.parametrize("large", [2**31, -(2**31) - 1])
+def test_whole_numbers_that_slicer_lacks_become_floats(large: int) -> None:
+    voxels = bridge.nodeVoxels(np.array([0, large]))
+    assert voxels.dtype == np.float64 and voxels[1] == large

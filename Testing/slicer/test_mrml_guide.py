@@ -12,7 +12,7 @@ from MedEnhanceSlicer import bridge, outputs, resultMaps
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
-from Testing.slicer.grids import GRIDS, add_volume, matrix, rotation
+from Testing.slicer.grids import GRIDS, add_volume, bent_transform, matrix, rotation
 from Testing.slicer.saving import sheared
 from Testing.slicer_scene import subject_hierarchy
 
@@ -49,6 +49,14 @@ def test_a_guide_under_a_transform_that_shears_is_told_with_the_way_out(scene: A
     node, guide = add_volume(), add_volume("Guide")
     sheared(scene, guide)
     with pytest.raises(VolumeError, match="'Guide' and 'Head' shear; register 'Guide' rigidly"):
+        bridge.guideFromNode(guide, node)
+
+
+@pytest.mark.parametrize("bent", ["Head", "Guide"])
+def test_neither_may_be_under_a_transform_that_bends(scene: Any, bent: str) -> None:
+    node, guide = add_volume(), add_volume("Guide")
+    scene.GetFirstNodeByName(bent).SetAndObserveTransformNodeID(bent_transform().GetID())
+    with pytest.raises(VolumeError, match=f"'{bent}' is under the non-linear transform"):
         bridge.guideFromNode(guide, node)
 
 

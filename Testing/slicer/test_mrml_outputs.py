@@ -168,6 +168,10 @@ def test_a_result_is_of_the_modality_of_its_input(scene: Any) -> None:
     assert bridge.modalityOfNode(output) == ("PT", "")
     assert bridge.seriesModality(segmented(pet)) == ""
     assert bridge.modalityOfNode(denoised(plain, output)) == ("", "")
+    set_modality(plain, "MR")
+    assert bridge.modalityOfNode(denoised(plain, output)) == ("MR", "")
+    set_modality(plain, "")
+    assert bridge.modalityOfNode(denoised(plain, output)) == ("", "")
 
 
 def test_output_looks_like_the_input(scene: Any) -> None:
@@ -176,10 +180,24 @@ def test_output_looks_like_the_input(scene: Any) -> None:
     display.SetAutoWindowLevel(False)
     display.SetWindowLevel(77, 33)
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeInvertedGrey")
+    display.SetInterpolate(False)
+    display.SetInvertDisplayScalarRange(True)
+    display.SetThreshold(5, 50)
+    display.SetApplyThreshold(True)
     shown = denoised(node).GetScalarVolumeDisplayNode()
     assert (shown.GetWindow(), shown.GetLevel(), shown.GetAutoWindowLevel()) == (77, 33, 0)
     assert shown.GetColorNodeID() == "vtkMRMLColorTableNodeInvertedGrey"
     assert shown is not display
+    assert not shown.GetInterpolate() and shown.GetInvertDisplayScalarRange()
+    assert (shown.GetLowerThreshold(), shown.GetUpperThreshold()) == (5, 50)
+    assert shown.GetApplyThreshold()
+
+
+def test_values_of_an_output_are_of_the_kind_of_the_inputs(scene: Any) -> None:
+    node, kind = add_volume(), slicer.vtkCodedEntry()
+    kind.SetValueSchemeMeaning("112031", "DCM", "Attenuation Coefficient")
+    node.SetVoxelValueQuantity(kind)
+    assert denoised(node).GetVoxelValueQuantity().GetCodeValue() == "112031"
 
 
 def test_input_is_untouched(scene: Any) -> None:
