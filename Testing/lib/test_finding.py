@@ -21,6 +21,7 @@ from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine import networks
 from MedEnhanceLib.errors import BundleError, OptionsError, UnsuitableError
 from MedEnhanceLib.finder import SIDES, Region, labels_of_regions
+from MedEnhanceLib.importing import import_bundle
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.tasks.finding import (
@@ -119,6 +120,13 @@ def kernels_bundle(root: Path, **changes: Any) -> Path:
 @pytest.fixture
 def kernels(tmp_path: Path) -> Bundle:
     return read_bundle(kernels_bundle(tmp_path))
+
+
+def test_a_bundle_with_a_damaged_finder_is_not_imported(kernels: Bundle, tmp_path: Path) -> None:
+    with (kernels.folder / "models/finder.pt").open("ab") as weights:
+        weights.write(b"x")
+    with pytest.raises(BundleError, match="damaged or was changed"):
+        import_bundle(kernels.folder, tmp_path / "user")
 
 
 @pytest.fixture

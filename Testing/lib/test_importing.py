@@ -250,6 +250,15 @@ def test_a_model_that_a_killed_import_left_aside_is_told(bundle: Path, user: Pat
     assert not Catalog.default().problems
 
 
+def test_what_an_import_that_was_killed_after_replacing_left_aside_goes(
+    bundle: Path, user: Path
+) -> None:
+    import_bundle(bundle)
+    shutil.copytree(user / "tiny-denoiser", user / ".replaced-tiny-denoiser")
+    import_bundle(bundle, replace=True)
+    assert [path.name for path in user.iterdir()] == ["tiny-denoiser"]
+
+
 def test_a_folder_where_nothing_can_be_kept(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(FileError, match="cannot be kept"):

@@ -54,6 +54,7 @@ def trusted(root: Path, *names: str) -> list[str]:
         lambda folder: (folder / "scripts/trusted_width.py").write_text(CODE),
         lambda folder: (folder / "scripts/__pycache__/trusted_width.pyc").write_text(CODE),
         lambda folder: (folder / "scripts/json.py").write_text(CODE),
+        lambda folder: (folder / "scripts/trusted_width.py").rename(folder / "scripts/types.py"),
         lambda folder: (folder / "models/model.pt").write_bytes(b"other weights"),
         lambda folder: (folder / "code").symlink_to(folder.parent, target_is_directory=True),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -19,9 +20,13 @@ from MedEnhanceLib.errors import (
 )
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker import Event, Worker
+from MedEnhanceLib.worker.folder import input_file, output_file
+from MedEnhanceLib.worker.protocol import Job, from_line, to_line
+from MedEnhanceLib.worker.server import Server
 
 from .conftest import FAKE, last_event, poll_until
 
@@ -129,6 +134,32 @@ def test_a_result_that_comes_after_cancelling_is_dropped(
     event = last_event(worker)
     assert (event.kind, event.result) == ("cancelled", None)
     assert list(temporary.rglob("*.npy")) == []
+
+
+def test_a_run_that_is_cancelled_as_it_ends_hands_nothing_over(
+    volume: Volume, tmp_path: Path
+) -> None:
+    """Neither that nor a cancellation that comes after the end is meant for the next run."""
+    job = Job("ab12", Task.DENOISE, "auto", None, (), (), volume.geometry, "", "")
+    run = to_line({"do": "run", **job.to_json()})
+    cancel = to_line({"do": "cancel", "id": job.id})
+    said = io.BytesIO()
+    at_the_end = iter([[cancel], []])
+
+    def enhance(volume: Volume, task: Task, **_: object) -> Result:
+        for line in next(at_the_end):
+            server._obey(line)
+        return Result(task, volume)
+
+    server = Server(io.BytesIO(), said, tmp_path, enhance, lambda *_: None)
+    for files in ([], [output_file(tmp_path, job.id)]):
+        np.save(input_file(tmp_path, job.id), volume.voxels)
+        server._obey(run)
+        server.do(server.jobs.get())
+        server._obey(cancel)
+        assert list(tmp_path.glob("*.npy")) == files
+    kinds = [from_line(line)["kind"] for line in said.getvalue().splitlines()]
+    assert kinds == ["heard", "cancelled", "heard", "result"]
 
 
 def test_a_process_that_ignores_cancelling_is_ended(
