@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -43,8 +44,8 @@ def test_the_middle_is_a_multiple_unless_the_volume_is_smaller() -> None:
     assert middle_box((13, 40, 3), 5).slices == (slice(4, 9), slice(17, 22), slice(0, 3))
 
 
-@given(shapes, st.tuples(*[st.integers(4, 32)] * 3), st.floats(0, 0.5))
-def test_overlapping_plan_covers_every_voxel(
+@given(shapes, st.tuples(*[st.integers(1, 32)] * 3), st.floats(0, 0.8))
+def test_overlapping_plan_covers_every_voxel_and_overlaps(
     shape: tuple[int, int, int], patch: tuple[int, int, int], overlap: float
 ) -> None:
     patch = tuple(min(p, n) for p, n in zip(patch, shape, strict=True))
@@ -52,10 +53,14 @@ def test_overlapping_plan_covers_every_voxel(
     plan = overlapping_plan(shape, patch, shared)
     covered = np.zeros(shape, bool)
     for box in plan:
-        assert box.shape == patch
+        assert box.shape == patch and box.grown(0, shape) == box
         covered[box.slices] = True
     assert covered.all()
     assert [box.start[0] for box in plan] == sorted(box.start[0] for box in plan)
+    for axis in range(3):
+        starts = sorted({box.start[axis] for box in plan})
+        gaps = (b - a for a, b in itertools.pairwise(starts))
+        assert all(patch[axis] - gap >= shared[axis] for gap in gaps)
 
 
 @given(shapes, st.integers(1, 4), st.integers(50, 20_000))
@@ -83,7 +88,8 @@ def test_few_large_patches_compute_little_twice() -> None:
 def test_gaussian_weight_peaks_in_the_middle_and_never_vanishes() -> None:
     weight = gaussian_weight((9, 9, 9))
     assert weight[4, 4, 4] == weight.max()
-    assert weight.min() > 0
+    # As labels from the nearest patch hold it.
+    assert weight.astype(np.float16).min() > 0
 
 
 def test_bounding_box() -> None:

@@ -18,7 +18,7 @@ from MedEnhanceLib.itk import from_itk, to_itk
 from MedEnhanceLib.orientation import LETTERS, turn_towards
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.tasks.tidying import fill_holes, keep_largest
-from MedEnhanceLib.tiles import Box, overlapping_plan, whole
+from MedEnhanceLib.tiles import Box, whole
 from MedEnhanceLib.volume import Label, LabelMap
 from MedEnhanceLib.worker import folder
 from MedEnhanceLib.worker.folder import store_voxels, take_voxels
@@ -181,18 +181,6 @@ def test_grown_boxes_stay_inside(shape: tuple, margin: int, data: st.DataObject)
     assert all(b <= c <= n for b, c, n in zip(box.stop, grown.stop, shape, strict=True))
     array = np.arange(np.prod(shape)).reshape(shape)
     assert np.array_equal(array[grown.slices][box.inside(grown).slices], array[box.slices])
-
-
-@given(
-    st.tuples(*[st.integers(1, 40)] * 3), st.integers(1, 24), st.tuples(*[st.floats(0, 0.8)] * 3)
-)
-def test_patches_lie_inside_and_leave_no_gap(shape: tuple, edge: int, overlap: tuple) -> None:
-    patch = tuple(min(edge, n) for n in shape)
-    seen = np.zeros(shape, bool)
-    for box in overlapping_plan(shape, patch, overlap):
-        assert all(a >= 0 and b <= n for a, b, n in zip(box.start, box.stop, shape, strict=True))
-        seen[box.slices] = True
-    assert seen.all()
 
 
 @given(st.tuples(*[st.integers(2, 12)] * 3), seeds)
