@@ -156,9 +156,9 @@ def test_two_processes_learn_the_same_weights_from_different_batches(
     ]
     for worker in workers:
         worker.start()
-    told = dict(answers.get(timeout=60) for _ in workers)
+    told = dict(answers.get(timeout=300) for _ in workers)
     for worker in workers:
-        worker.join(timeout=20)
+        worker.join(timeout=300)
     assert [worker.exitcode for worker in workers] == [0, 0]
     first, second = told[0], told[1]
     assert first["batch"] != second["batch"]
