@@ -150,7 +150,7 @@ def zscore_scaling(voxels: NDArray[Any]) -> Scaling:
     mean = total / max(1, count)
     for part in parts:
         square += float(np.square(part[part != 0].astype(np.float64) - mean).sum())
-    if count < 2 or square == 0:
+    if square == 0:
         raise VolumeError("The volume is constant; there is nothing to see in it.")
     return Scaling(mean, math.sqrt(square / count))
 

@@ -79,6 +79,12 @@ class TestJudging:
     def test_tissue_that_is_not_there_has_none(self) -> None:
         assert ct_values(np.zeros((4, 8, 8)), np.zeros((4, 8, 8)))["rmse_hu_bone"] is None
 
+    @pytest.mark.parametrize(("value", "tissue"), [(-950, "lung"), (-150, "soft"), (200, "bone")])
+    def test_the_least_value_of_a_tissue_is_its_own(self, value: float, tissue: str) -> None:
+        voxels = np.full((4, 8, 8), value, np.float32)
+        told = {name for name, error in ct_values(voxels, voxels).items() if error is not None}
+        assert told == {f"rmse_hu_{tissue}", f"shift_hu_{tissue}"}
+
     def test_the_peak_is_a_fixed_range_and_air_does_not_count(self) -> None:
         chest = _chest()
         worse = np.where(chest.voxels < -950, -900, chest.voxels + 20).astype(np.float32)

@@ -11,7 +11,7 @@ from MedEnhanceLib.errors import (
     OptionsError,
 )
 from MedEnhanceLib.options import SuperResolutionOptions
-from MedEnhanceLib.tasks.consistency import acquire
+from MedEnhanceLib.tasks.consistency import acquire, contradictions
 from MedEnhanceLib.tasks.finer_grid import target_geometry
 
 from .conftest import head_like, opened_short_of_memory
@@ -53,6 +53,13 @@ def test_masked_background_stays_zero_on_the_finer_grid(catalog: Catalog, model:
     assert (fine[15:45, 8:30, 8:30] > 0).all()
     # What is beside tissue may hold some of it.
     assert fine[12:15].any()
+
+
+def test_noise_alone_contradicts_nothing() -> None:
+    noise = np.random.default_rng(0).normal(0, 10, (40, 40, 40))
+    assert contradictions(noise, 10, scale=50) == []
+    noise[18:22, 18:22, 18:22] += 60
+    assert contradictions(noise, 10, scale=50) != []
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,18 @@ class TestSuperResolution:
         assert rows[0].values["psnr_db"] > nearest.values["psnr_db"]
         assert str(Acquisition(3, "x", "box", 1.5)) == "3x along x, box, noise 1.5 %"
 
+    def test_each_level_has_noise_of_its_own_and_below_zero_there_is_none_but_noise(self) -> None:
+        voxels = np.full((48, 24, 24), 500, np.float32)
+        voxels[..., :12] = -500
+        subject = Subject("flat", Volume(voxels, Geometry((24, 24, 48)), "MR"), 1000.0)
+        some, more = (
+            thick_case(subject, Acquisition(2, "z", noise_percent=percent)).thick.voxels
+            for percent in (2, 4)
+        )
+        assert some[..., 12:].std() == pytest.approx(20, rel=0.05)
+        assert some[..., :12].mean() == pytest.approx(20 * np.sqrt(np.pi / 2), rel=0.05)
+        assert abs(np.corrcoef(some[..., 12:].ravel(), more[..., 12:].ravel())[0, 1]) < 0.1
+
     def test_slices_may_be_thick_along_all_axes_by_any_factor_and_of_any_width(
         self, catalog: Catalog
     ) -> None:

@@ -33,4 +33,6 @@ def test_neighbouring_slices_count_once_and_empty_ones_not_at_all() -> None:
     blob(voxels, 5, 5, 5, 2.0)
     slices = [spot.index[2] for spot in hot_spots(voxels)]
     assert 5 in slices and len(slices) < 3
+    blob(voxels, 8, 11, 8, 1.5)
+    assert [spot.index[2] for spot in hot_spots(voxels)[:2]] == [5, 8]
     assert hot_spots(np.zeros((4, 4, 4))) == []

@@ -9,7 +9,14 @@ from scipy import ndimage
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.errors import BundleError, VolumeError
-from MedEnhanceLib.intensity import Scaling, robust_peak, scaling_named, usual_values
+from MedEnhanceLib.intensity import (
+    Scaling,
+    largest_usual,
+    peak_without_noise,
+    robust_peak,
+    scaling_named,
+    usual_values,
+)
 from MedEnhanceLib.noise import _with_beside, estimate_noise, prudent_level
 from MedEnhanceLib.quality.evidence import foreground, uneven_noise_warning
 
@@ -107,6 +114,12 @@ def test_robust_peak_ignores_outliers_but_not_small_objects() -> None:
     assert robust_peak(small) == 5
     with pytest.raises(VolumeError, match="above"):
         robust_peak(np.full((4, 4, 4), -3.0))
+    assert largest_usual(-small) == 5
+
+
+def test_half_of_the_peak_is_left_however_strong_the_noise() -> None:
+    ramp = np.arange(1000.0).reshape(10, 10, 10)
+    assert peak_without_noise(ramp, 1e4) == robust_peak(ramp) / 2
 
 
 @pytest.mark.parametrize("name", ["robust_peak", "zscore_nonzero", "hu"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.resample import resample
+from MedEnhanceLib.resample import resample, resample_averaged
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,13 @@ def test_beyond_a_short_axis_lies_what_was_asked_for() -> None:
     grid = Geometry((8, 8, 2))
     wider = resample(voxels, grid, grid.cropped((0, 0, -2), (8, 8, 6)), "bspline5", outside=-7)
     assert (wider[[0, 1, 4, 5]] == -7).all() and np.allclose(wider[2:4], 50)
+
+
+def test_averages_are_those_of_the_voxels_that_each_one_covers() -> None:
+    """Eight along x, which is the target's third axis."""
+    voxels = np.random.default_rng(0).uniform(0, 100, (2, 3, 32)).astype(np.float32)
+    source = Geometry((32, 3, 2), (0.125, 1, 2))
+    axes = ((0, 0, 1), (1, 0, 0), (0, 1, 0))
+    target = Geometry((3, 2, 4), (1, 2, 1), (3.5 * 0.125, 0, 0), axes)
+    expected = voxels.reshape(2, 3, 4, 8).mean(axis=3).transpose(2, 0, 1)
+    np.testing.assert_allclose(resample_averaged(voxels, source, target), expected, rtol=1e-4)

@@ -53,6 +53,23 @@ def test_only_the_chosen_slices_of_a_large_volume_count(monkeypatch: pytest.Monk
     assert measured(near) < 0.9 * measured(voxels)
 
 
+def test_the_gradient_is_per_millimetre_along_each_axis() -> None:
+    k, j, i = np.indices(SHAPE)
+    spacing = (0.5, 1.0, 3.0)
+    ramp = 2 * spacing[0] * i + 3 * spacing[1] * j + 6 * spacing[2] * k
+    found = gradient_magnitude(ramp, Geometry(SHAPE[::-1], spacing))
+    np.testing.assert_allclose(found[15:25, 12:18, 12:16], 7, rtol=0.01)
+
+
+def test_sharpness_does_not_change_with_the_values_of_air() -> None:
+    """CT begins below zero."""
+    voxels = head_like(SHAPE)
+    gradient = gradient_magnitude(voxels, GEOMETRY)
+    edges = edge_mask(gradient)
+    shifted = edge_sharpness(edges, gradient, voxels - 1024)
+    assert shifted == pytest.approx(edge_sharpness(edges, gradient, voxels), rel=0.01)
+
+
 def test_no_edges_have_no_sharpness() -> None:
     flat = np.full(SHAPE, 5, np.float32)
     gradient = gradient_magnitude(flat, GEOMETRY)
