@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from MedEnhanceLib.errors import (
     UnsuitableError,
     VolumeError,
 )
+from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.tasks.masked import ct_padding
@@ -94,6 +96,33 @@ def test_network_labels_do_not_depend_on_axis_order(catalog: Catalog) -> None:
     second = enhance(flipped, "segment", "tiny-unet", options, catalog=catalog).labelmap.voxels
     assert len(np.unique(first)) > 1
     assert np.array_equal(second[::-1].transpose(0, 2, 1), first)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The channels that a network gets."""
+    channels: list[Any] = []
+
+    def unchanged(_forward: object, given: list[Any], _tile: None) -> np.ndarray:
+        channels.extend(given)
+        return np.array(given[0])
+
+    monkeypatch.setattr("MedEnhanceLib.engine.inference.regress", unchanged)
+    return channels
+
+
+def test_a_noise_level_that_is_stated_is_told_as_it_is(
+    catalog: Catalog, head: Volume, seen: list[Any]
+) -> None:
+    enhance(head, "denoise", "tiny-denoiser", {"noise": 9.0}, catalog=catalog)
+    assert seen[1] == 9 / robust_peak(head.voxels)
+
+
+def test_a_network_sees_some_of_the_masked_air(catalog: Catalog, seen: list[Any]) -> None:
+    voxels = np.zeros((24, 40, 40), np.float32)
+    voxels[6:20, 8:30, 8:30] = head_like((14, 22, 22))
+    enhance(Volume(voxels, Geometry((40, 40, 24))), "denoise", "tiny-denoiser", catalog=catalog)
+    assert np.array_equal(seen[0], voxels[2:24, 4:34, 4:34] / np.float32(robust_peak(voxels)))
 
 
 def test_strength_blends(catalog: Catalog, head: Volume) -> None:

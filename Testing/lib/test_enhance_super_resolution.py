@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from MedEnhanceLib import Catalog, Geometry, Volume, enhance
-from MedEnhanceLib.acquisition import thick_slices
+from MedEnhanceLib.acquisition import interpolate_axis, thick_slices
 from MedEnhanceLib.errors import (
     OptionsError,
 )
+from MedEnhanceLib.intensity import largest_usual
 from MedEnhanceLib.options import SuperResolutionOptions
-from MedEnhanceLib.tasks.consistency import acquire, contradictions
+from MedEnhanceLib.tasks.consistency import (
+    USUAL_WIDTHS,
+    acquire,
+    contradictions,
+    made_consistent,
+)
 from MedEnhanceLib.tasks.finer_grid import target_geometry
+from MedEnhanceLib.tasks.super_resolution import CONSISTENCY_GOAL_PERCENT, _steps
 
 from .conftest import head_like, opened_short_of_memory
+
+TASK = "MedEnhanceLib.tasks.super_resolution"
 
 
 def test_super_resolution_reaches_the_finest_spacing_by_default(
@@ -53,6 +64,50 @@ def test_masked_background_stays_zero_on_the_finer_grid(catalog: Catalog, model:
     assert (fine[15:45, 8:30, 8:30] > 0).all()
     # What is beside tissue may hold some of it.
     assert fine[12:15].any()
+
+
+def test_an_image_below_zero_is_made_consistent_too() -> None:
+    slices = thick_slices(head_like((40, 40, 40), sigma=0), 0, 2) - 1000
+    fine = made_consistent(slices, np.repeat(slices, 2, axis=0), 0.0, USUAL_WIDTHS)
+    again = acquire(fine, slices.shape)
+    assert np.sqrt(np.mean((again - slices)[2:-2] ** 2)) < 0.02 * np.ptp(slices)
+
+
+def test_noise_that_was_removed_is_no_reason_to_be_far_from_the_input(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals = []
+
+    def unchanged(_coarse: object, fine: np.ndarray, goal: float, _widths: object) -> np.ndarray:
+        goals.append(100 * goal / largest_usual(head.voxels))
+        return fine
+
+    monkeypatch.setattr(f"{TASK}.made_consistent", unchanged)
+    for denoise in (False, True):
+        how = {"factor": (1, 1, 2), "denoise": denoise}
+        enhance(head, "super-resolution", "tiny-resolver", how, catalog=catalog)
+    assert goals[0] > 1 and goals[1] == pytest.approx(CONSISTENCY_GOAL_PERCENT)
+
+
+def test_what_was_refined_once_touches_and_has_less_noise(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels, widths = [], []
+
+    def refine(image: Any, axis: int, size: int, level: float, width: float, *_: Any) -> Any:
+        levels.append(level)
+        widths.append(width)
+        return interpolate_axis(image, axis, size)
+
+    monkeypatch.setattr(f"{TASK}._refine_axis", refine)
+    how = {"factor": (1, 1, 6), "profile_width": 0.75, "denoise": False}
+    enhance(head, "super-resolution", "tiny-resolver", how, catalog=catalog)
+    assert widths == [0.75, 1.0]
+    assert 0 < levels[1] < levels[0]
+
+
+def test_steps_are_as_few_as_the_trained_range_allows() -> None:
+    assert _steps((2, 4, 4), (250, 4, 4), 5.0) == [(0, 10), (0, 50), (0, 250)]
 
 
 def test_noise_alone_contradicts_nothing() -> None:

@@ -17,7 +17,13 @@ from MedEnhanceLib.intensity import (
     scaling_named,
     usual_values,
 )
-from MedEnhanceLib.noise import _with_beside, estimate_noise, prudent_level
+from MedEnhanceLib.noise import (
+    _koay_factor,
+    _with_beside,
+    estimate_noise,
+    noise_in_parts,
+    prudent_level,
+)
 from MedEnhanceLib.quality.evidence import foreground, uneven_noise_warning
 
 from .conftest import head_like
@@ -67,6 +73,27 @@ def test_gaussian_noise_of_ct() -> None:
     assert estimate_noise(air_and_tissue + rng.normal(0, 12, (40,) * 3), rician=False) == (
         pytest.approx(12, rel=0.1)
     )
+
+
+@pytest.mark.parametrize("snr", [0.0, 1.0, 4.0, 35.0])
+def test_the_spread_of_magnitudes_is_that_of_rice(snr: float) -> None:
+    drawn = add_rician_noise(np.full((100, 100, 100), snr), 1.0, np.random.default_rng(0))
+    assert _koay_factor(snr) == pytest.approx(drawn.var(), rel=0.01)
+
+
+def test_all_of_a_tiny_volume_tells_its_noise() -> None:
+    """In its flattest half too few voxels are left."""
+    clean = np.full((8, 8, 8), 500, np.float32)
+    found = [
+        estimate_noise(add_rician_noise(clean, 20.0, np.random.default_rng(seed)))
+        for seed in range(60)
+    ]
+    assert np.std(found) < 5
+
+
+def test_an_axis_too_short_to_halve_is_not_halved() -> None:
+    flat = np.full((12, 80, 80), 500, np.float32)
+    assert len(noise_in_parts(add_rician_noise(flat, 20.0, np.random.default_rng(1)))) == 2
 
 
 @pytest.mark.parametrize("shape", [(1, 60, 60), (3, 50, 50), (60, 1, 60)])
@@ -152,6 +179,12 @@ def test_texture_is_hardly_taken_for_noise_nor_noise_for_texture(
     textured = clean + (clean > 0) * 30 * grain / grain.std()
     found = estimate_noise(add_rician_noise(np.maximum(textured, 0), sigma, rng))
     assert lowest < found / sigma < 1.08
+
+
+def test_noise_that_was_smoothed_is_not_mistaken_for_none() -> None:
+    noise = np.random.default_rng(0).normal(500, 30, (32, 48, 48)).astype(np.float32)
+    smooth = sitk.SmoothingRecursiveGaussian(sitk.GetImageFromArray(noise), 1.0)
+    assert estimate_noise(sitk.GetArrayFromImage(smooth)) > 0
 
 
 def test_a_denoiser_is_told_less_of_weak_noise_and_all_of_strong() -> None:

@@ -14,10 +14,10 @@ from MedEnhanceLib.engine.inference import classify_with_doubt
 from MedEnhanceLib.engine.networks import SliceSplitter
 from MedEnhanceLib.engine.scores import mirrored_probabilities, probabilities
 from MedEnhanceLib.errors import OptionsError
-from MedEnhanceLib.mirrors import MIRRORS, fair_mirrors
+from MedEnhanceLib.mirrors import MIRRORS, Axes, fair_mirrors
 from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
 from MedEnhanceLib.reporting import Reporter
-from MedEnhanceLib.result import Progress
+from MedEnhanceLib.result import Progress, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.ensemble import (
     mirrored,
@@ -124,6 +124,24 @@ def test_spread_is_in_the_volumes_unit_and_follows_the_strength(
     # What is measured is that of full strength, as the note says of all of it.
     measured = [[m.after for m in r.evidence if m.name == "Uncertainty"] for r in (whole, weaker)]
     assert measured[0] == measured[1] != [] and "full strength" in weaker.note
+
+
+def test_the_spread_of_finer_slices_is_that_of_what_the_mirrors_give(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = "MedEnhanceLib.tasks.super_resolution"
+    monkeypatch.setattr(f"{task}.made_consistent", lambda coarse, fine, *_: fine)
+    how = {"factor": (1, 1, 2), "profile_width": 1.0, "denoise": False}
+
+    def given(axes: Axes, **more: bool) -> Result:
+        seen = head.with_voxels(mirrored(head.voxels, axes))
+        return enhance(seen, "super-resolution", "tiny-resolver", {**how, **more}, catalog=catalog)
+
+    answers = [mirrored(given(axes).volume.voxels, axes) for axes in MIRRORS]
+    spread = given((), uncertainty=True).uncertainty
+    assert spread is not None
+    tissue = answers[0] > 300  # where no answer is cut off at zero
+    np.testing.assert_allclose(spread.voxels[tissue], np.std(answers, axis=0)[tissue], rtol=0.01)
 
 
 def test_a_mirrored_volume_gets_the_mirrored_answer(catalog: Catalog, head: Volume) -> None:
