@@ -14,6 +14,7 @@ from MedEnhanceLib.errors import (
 )
 from MedEnhanceLib.intensity import largest_usual
 from MedEnhanceLib.options import SuperResolutionOptions
+from MedEnhanceLib.quality.evidence import _consistency_warning
 from MedEnhanceLib.tasks.consistency import (
     USUAL_WIDTHS,
     acquire,
@@ -21,7 +22,7 @@ from MedEnhanceLib.tasks.consistency import (
     made_consistent,
 )
 from MedEnhanceLib.tasks.finer_grid import target_geometry
-from MedEnhanceLib.tasks.super_resolution import CONSISTENCY_GOAL_PERCENT, _steps
+from MedEnhanceLib.tasks.super_resolution import CONSISTENCY_GOAL_PERCENT, _refined_by, _steps
 
 from .conftest import head_like, opened_short_of_memory
 
@@ -106,8 +107,27 @@ def test_what_was_refined_once_touches_and_has_less_noise(
     assert 0 < levels[1] < levels[0]
 
 
+def test_how_many_times_finer_is_told_in_array_order() -> None:
+    grid = Geometry((10, 20, 5))
+    assert _refined_by(grid, grid.resized((10, 40, 15))) == (3, 2, 1)
+
+
 def test_steps_are_as_few_as_the_trained_range_allows() -> None:
     assert _steps((2, 4, 4), (250, 4, 4), 5.0) == [(0, 10), (0, 50), (0, 250)]
+
+
+def test_more_than_any_noise_explains_is_told() -> None:
+    assert not _consistency_warning(39, 30)
+    assert "45.00 % of the peak" in _consistency_warning(45, 30)[0]
+
+
+def test_where_there_is_no_noise_none_is_removed(
+    catalog: Catalog, head: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{TASK}.estimate_noise", lambda *_: 0.0)
+    how = {"factor": (1, 1, 2), "denoise": True}
+    result = enhance(head, "super-resolution", "tiny-resolver", how, catalog=catalog)
+    assert "denoised_with" not in result.provenance
 
 
 def test_noise_alone_contradicts_nothing() -> None:

@@ -181,13 +181,27 @@ def test_detail_that_the_input_cannot_contradict_is_told(tmp_path: Path, noise: 
     assert said(painted, "input is even")
 
 
-@pytest.mark.parametrize(("percent", "is_told"), [(1, False), (4, True)])
-def test_a_network_s_own_error_without_any_noise_is_no_detail(percent: int, is_told: bool) -> None:
+@pytest.mark.parametrize(
+    ("percent", "sigma", "is_told"), [(1, 0, False), (4, 0, True), (4, 1, True), (4, 2, False)]
+)
+def test_neither_a_network_s_own_error_nor_noise_is_detail(
+    percent: int, sigma: float, is_told: bool
+) -> None:
     plain = np.zeros((24, 24, 24), np.float32)
     plain[8:16, 8:16, 8:16] = 100
     rippled = plain + percent * (np.indices(plain.shape).sum(axis=0) % 2)
-    found = unaccounted_voxels(plain, rippled.astype(np.float32), (2, 1, 1), sigma=0)
+    found = unaccounted_voxels(plain, rippled.astype(np.float32), (2, 1, 1), sigma)
     assert (found > 0) == is_told
+
+
+@pytest.mark.parametrize(("axis", "found"), [(0, 1), (1, 1), (2, 0)])
+def test_what_lies_within_a_slice_accounts_for_detail(axis: int, found: int) -> None:
+    """Four voxels beside an edge, where slices along the last axis are four voxels thick."""
+    plain = np.zeros((24, 24, 24), np.float32)
+    np.moveaxis(plain, axis, 0)[12:] = 100
+    after = plain.copy()
+    np.moveaxis(after, axis, 0)[8, 12, 12] = 20
+    assert unaccounted_voxels(plain, after, (1, 1, 4), sigma=0) == found
 
 
 def test_a_resolver_that_cannot_be_corrected_is_told(

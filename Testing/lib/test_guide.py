@@ -14,6 +14,8 @@ from MedEnhanceLib.engine.networks import GuidedDenoiser
 from MedEnhanceLib.errors import MedEnhanceError, OptionsError, UnsuitableError, VolumeError
 from MedEnhanceLib.guide import guide_on_grid
 from MedEnhanceLib.provenance import voxel_hash
+from MedEnhanceLib.tasks.denoise import _guide_channels
+from MedEnhanceLib.tiles import whole
 
 from .conftest import OBLIQUE, denoiser_bundle, head_like, places_of, randomised, write_bundle
 
@@ -117,6 +119,14 @@ def test_where_the_guide_ends_the_image_is_denoised_without_it(
     same = partly.volume.voxels == alone.volume.voxels
     assert same[10:].all() and not same[:10].all()
     assert any("shows only" in w for w in partly.warnings)
+
+
+def test_where_the_guide_ends_it_is_zero_on_every_scale(head: Volume, guide: Volume) -> None:
+    half = guide.geometry.cropped((0, 0, 0), (42, 48, 15))
+    part = guide_on_grid(Volume(guide.voxels[:15], half, "MR"), head, register=False)
+    seen = _guide_channels(part, whole(head.voxels.shape), "zscore_nonzero")["guide"]
+    assert isinstance(seen, np.ndarray)
+    assert (seen[~part.reached] == 0).all() and (seen[part.reached] != 0).any()
 
 
 def test_automatic_choice_takes_a_guided_model_only_with_a_guide(

@@ -112,8 +112,16 @@ def test_tiny_values_are_shown_and_judged_as_others_are() -> None:
     assert diverging(values * 1e-12, 1e-12).tolist() == diverging(values, 1).tolist()
     before = (head_like() * 1e-9).astype(np.float32)
     geometry = Geometry(before.shape[::-1])
-    _, warnings = denoise_evidence(before, before * np.float32(0.9), 5e-8, True, geometry, "")
-    assert any("moved by 10.0 %" in warning for warning in warnings)
+    _, warnings = denoise_evidence(before, before * np.float32(0.97), 5e-8, True, geometry, "")
+    assert any("moved by 3.0 %" in warning for warning in warnings)
+
+
+def test_without_any_noise_left_nothing_is_told_over_it() -> None:
+    clean, noisy = head_like(sigma=0), head_like()
+    measures, _ = denoise_evidence(noisy, clean, 20, True, Geometry(clean.shape[::-1]), "")
+    told = {m.name: m.after for m in measures}
+    assert told["Noise"] == 0
+    assert told["Signal to noise"] is None and told["Contrast to noise"] is None
 
 
 def test_the_least_whole_number_is_large_too() -> None:
