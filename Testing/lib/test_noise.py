@@ -159,6 +159,9 @@ def test_scalings_are_undone_exactly_enough(name: str) -> None:
 def test_zscore_is_of_the_voxels_inside() -> None:
     voxels = np.array([0, 0, 0, 1, 3], np.float32)
     assert scaling_named("zscore_nonzero", voxels) == Scaling(2, 1)
+    for constant in ([0, 0, 0], [0, 0, 3], [0, 3, 3]):
+        with pytest.raises(VolumeError, match="constant"):
+            scaling_named("zscore_nonzero", np.array(constant))
 
 
 def test_unknown_scaling_is_named() -> None:
