@@ -15,8 +15,6 @@ import torch
 from MedEnhanceLib.acquisition import PARTS
 from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine import device, forward, inference, patches, scores
-from MedEnhanceLib.engine.networks.tissue_net import FEATURES
-from MedEnhanceLib.engine.precision import LARGEST_ERROR
 from MedEnhanceLib.errors import CancelledError, DeviceError, InferenceError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.reporting import Reporter
@@ -326,33 +324,6 @@ def test_half_precision_of_the_shipped_denoiser_stays_close() -> None:
     assert not np.array_equal(half, full)
     errors = [np.mean((image - clean) ** 2) for image in (half, full)]
     assert abs(10 * np.log10(errors[0] / errors[1])) < 0.02
-
-
-@pytest.mark.parametrize(
-    ("model", "channels", "noise"),
-    [("mr-denoise-guided", 4, [1, 3]), ("mr-brain-tissue-unet", FEATURES, [])],
-)
-def test_number_formats_are_tried_on_what_a_network_meets(
-    model: str, channels: int, noise: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On noise as strong as the image bfloat16 is never right; without a brain it is no faster."""
-    tried = []
-
-    def choose(name: str, network: Any, sample: torch.Tensor, *_: Any) -> torch.dtype:
-        with torch.inference_mode():
-            exact = network(sample).float()
-            with torch.autocast("cpu", torch.bfloat16):
-                half = network(sample).float()
-        tried.append(sample)
-        assert 0 < (half - exact).abs().max() < LARGEST_ERROR * exact.abs().max()
-        return torch.float32
-
-    monkeypatch.setattr(forward, "choose_precision", choose)
-    bundle = read_bundle(models_folder() / model, shipped=True)
-    forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
-    (sample,) = tried
-    assert sample.shape[1] == channels
-    assert all(float(sample[:, number].max()) <= 0.1 for number in noise)
 
 
 def test_a_shipped_network_is_built_without_what_takes_seconds_to_import() -> None:

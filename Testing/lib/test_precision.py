@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from MedEnhanceLib.engine import precision, remembered
+from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.engine import forward, precision, remembered
+from MedEnhanceLib.engine.networks.tissue_net import FEATURES
+from MedEnhanceLib.options import DenoiseOptions
+from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.resources import models_folder
 
 CPU = torch.device("cpu")
 SAMPLE = torch.rand(1, 2, 8, 8, 8)
@@ -100,3 +106,30 @@ def test_what_was_asked_for_is_taken_unchecked() -> None:
     network = Counting()
     assert precision.choose_precision("bfloat16", network, SAMPLE, CPU, "") is torch.bfloat16
     assert network.passes == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "channels", "noise"),
+    [("mr-denoise-guided", 4, [1, 3]), ("mr-brain-tissue-unet", FEATURES, [])],
+)
+def test_number_formats_are_tried_on_what_a_network_meets(
+    model: str, channels: int, noise: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On noise as strong as the image bfloat16 is never right; without a brain it is no faster."""
+    tried = []
+
+    def choose(name: str, network: Any, sample: torch.Tensor, *_: Any) -> torch.dtype:
+        with torch.inference_mode():
+            exact = network(sample).float()
+            with torch.autocast("cpu", torch.bfloat16):
+                half = network(sample).float()
+        tried.append(sample)
+        assert 0 < (half - exact).abs().max() < precision.LARGEST_ERROR * exact.abs().max()
+        return torch.float32
+
+    monkeypatch.setattr(forward, "choose_precision", choose)
+    bundle = read_bundle(models_folder() / model, shipped=True)
+    forward.Forward(bundle, DenoiseOptions(device="cpu"), Reporter())
+    (sample,) = tried
+    assert sample.shape[1] == channels
+    assert all(float(sample[:, number].max()) <= 0.1 for number in noise)
