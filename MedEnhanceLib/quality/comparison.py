@@ -89,7 +89,7 @@ def _ssim(
     total = 0.0
     number, count = part
     for done, tile in enumerate(tiles, start=1):
-        outer = tile.grown(SSIM_RADIUS, _shape(mask))
+        outer = tile.grown(SSIM_RADIUS, mask.shape)
         similarity = ssim_map(truth[outer.slices], image[outer.slices], peak)
         inner = similarity[tile.inside(outer).slices]
         total += float(inner[mask[tile.slices]].sum(dtype=np.float64))
@@ -101,11 +101,6 @@ def _tiles(shape: tuple[int, ...]) -> Iterator[Box]:
     for k, j, i in itertools.product(*(range(0, length, TILE) for length in shape)):
         stop = [min(a + TILE, length) for a, length in zip((k, j, i), shape, strict=True)]
         yield Box((k, j, i), (stop[0], stop[1], stop[2]))
-
-
-def _shape(array: NDArray[Any]) -> tuple[int, int, int]:
-    k, j, i = array.shape
-    return (k, j, i)
 
 
 def _image_measures(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.itk import from_itk, to_itk, unplaced
+from MedEnhanceLib.tiles import bounding_box
 
 Mask = NDArray[np.bool_]
 
@@ -44,8 +45,11 @@ def hd95(reference: Mask, found: Mask, geometry: Geometry) -> float:
     reference, found = _masks(reference, found)
     if not reference.any() or not found.any():
         return 0.0 if not reference.any() and not found.any() else math.inf
-    box = _box(reference | found)
-    first, second = _surface(reference[box]), _surface(found[box])
+    box = bounding_box(reference | found)
+    assert box is not None  # neither is empty
+    # A rim of one voxel outside of them, as far as there is any.
+    near = box.grown(1, reference.shape).slices
+    first, second = _surface(reference[near]), _surface(found[near])
     there = _distance_mm(second, geometry)[first]
     back = _distance_mm(first, geometry)[second]
     return float(max(np.percentile(there, 95), np.percentile(back, 95)))
@@ -67,16 +71,6 @@ def _masks(reference: NDArray[Any], found: NDArray[Any]) -> tuple[Mask, Mask]:
             f"{reference.shape[::-1]}; compare segmentations on the same grid."
         )
     return reference.astype(bool, copy=False), found.astype(bool, copy=False)
-
-
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box around the mask, with a rim of one voxel of its own around it."""
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(a for a in range(mask.ndim) if a != axis)
-        used = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(max(0, int(used[0]) - 1), int(used[-1]) + 2))
-    return tuple(box)
 
 
 def _surface(mask: Mask) -> Mask:
