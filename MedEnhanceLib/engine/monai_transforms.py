@@ -37,11 +37,8 @@ SLICE_AXIS = 2
 class NoiseChanneld(MapTransform):
     """Divide the image by its robust peak and add a channel with its noise level.
 
-    The result has even sizes; :class:`RestorePeakd` undoes both on the prediction.
+    The result's sizes are multiples of 4; :class:`RestorePeakd` undoes all on the prediction.
     """
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         result = dict(data)
@@ -88,11 +85,8 @@ class GuideChannelsd(MapTransform):
 class HounsfieldNoiseChanneld(MapTransform):
     """Put the slices of a CT first, divide HU by 1000 and add a channel with the noise level.
 
-    The result has even sizes; :class:`RestorePeakd` undoes everything on the prediction.
+    The result's sizes are multiples of 4; :class:`RestorePeakd` undoes all on the prediction.
     """
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         result = dict(data)
@@ -145,9 +139,6 @@ class ThickSlicesd(MapTransform):
 class JoinPartsd(MapTransform):
     """Make the wanted slices of the parts (parts, x, y, z) that a network divided slices into."""
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         result = dict(data)
         size, slices = int(np.asarray(result[SHAPE]).ravel()[0]), int(result[SLICES])
@@ -159,9 +150,6 @@ class JoinPartsd(MapTransform):
 
 class RestorePeakd(MapTransform):
     """Bring the prediction back to the image's unit, size, axes and place."""
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Data:
         result = dict(data)
