@@ -99,15 +99,15 @@ def _best_move(moving: Volume, fixed: Volume) -> tuple[Any, float]:
         share = min(1.0, samples / coarse.GetNumberOfPixels())
         method.SetMetricSamplingPercentage(share, 1)
         method.SetInterpolator(sitk.sitkLinear)
-        before = sitk.Euler3DTransform(transform)
-        before.SetIdentity()
-        method.SetInitialTransform(before)
-        alone = method.MetricEvaluate(coarse, other)
         method.SetInitialTransform(transform, True)
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetOptimizerAsRegularStepGradientDescent(step, least, MOST_STEPS, 0.6)
         method.Execute(coarse, other)
-    return transform, method.GetMetricValue() / alone
+    found = method.GetMetricValue()
+    unmoved = sitk.Euler3DTransform(transform)
+    unmoved.SetIdentity()
+    method.SetInitialTransform(unmoved)
+    return transform, found / method.MetricEvaluate(coarse, other)
 
 
 def _coarse(volume: Volume, spacing: float) -> SimpleITK.Image:
