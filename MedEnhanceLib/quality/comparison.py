@@ -7,7 +7,6 @@ Each comparison is a generator: it yields how far it is (0 to 1) and returns the
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.quality.ct_metrics import CT_RANGE_HU, ct_foreground
-from MedEnhanceLib.quality.metrics import SSIM_RADIUS, foreground, rmse, ssim_map
+from MedEnhanceLib.quality.metrics import SSIM_RADIUS, foreground, psnr_of, rmse, ssim_map
 from MedEnhanceLib.quality.segmentation_metrics import Mask, dice, hd95, volume_error_percent
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tiles import Box
@@ -112,7 +111,7 @@ def _image_measures(
 ) -> tuple[Measure, ...]:
     where = "everything but air" if is_ct else "the reference's foreground"
     (error_before, error_after), (ssim_before, ssim_after) = errors, similarities
-    psnr_before, psnr_after = (None if e is None else _psnr(e, peak) for e in errors)
+    psnr_before, psnr_after = (None if e is None else psnr_of(e, peak) for e in errors)
     return (
         Measure(
             "PSNR against the reference",
@@ -136,10 +135,6 @@ def _image_measures(
             f"Root mean square difference in {where}; less is better.",
         ),
     )
-
-
-def _psnr(error: float, peak: float) -> float:
-    return math.inf if error == 0 else 20 * math.log10(peak / error)
 
 
 MaskMaker = Callable[[], Mask]

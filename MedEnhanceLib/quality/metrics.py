@@ -41,7 +41,11 @@ def psnr(
     reference: NDArray[Any], image: NDArray[Any], peak: float, mask: Mask | None = None
 ) -> float:
     """Peak signal-to-noise ratio in dB, ``20 log10(peak / rmse)``; infinite when identical."""
-    error = rmse(reference, image, mask)
+    return psnr_of(rmse(reference, image, mask), peak)
+
+
+def psnr_of(error: float, peak: float) -> float:
+    """:func:`psnr`, from the root mean square error."""
     return math.inf if error == 0 else 20 * math.log10(peak / error)
 
 
