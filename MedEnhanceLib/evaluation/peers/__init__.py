@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.evaluation.methods import Method
 from MedEnhanceLib.evaluation.peers import ants, bm4d, dipy
-from MedEnhanceLib.evaluation.peers.packages import DISTRIBUTIONS, is_installed
+from MedEnhanceLib.evaluation.peers.packages import DISTRIBUTIONS, is_installed, package
 from MedEnhanceLib.options import Options
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
@@ -46,10 +46,10 @@ class Peer:
 
 
 PEERS = {
-    "peer-dipy-nlmeans": Peer(Task.DENOISE, "dipy", dipy.denoise, dipy.prepare),
-    "peer-ants-denoise": Peer(Task.DENOISE, "ants", ants.denoise, ants.prepare),
+    "peer-dipy-nlmeans": Peer(Task.DENOISE, "dipy", dipy.denoise, partial(package, dipy.PACKAGE)),
+    "peer-ants-denoise": Peer(Task.DENOISE, "ants", ants.denoise, partial(package, "ants")),
     "peer-bm4d": Peer(Task.DENOISE, "bm4d", bm4d.denoise, bm4d.prepare),
-    ATROPOS: Peer(Task.SEGMENT, "ants", ants.segment, ants.prepare),
+    ATROPOS: Peer(Task.SEGMENT, "ants", ants.segment, partial(package, "ants")),
 }
 """By the ids that users type."""
 

@@ -10,28 +10,18 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.evaluation.peers.denoisers import denoised
 from MedEnhanceLib.evaluation.peers.packages import package
+from MedEnhanceLib.filters import BRIGHTNESS_CLASSES
 from MedEnhanceLib.options import Options
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
-from MedEnhanceLib.volume import Label, LabelMap, Volume
+from MedEnhanceLib.volume import LabelMap, Volume
 
-CLASSES = (
-    Label(1, "Dark class", (70, 130, 180)),
-    Label(2, "Middle class", (220, 160, 60)),
-    Label(3, "Bright class", (240, 240, 200)),
-)
-"""On T1: cerebrospinal fluid, grey and white matter."""
 RIM = 5
 """Voxels that are mirrored beyond the border: `DenoiseImage` takes what lies there for zero, which
 darkens the rim of a block cut out of a head. They cost time too."""
 ATROPOS_START = "KMeans[3]"
 ATROPOS_NEIGHBOURS = "[0.1,1x1x1]"
 ATROPOS_STEPS = "[10,0.001]"
-
-
-def prepare() -> object:
-    """Import it; raises `DependencyError` when it is not installed."""
-    return package("ants")
 
 
 def denoise(volume: Volume, options: Options) -> Result:
@@ -56,7 +46,8 @@ def segment(volume: Volume, options: Options, mask: NDArray[np.bool_] | None = N
     """N4 bias correction, then Atropos with three classes of brightness inside the brain.
 
     Tustison et al. 2010, doi:10.1109/TMI.2010.2046908; Avants et al. 2011,
-    doi:10.1007/s12021-011-9109-y. Started by k-means, with a Markov random field.
+    doi:10.1007/s12021-011-9109-y. Started by k-means, with a Markov random field. On T1 the classes
+    are cerebrospinal fluid, grey and white matter.
 
     Args:
         mask: the brain, (k, j, i).
@@ -71,7 +62,7 @@ def segment(volume: Volume, options: Options, mask: NDArray[np.bool_] | None = N
         "segmentation"
     ]
     labels = np.ascontiguousarray(found.numpy().transpose()).astype(np.uint8)
-    return Result(Task.SEGMENT, LabelMap(labels, volume.geometry, CLASSES))
+    return Result(Task.SEGMENT, LabelMap(labels, volume.geometry, BRIGHTNESS_CLASSES))
 
 
 def _placed(voxels: NDArray[np.float32], volume: Volume) -> Any:

@@ -15,11 +15,7 @@ from MedEnhanceLib.result import Result
 from MedEnhanceLib.volume import Volume
 
 PATCH_RADIUS, BLOCK_RADIUS = 1, 2
-
-
-def prepare() -> object:
-    """Import it; raises `DependencyError` when it is not installed."""
-    return package("dipy.denoise.nlmeans")
+PACKAGE = "dipy.denoise.nlmeans"
 
 
 def denoise(volume: Volume, options: Options) -> Result:
@@ -32,7 +28,7 @@ def denoise(volume: Volume, options: Options) -> Result:
 
 
 def _non_local_means(voxels: NDArray[np.float32], sigma: float, is_mr: bool) -> NDArray[Any]:
-    nlmeans = package("dipy.denoise.nlmeans").nlmeans
+    nlmeans = package(PACKAGE).nlmeans
     # Since 1.12 another variant is the default, which is several dB worse at these levels.
     chosen = {"method": "classic"} if "method" in inspect.signature(nlmeans).parameters else {}
     # Negative HU would be cut off.
