@@ -130,9 +130,7 @@ class Worker:
             options=options_from_json(task, options) if isinstance(options, dict) else options,
             model_folders=tuple(os.path.abspath(folder) for folder in model_folders),
             trusted=tuple(trusted),
-            geometry=volume.geometry,
-            modality=volume.modality,
-            units=volume.units,
+            volume=Header.of(volume),
             guide=None if guide is None else Header.of(guide),
         )
         self._hand_over(job, volume, guide)

@@ -4,8 +4,8 @@ To the process, on its standard input:
 
     {"do": "run", "id": ..., "task": ..., "model": ..., "options": {...} or null,
      "model_folders": [...], "trusted": [...],
-     "geometry": {...}, "modality": ..., "units": ...,
-     "guide": null or {"geometry": {...}, "modality": ..., "units": ...}}
+     "volume": {"geometry": {...}, "modality": ..., "units": ...},
+     "guide": null or the same of the guide}
     {"do": "cancel", "id": ...}
 
 From the process, on its standard output: events, as `Event.to_json` writes them. Every job ends
@@ -61,7 +61,7 @@ class Header:
         """What is to be known of a volume besides its voxels."""
         return cls(volume.geometry, volume.modality, volume.units)
 
-    def volume(self, voxels: NDArray[Any]) -> Volume:
+    def with_voxels(self, voxels: NDArray[Any]) -> Volume:
         """The volume of these voxels."""
         return Volume(voxels, self.geometry, self.modality, self.units)
 
@@ -88,8 +88,8 @@ class Job:
         id: letters and digits, also the name of the job's files.
         task, model, options: as for `enhance`.
         model_folders, trusted: as for `Catalog.default`.
-        geometry, modality, units: of the volume.
-        guide: of the guide, when there is one.
+        volume: to work on.
+        guide: when there is one.
     """
 
     id: str
@@ -98,9 +98,7 @@ class Job:
     options: Options | None
     model_folders: tuple[str, ...]
     trusted: tuple[str, ...]
-    geometry: Geometry
-    modality: str
-    units: str
+    volume: Header
     guide: Header | None = None
 
     def __post_init__(self) -> None:
@@ -117,9 +115,7 @@ class Job:
             "options": None if self.options is None else self.options.to_json(),
             "model_folders": list(self.model_folders),
             "trusted": list(self.trusted),
-            "geometry": self.geometry.to_json(),
-            "modality": self.modality,
-            "units": self.units,
+            "volume": self.volume.to_json(),
             "guide": None if self.guide is None else self.guide.to_json(),
         }
 
@@ -135,9 +131,7 @@ class Job:
             options=None if options is None else options_from_json(task, options),
             model_folders=tuple(str(folder) for folder in data["model_folders"]),
             trusted=tuple(str(name) for name in data["trusted"]),
-            geometry=Geometry.from_json(data["geometry"]),
-            modality=str(data["modality"]),
-            units=str(data["units"]),
+            volume=Header.from_json(data["volume"]),
             guide=None if guide is None else Header.from_json(guide),
         )
 
@@ -239,7 +233,7 @@ def _result_to_json(result: Result) -> dict[str, Any]:
 def _result_from_json(data: dict[str, Any], job: str, load: Load) -> Result:
     voxels, uncertainty = load(job, OUTPUT), None
     if data["uncertainty"] is not None:
-        uncertainty = Header.from_json(data["uncertainty"]).volume(load(job, UNCERTAINTY))
+        uncertainty = Header.from_json(data["uncertainty"]).with_voxels(load(job, UNCERTAINTY))
     geometry = Geometry.from_json(data["geometry"])
     output: Volume | LabelMap
     if "labels" in data:

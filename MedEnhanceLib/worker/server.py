@@ -21,8 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TextIO
 
-from numpy.typing import NDArray
-
 from MedEnhanceLib.costs import keep_imports
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
 from MedEnhanceLib.private import is_running, remove_folder
@@ -44,6 +42,7 @@ from MedEnhanceLib.worker.protocol import (
     LISTENING,
     LONGEST_LINE,
     Event,
+    Header,
     Job,
     from_line,
     to_line,
@@ -196,9 +195,8 @@ class Server:
 
     def _run(self, job: Job) -> Event:
         try:
-            voxels = self._taken(input_file(self._folder, job.id))
-            volume = Volume(voxels, job.geometry, job.modality, job.units)
-            guide = self._guide(job)
+            volume = self._taken(job.volume, input_file(self._folder, job.id))
+            guide = job.guide and self._taken(job.guide, guide_file(self._folder, job.id))
             with warnings.catch_warnings():
                 self._pass_on_warnings(job.id)
                 result = self._enhance(
@@ -227,18 +225,14 @@ class Server:
             sentence = short_of_memory(error) or self._without_paths(_unexpected(error))
             return self._failed(job, error, sentence)
 
-    def _guide(self, job: Job) -> Volume | None:
-        if job.guide is None:
-            return None
-        return job.guide.volume(self._taken(guide_file(self._folder, job.id)))
-
-    def _taken(self, file: Path) -> NDArray[Any]:
+    def _taken(self, header: Header, file: Path) -> Volume:
         try:
-            return take_voxels(file)
+            voxels = take_voxels(file)
         except (OSError, EOFError, ValueError) as error:
             raise WorkerError(
                 "The voxels did not arrive whole at the inference process; run it again."
             ) from error
+        return header.with_voxels(voxels)
 
     def _hand_over(self, result: Result, job: str) -> None:
         try:

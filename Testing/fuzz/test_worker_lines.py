@@ -16,7 +16,7 @@ from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.worker.client import Worker
 from MedEnhanceLib.worker.folder import input_file, output_file
-from MedEnhanceLib.worker.protocol import LAST_KINDS, SIGNS, Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import LAST_KINDS, SIGNS, Header, Job, from_line, to_line
 from MedEnhanceLib.worker.server import Server
 from Testing.counts import count
 
@@ -43,7 +43,7 @@ NASTY = (
 
 
 def job(name: str = "ab12") -> Job:
-    return Job(name, Task.DENOISE, "auto", None, (), (), VOLUME.geometry, "MR", "")
+    return Job(name, Task.DENOISE, "auto", None, (), (), Header(VOLUME.geometry, "MR", ""))
 
 
 def copied(volume: Volume, task: Any, **_: Any) -> Result:
@@ -182,8 +182,9 @@ def test_an_array_in_another_order_is_the_same_volume(tmp_path: Path) -> None:
 def test_geometry_that_is_no_number(tmp_path: Path, bad: float) -> None:
     data = job().to_json()
     for field in ("size", "spacing", "origin"):
-        lying = {**data, "geometry": {**data["geometry"], field: [1, bad, 1]}}
-        (said,) = answers(tmp_path, to_line({"do": "run", **lying}))
+        geometry = {**data["volume"]["geometry"], field: [1, bad, 1]}
+        lying = {**data["volume"], "geometry": geometry}
+        (said,) = answers(tmp_path, to_line({"do": "run", **data, "volume": lying}))
         assert said["kind"] == "error"
 
 

@@ -10,7 +10,7 @@ from MedEnhanceLib.options import DenoiseOptions, SegmentOptions, SuperResolutio
 from MedEnhanceLib.result import Measure, Progress, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label, LabelMap, Volume
-from MedEnhanceLib.worker.protocol import Event, Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import Event, Header, Job, from_line, to_line
 
 
 class Voxels:
@@ -39,7 +39,8 @@ def no_voxels(job: str, part: str) -> np.ndarray:
     ],
 )
 def test_jobs(volume: Volume, task: Task, options) -> None:
-    job = Job("ab12", task, "my-model", options, ("a b", "ü"), ("x",), volume.geometry, "MR", "")
+    header = Header(volume.geometry, "MR", "")
+    job = Job("ab12", task, "my-model", options, ("a b", "ü"), ("x",), header)
     assert Job.from_json(from_line(to_line(job.to_json()))) == job
 
 

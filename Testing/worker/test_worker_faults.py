@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from MedEnhanceLib.errors import WorkerError
+from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.private import is_running
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker import Worker, client
 from MedEnhanceLib.worker.folder import PREFIX, output_file
 from MedEnhanceLib.worker.process import Process, Tail
-from MedEnhanceLib.worker.protocol import from_line
+from MedEnhanceLib.worker.protocol import Header, Job, from_line
 from Testing.left_behind import left_behind
 
 from .conftest import FAKE, MANY_POLLS, last_event, poll_until
@@ -194,11 +195,9 @@ def test_garbage_to_the_process_is_answered_and_survived(
 
 
 def test_a_job_cannot_name_a_file_elsewhere(volume: Volume) -> None:
-    from MedEnhanceLib.worker.protocol import Job
-
     for name in ("../escape", "a/b", "", "c:x"):
         with pytest.raises(WorkerError, match="no name for a job"):
-            Job(name, "denoise", "auto", None, (), (), volume.geometry, "", "")
+            Job(name, "denoise", "auto", None, (), (), Header.of(volume))
 
 
 def test_garbage_from_the_process_is_noted_and_survived(worker: Worker, volume: Volume) -> None:
@@ -252,9 +251,8 @@ def test_the_process_alone_speaks_the_protocol(temporary: Path) -> None:
     process = Process(FAKE, None)
     process.send(b"hello?\n")
     escaping = {"do": "run", "id": "../../escape", "task": "denoise", "model": "double"}
-    escaping.update(options=None, model_folders=[], trusted=[], modality="", units="")
-    escaping["geometry"] = {"size": [1, 1, 1], "spacing": [1, 1, 1], "origin": [0, 0, 0]}
-    escaping["geometry"]["direction"] = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    volume = Header(Geometry((1, 1, 1)), "", "")
+    escaping.update(options=None, model_folders=[], trusted=[], volume=volume.to_json())
     process.send(json.dumps(escaping).encode() + b"\n")
     lines: list[bytes] = []
     for _ in range(MANY_POLLS):
