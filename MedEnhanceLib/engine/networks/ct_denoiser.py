@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks.denoiser import CENTRE_LOGIT, LEAST_SIGMA, slices_at_once
-from MedEnhanceLib.engine.networks.folding import FOLD, in_planes, log_scaled
+from MedEnhanceLib.engine.networks.folding import FOLD, in_planes, log_scaled, start_at_zero
 from MedEnhanceLib.engine.networks.streaming import (
     Beside,
     Chain,
@@ -67,8 +67,7 @@ class CtDenoiser(nn.Module):
         self.head = nn.Conv3d(len(_FEATURES) * FOLD**2, width, 3, padding=1)
         self.body = nn.Sequential(*[SliceBlock(width) for _ in range(blocks)])
         self.tail = nn.Conv3d(width, (TAP_COUNT + 1) * FOLD**2, (1, 3, 3), padding=(0, 1, 1))
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        start_at_zero(self.tail)
         with torch.no_grad():
             first = CENTRE_TAP * FOLD**2
             self.tail.bias[first : first + FOLD**2] = CENTRE_LOGIT  # type: ignore[index]

@@ -57,6 +57,12 @@ class ResidualBlock(nn.Module):
         return Skip(Chain(Convolution(self.first), relu, Convolution(self.second)))
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """Let the output of a convolution be zero before training."""
+    for values in layer.parameters():
+        nn.init.zeros_(values)
+
+
 def box_mean(x: torch.Tensor, edge: int) -> torch.Tensor:
     """Mean over a cube of ``edge`` voxels around each; the border voxels are repeated outwards."""
     # Sums of shifted views: torch's pooling takes ten times as long on a CPU.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from MedEnhanceLib.engine.networks.folding import ResidualBlock
+from MedEnhanceLib.engine.networks.folding import ResidualBlock, start_at_zero
 from MedEnhanceLib.engine.networks.streaming import (
     Chain,
     EachSlice,
@@ -34,8 +34,7 @@ class HalvingNet(nn.Module):
         self.up = nn.ConvTranspose3d(below, width, 2, stride=2)
         self.after = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
         self.tail = nn.Conv3d(width, out_channels, 1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        start_at_zero(self.tail)
         # Two convolutions a block; those below count double, and so does the step down and up.
         self.reach = 2 * blocks * (1 + 2 + 1) + 1
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from MedEnhanceLib.acquisition import PARTS
-from MedEnhanceLib.engine.networks.folding import SIGMA_GAIN, ResidualBlock
+from MedEnhanceLib.engine.networks.folding import SIGMA_GAIN, ResidualBlock, start_at_zero
 from MedEnhanceLib.engine.networks.streaming import (
     Beside,
     Chain,
@@ -99,8 +99,7 @@ class SliceSplitter(nn.Module):
         self.head = nn.Conv3d(PARTS + 5, width, fold, stride=fold)
         self.body = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
         self.tail = nn.ConvTranspose3d(width, PARTS, fold, stride=fold)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        start_at_zero(self.tail)
 
     @property
     def halo(self) -> int:

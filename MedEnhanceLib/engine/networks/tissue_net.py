@@ -21,6 +21,7 @@ from MedEnhanceLib.engine.networks.folding import (
     ResidualBlock,
     depth_to_space,
     space_to_depth,
+    start_at_zero,
 )
 from MedEnhanceLib.engine.networks.tissue_atlas import (
     CLASSES,
@@ -190,8 +191,7 @@ class TissueFineNet(nn.Module):
         self.up = nn.Conv3d(wider, width, 1)
         self.body = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks[0])])
         self.tail = nn.Conv3d(width, CLASSES * FULL, 3, padding=1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        start_at_zero(self.tail)
         at_half, at_quarter = 2 + 2 * blocks[0], 1 + 2 * blocks[1]
         reach = FOLD * at_half + 2 * FOLD * (at_quarter + 1)
         self.halo = -(-reach // (2 * FOLD)) * 2 * FOLD
