@@ -96,6 +96,11 @@ def modality_of(volume: Volume) -> str:
     return "CT" if looks_like_ct(volume.voxels) else ""
 
 
+def is_ct(volume: Volume) -> bool:
+    """Whether the values are Hounsfield units."""
+    return modality_of(volume) == "CT"
+
+
 def known_modality(volume: Volume, model: Model) -> tuple[str, str]:
     """The volume's modality and how it is known; where nothing tells, the chosen model's."""
     if volume.modality or volume.units == "HU":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import check_volume, modality_of
+from MedEnhanceLib.assessment import check_volume, is_ct
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.io import looks_like_labels
@@ -105,7 +105,7 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
         raise VolumeError(
             f"The guide cannot be used: {sentence[0].lower()}{sentence[1:]}"
         ) from error
-    if modality_of(guide) == "CT":
+    if is_ct(guide):
         raise UnsuitableError(
             "The guide is CT, but guides are MR images; choose another MR contrast of the patient."
         )

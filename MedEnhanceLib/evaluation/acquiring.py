@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import Profile, add_ct_noise, add_rician_noise, thick_slices
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.errors import OptionsError, VolumeError
-from MedEnhanceLib.evaluation.scoring import is_ct
 from MedEnhanceLib.evaluation.subjects import Subject
 from MedEnhanceLib.options import LARGEST_FACTOR
 from MedEnhanceLib.volume import Volume

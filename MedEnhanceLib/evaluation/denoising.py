@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 
 from MedEnhanceLib.acquisition import add_ct_noise, add_rician_noise
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.costs import measured
 from MedEnhanceLib.evaluation.methods import Method, Row
-from MedEnhanceLib.evaluation.scoring import Scorer, cheaper, is_ct
+from MedEnhanceLib.evaluation.scoring import Scorer, cheaper
 from MedEnhanceLib.evaluation.subjects import Subject
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.result import Result

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.evaluation.methods import Row
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.quality.ct_metrics import CT_RANGE_HU, ct_foreground, ct_values
@@ -16,11 +16,6 @@ from MedEnhanceLib.quality.sharpness import edge_mask, gradient_magnitude
 from MedEnhanceLib.volume import Volume
 
 Values = dict[str, float | None]
-
-
-def is_ct(volume: Volume) -> bool:
-    """Whether the values are Hounsfield units."""
-    return modality_of(volume) == "CT"
 
 
 def peak_of(volume: Volume) -> float:

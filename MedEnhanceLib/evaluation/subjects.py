@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import check_volume, modality_of
+from MedEnhanceLib.assessment import check_volume, is_ct, modality_of
 from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.errors import VolumeError
-from MedEnhanceLib.evaluation.scoring import is_ct, peak_of
+from MedEnhanceLib.evaluation.scoring import peak_of
 from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.tiles import middle_box

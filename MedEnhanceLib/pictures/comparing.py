@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.pictures.colouring import diverging, grey, overlay
@@ -90,7 +90,7 @@ def comparison_sheet(
     All errors share one scale, so that less colour means less error.
     """
     truth = reference.voxels.astype(np.float32)
-    window = SOFT_TISSUE_HU if modality_of(reference) == "CT" else window_of(truth)
+    window = SOFT_TISSUE_HU if is_ct(reference) else window_of(truth)
     errors = {
         shown.title: shown.voxels - truth for shown in images if shown.voxels.shape == truth.shape
     }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.intensity import robust_peak
@@ -60,9 +60,9 @@ def compare_volumes(reference: Volume, before: Volume | None, after: Volume) -> 
             "(module Resample Scalar/Vector/DWI Volume)."
         )
     truth = reference.voxels
-    is_ct = modality_of(reference) == "CT"
-    peak = CT_RANGE_HU if is_ct else robust_peak(truth)
-    mask = ct_foreground(truth) if is_ct else foreground(truth, peak)
+    in_hu = is_ct(reference)
+    peak = CT_RANGE_HU if in_hu else robust_peak(truth)
+    mask = ct_foreground(truth) if in_hu else foreground(truth, peak)
     images = [None if before is None else before.voxels, after.voxels]
     wanted = [image for image in images if image is not None]
     errors, similarities = [], []
@@ -72,7 +72,7 @@ def compare_volumes(reference: Volume, before: Volume | None, after: Volume) -> 
         similarities.append(similarity)
     padding: list[float | None] = [None] * (len(images) - len(wanted))
     return _image_measures(
-        [*padding, *errors], [*padding, *similarities], peak, reference.units, is_ct
+        [*padding, *errors], [*padding, *similarities], peak, reference.units, in_hu
     )
 
 
@@ -107,9 +107,9 @@ def _image_measures(
     similarities: list[float | None],
     peak: float,
     units: str,
-    is_ct: bool,
+    in_hu: bool,
 ) -> tuple[Measure, ...]:
-    where = "everything but air" if is_ct else "the reference's foreground"
+    where = "everything but air" if in_hu else "the reference's foreground"
     (error_before, error_after), (ssim_before, ssim_after) = errors, similarities
     psnr_before, psnr_after = (None if e is None else psnr_of(e, peak) for e in errors)
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.orientation import turn_towards
 from MedEnhanceLib.pictures.comparing import (
@@ -35,7 +35,7 @@ def picture_of(
     task: Task, before: Volume, after: Volume | LabelMap, uncertainty: Volume | None
 ) -> bytes:
     """PNG of the input beside the output and what changed, or the labels over the input."""
-    window = SOFT_TISSUE_HU if modality_of(before) == "CT" else window_of(before.voxels)
+    window = SOFT_TISSUE_HU if is_ct(before) else window_of(before.voxels)
     if isinstance(after, LabelMap):
         panels = _segmentation(before, after, window)
         return sheet("Segmentation", "", panels, 2, PANEL_WIDTH, FOOTER)

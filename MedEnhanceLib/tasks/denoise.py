@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import check_estimate, modality_of
+from MedEnhanceLib.assessment import check_estimate, is_ct, modality_of
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.guide import Guide, guide_on_grid
@@ -70,7 +70,7 @@ def _denoised(
 ) -> tuple[Volume, list[Measure], list[str], Traces]:
     if options.strength == 0:
         return _unchanged(volume, options, "The strength is 0")
-    is_mr = modality_of(volume) != "CT"
+    is_mr = not is_ct(volume)
     reporter.phase("Estimating the noise", 0.05)
     is_measured = options.evidence or options.noise is None
     measured = estimate_noise(volume.voxels, is_mr) if is_measured else 0.0
@@ -138,7 +138,7 @@ def without_noise(
 ) -> tuple[Volume, Traces]:
     """The volume denoised for another task to go on with, in the phase that is being reported."""
     how = DenoiseOptions(device=options.device, precision=options.precision, tile=options.tile)
-    is_mr = modality_of(volume) != "CT"
+    is_mr = not is_ct(volume)
     clean, traces = _clean(volume, None, model, sigma, is_mr, how, reporter)
     keep_sign_and_air(volume.voxels, clean)
     return volume.with_voxels(clean), traces

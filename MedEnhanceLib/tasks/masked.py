@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.assessment import modality_of
+from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.hounsfield import NO_NOISE_HU
 from MedEnhanceLib.resample import resample
@@ -53,7 +53,7 @@ def _not_air(voxels: NDArray[Any], slab: Slab) -> NDArray[np.bool_]:
 
 def padding_as_air(volume: Volume) -> tuple[Volume, NDArray[np.bool_] | None]:
     """The volume with air for a CT's padding, and where (k, j, i) that is; None if nowhere."""
-    padding = ct_padding(volume.voxels) if modality_of(volume) == "CT" else None
+    padding = ct_padding(volume.voxels) if is_ct(volume) else None
     if padding is None:
         return volume, None
     air = volume.voxels.dtype.type(AIR_HU)

@@ -16,7 +16,7 @@ from MedEnhanceLib.acquisition import (
     interpolate_axis,
     joined_parts,
 )
-from MedEnhanceLib.assessment import check_estimate, modality_of
+from MedEnhanceLib.assessment import check_estimate, is_ct
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import Filter
@@ -102,7 +102,7 @@ def _refined(
     target = target_geometry(volume.geometry, options)
     _check_denoiser(model, options, denoiser)
     reporter.phase("Estimating the noise", 0.05)
-    sigma = estimate_noise(volume.voxels, modality_of(volume) != "CT")
+    sigma = estimate_noise(volume.voxels, not is_ct(volume))
     check_estimate(volume, sigma)
     seen = _Seen(volume, sigma, FILTER_TRACES)
     if denoiser is not None and _is_denoised_first(volume, sigma, model, options):
@@ -159,7 +159,7 @@ def _denoised(
     reporter: Reporter,
 ) -> _Seen:
     clean, traces = without_noise(volume, denoiser, sigma, options, reporter)
-    return _Seen(clean, estimate_noise(clean.voxels, modality_of(volume) != "CT"), traces)
+    return _Seen(clean, estimate_noise(clean.voxels, not is_ct(volume)), traces)
 
 
 def _goal(volume: Volume, seen: _Seen) -> float:
@@ -282,7 +282,7 @@ def _sharpened(
     def level_of(image: NDArray[np.float32]) -> float:
         # In the volume's unit, since that of CT is looked for in soft tissue.
         voxels = in_units(image.copy(), scaling, model)
-        return estimate_noise(voxels, modality_of(volume) != "CT") / scaling.scale
+        return estimate_noise(voxels, not is_ct(volume)) / scaling.scale
 
     def run(axes: Axes) -> NDArray[np.float32]:
         seen, noise = mirrored(image, axes), sigma / scaling.scale
