@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from MedEnhanceLib.volume import Label
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 BACKGROUND, INK, FAINT = (16, 18, 22), (235, 238, 242), (150, 158, 168)
 MARGIN, GAP = 24, 18
@@ -137,7 +138,7 @@ def _draw_panel(page: Image, draw: ImageDraw, placed: _Placed, place: tuple[int,
 def _draw_edges(draw: ImageDraw, edges: tuple[str, str], x: int, y: int, picture: Image) -> None:
     places = {"lm": (x + 5, y + picture.height / 2), "mt": (x + picture.width / 2, y + 3)}
     for (anchor, place), letter in zip(places.items(), edges, strict=True):
-        draw.text(place, letter, INK, _font(NOTE), anchor, stroke_width=2, stroke_fill=BACKGROUND)
+        draw.text(place, letter, INK, font(NOTE), anchor, stroke_width=2, stroke_fill=BACKGROUND)
 
 
 def _draw_scale(page: Image, draw: ImageDraw, limit: float, x: int, y: int) -> None:
@@ -175,14 +176,15 @@ def _below_height(panel: Panel) -> int:
 def _write(
     draw: ImageDraw, place: tuple[int, int], text: str, size: int, colour: tuple[int, int, int]
 ) -> None:
-    draw.text(place, text, colour, _font(size))
+    draw.text(place, text, colour, font(size))
 
 
 def _text_width(draw: ImageDraw, text: str, size: int) -> float:
-    return float(draw.textlength(text, _font(size)))
+    return float(draw.textlength(text, font(size)))
 
 
-def _font(size: int) -> Any:
+def font(size: int) -> FreeTypeFont | ImageFont:
+    """What pictures and pages are written in; imports Pillow."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from MedEnhanceLib.pictures.sheet import font
 from MedEnhanceLib.report.content import Report
 from MedEnhanceLib.report.facts import value_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 DPI = 150
 PAGE = (1240, 1754)
@@ -72,7 +72,7 @@ class _Pages:
             self._top += size // 2
         for line in self._lines(text, size, WIDTH):
             self._need(height)
-            self._draw.text((MARGIN, self._top), line, colour, _font(size))
+            self._draw.text((MARGIN, self._top), line, colour, font(size))
             self._top += height
 
     def row(self, cells: list[tuple[str, float, bool]], colour: Colour = INK) -> None:
@@ -88,8 +88,8 @@ class _Pages:
         for lines, share, is_number in wrapped:
             edge = left + share * WIDTH - COLUMN_GAP
             for number, line in enumerate(lines):
-                x = edge - self._draw.textlength(line, _font(TEXT)) if is_number else left
-                self._draw.text((x, self._top + number * height + 2), line, colour, _font(TEXT))
+                x = edge - self._draw.textlength(line, font(TEXT)) if is_number else left
+                self._draw.text((x, self._top + number * height + 2), line, colour, font(TEXT))
             left += share * WIDTH
         self._top += height * max(len(lines) for lines, _, _ in wrapped) + 4
 
@@ -117,7 +117,7 @@ class _Pages:
 
         self._images.append(Image.new("RGB", PAGE, (255, 255, 255)))
         self._draw = ImageDraw.Draw(self._images[-1])
-        self._draw.text((MARGIN, PAGE[1] - MARGIN + 20), self._footer, FAINT, _font(TEXT - 4))
+        self._draw.text((MARGIN, PAGE[1] - MARGIN + 20), self._footer, FAINT, font(TEXT - 4))
         self._top = MARGIN
 
     def _need(self, height: int) -> None:
@@ -129,14 +129,8 @@ class _Pages:
         lines: list[str] = []
         for word in text.split():
             longer = f"{lines[-1]} {word}" if lines else word
-            if lines and self._draw.textlength(longer, _font(size)) <= width:
+            if lines and self._draw.textlength(longer, font(size)) <= width:
                 lines[-1] = longer
             else:
                 lines.append(word)
         return lines or [""]
-
-
-def _font(size: int) -> FreeTypeFont | ImageFont:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
