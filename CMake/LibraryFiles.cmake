@@ -140,6 +140,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/pictures/sheet.py
   MedEnhanceLib/pictures/slices.py
   MedEnhanceLib/private.py
+  MedEnhanceLib/progress.py
   MedEnhanceLib/provenance.py
   MedEnhanceLib/quality/__init__.py
   MedEnhanceLib/quality/added_detail.py
@@ -161,7 +162,6 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/report/pdf.py
   MedEnhanceLib/report/picture.py
   MedEnhanceLib/report/writing.py
-  MedEnhanceLib/reporting.py
   MedEnhanceLib/resample.py
   MedEnhanceLib/resources.py
   MedEnhanceLib/result.py

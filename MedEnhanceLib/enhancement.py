@@ -21,8 +21,8 @@ from MedEnhanceLib.options import (
     SuperResolutionOptions,
     options_from_json,
 )
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.provenance import provenance
-from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import CancelCallback, Measure, ProgressCallback, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.denoise import denoise

@@ -22,7 +22,7 @@ from MedEnhanceLib.engine.precision import choose_precision, precision_name
 from MedEnhanceLib.engine.programs import Program
 from MedEnhanceLib.errors import DeviceError, InferenceError
 from MedEnhanceLib.options import RunOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 
 CONVOLUTIONS = (
     torch.nn.Conv3d,

@@ -17,6 +17,7 @@ from MedEnhanceLib.mirrors import Axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import (
     denoise_evidence,
@@ -24,7 +25,6 @@ from MedEnhanceLib.quality.evidence import (
     told_noise_evidence,
     uneven_noise_warning,
 )
-from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.ensemble import (
     SPREAD_MEANING,

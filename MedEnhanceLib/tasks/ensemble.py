@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.mirrors import MIRRORS, Axes
 from MedEnhanceLib.model import Model
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.result import Measure
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from MedEnhanceLib.geometry import Geometry, Vector
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.itk import from_itk, to_itk, unplaced
 from MedEnhanceLib.options import SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.tasks.network import Traces, open_network, traces_of
 from MedEnhanceLib.volume import Volume
 

@@ -13,7 +13,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import DependencyError, InferenceError
 from MedEnhanceLib.intensity import Scaling
 from MedEnhanceLib.options import RunOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.slabs import Slab, over_slabs
 from MedEnhanceLib.system_memory import short_of_memory
 from MedEnhanceLib.volume import Volume

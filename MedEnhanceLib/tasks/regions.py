@@ -11,7 +11,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.finder import Finder, labels_of_regions, value_in_region
 from MedEnhanceLib.geometry import Geometry, Vector
 from MedEnhanceLib.options import SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.finding import Found, grid_around

@@ -13,8 +13,8 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.filters import Filter
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.options import SegmentOptions
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.quality.evidence import segment_evidence
-from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.tasks.ensemble import uncertainty_evidence
 from MedEnhanceLib.tasks.finding import find_regions

@@ -26,9 +26,9 @@ from MedEnhanceLib.mirrors import Axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import SuperResolutionOptions
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.quality.added_detail import unaccounted_voxels
 from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, foreground, super_resolution_evidence
-from MedEnhanceLib.reporting import Reporter
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width

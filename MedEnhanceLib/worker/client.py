@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import WorkerError
 from MedEnhanceLib.options import Options, options_from_json
+from MedEnhanceLib.progress import CANCELLED
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume, check_is_volume
@@ -29,7 +30,6 @@ from MedEnhanceLib.worker.folder import (
 )
 from MedEnhanceLib.worker.process import Process, default_command
 from MedEnhanceLib.worker.protocol import (
-    CANCELLED,
     LAST_KINDS,
     LISTENING,
     OUTPUT,

@@ -45,7 +45,6 @@ LONGEST_LINE = 1 << 22
 OUTPUT, UNCERTAINTY = "output", "uncertainty"
 Load = Callable[[str, str], NDArray[Any]]
 """Fetches voxels of a job's result: of its output or of its uncertainty."""
-CANCELLED = "The run was cancelled; nothing was changed."
 
 
 @dataclass(frozen=True)

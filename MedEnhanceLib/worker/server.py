@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, NoReturn, TextIO
 from MedEnhanceLib.costs import keep_imports
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, WorkerError
 from MedEnhanceLib.private import is_running, remove_folder
+from MedEnhanceLib.progress import CANCELLED
 from MedEnhanceLib.result import Progress, Result
 from MedEnhanceLib.system_memory import short_of_memory
 from MedEnhanceLib.volume import Volume
@@ -37,7 +38,6 @@ from MedEnhanceLib.worker.folder import (
     uncertainty_file,
 )
 from MedEnhanceLib.worker.protocol import (
-    CANCELLED,
     HEARD,
     LISTENING,
     LONGEST_LINE,

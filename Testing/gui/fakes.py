@@ -7,10 +7,11 @@ from typing import Any
 
 from MedEnhanceLib.catalog import Catalog
 from MedEnhanceLib.model import Model
+from MedEnhanceLib.progress import CANCELLED
 from MedEnhanceLib.result import Measure, Progress, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Label, LabelMap, Volume
-from MedEnhanceLib.worker.protocol import CANCELLED, Event
+from MedEnhanceLib.worker.protocol import Event
 
 
 class FakeModel(Model):

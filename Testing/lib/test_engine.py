@@ -17,7 +17,7 @@ from MedEnhanceLib.bundle import Bundle, read_bundle
 from MedEnhanceLib.engine import device, forward, inference, patches, scores
 from MedEnhanceLib.errors import CancelledError, DeviceError, InferenceError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.resources import models_folder
 
 from .conftest import head_like, randomised, resolver_bundle, unet_bundle, write_bundle

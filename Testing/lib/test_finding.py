@@ -23,7 +23,7 @@ from MedEnhanceLib.errors import BundleError, OptionsError, UnsuitableError
 from MedEnhanceLib.finder import SIDES, Region, labels_of_regions
 from MedEnhanceLib.importing import import_bundle
 from MedEnhanceLib.options import SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.tasks.finding import (
     Found,
     believable,

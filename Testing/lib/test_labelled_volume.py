@@ -9,7 +9,7 @@ import pytest
 from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.io import read_volume
 from MedEnhanceLib.options import SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.resources import models_folder, sample_folder
 from MedEnhanceLib.tasks.segment import segment
 

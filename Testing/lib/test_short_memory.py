@@ -17,7 +17,7 @@ from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine import forward, inference
 from MedEnhanceLib.errors import DeviceError
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 
 from .conftest import denoiser_bundle, head_like, linux_only, unet_bundle
 
@@ -52,7 +52,7 @@ from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine import forward, inference
 from MedEnhanceLib.errors import MedEnhanceError
 from MedEnhanceLib.options import DenoiseOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.system_memory import PROC, _fields
 
 torch.set_num_threads(1)

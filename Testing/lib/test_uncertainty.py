@@ -16,7 +16,7 @@ from MedEnhanceLib.engine.scores import mirrored_probabilities, probabilities
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.mirrors import MIRRORS, Axes, fair_mirrors
 from MedEnhanceLib.options import DenoiseOptions, RunOptions, options_from_json
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.result import Progress, Result
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.ensemble import (

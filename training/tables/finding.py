@@ -13,7 +13,7 @@ from MedEnhanceLib import Catalog
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError
 from MedEnhanceLib.options import SegmentOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.tasks.finding import find_regions
 from MedEnhanceLib.volume import Volume
 from training.hippocampus_finder import SIDES

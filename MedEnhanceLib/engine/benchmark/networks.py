@@ -18,7 +18,7 @@ from MedEnhanceLib.engine.inference import classify, regress_all
 from MedEnhanceLib.engine.precision import NAMES
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.options import RunOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import Index
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.result import Progress
 
 

@@ -11,6 +11,7 @@ from MedEnhanceLib.errors import CancelledError
 from MedEnhanceLib.result import CancelCallback, Progress, ProgressCallback
 
 SHORTEST_FOR_ESTIMATE = 0.02
+CANCELLED = "The run was cancelled; nothing was changed."
 Item = TypeVar("Item")
 
 
@@ -42,7 +43,7 @@ class Reporter:
         Where work begins again in smaller pieces, what was told before stands until it is passed.
         """
         if self.cancel is not None and self.cancel():
-            raise CancelledError("The run was cancelled; nothing was changed.")
+            raise CancelledError(CANCELLED)
         if self.progress is not None:
             done = self.begin + (self.end - self.begin) * min(1.0, fraction)
             self.highest = max(self.highest, done)
