@@ -19,11 +19,11 @@ from MedEnhanceLib.hounsfield import (
 from MedEnhanceLib.intensity import largest_usual
 from MedEnhanceLib.io import looks_like_labels
 from MedEnhanceLib.model import Model
-from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.noise_assessment import noise_warnings
 from MedEnhanceLib.slabs import thin_sample
 from MedEnhanceLib.slice_brightness import alternation_percent
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.tiles import central_block
 from MedEnhanceLib.volume import Volume
 
 # The squares of larger values, and of smaller ones, leave the range of 32-bit floats.

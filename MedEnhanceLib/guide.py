@@ -11,11 +11,11 @@ from MedEnhanceLib.assessment import check_volume, is_ct
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.io import looks_like_labels
-from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.quality.evidence import foreground
 from MedEnhanceLib.registration import Placement, rigidly_placed
 from MedEnhanceLib.resample import reached_by, resample_averaged
 from MedEnhanceLib.result import Measure
+from MedEnhanceLib.tiles import central_block
 from MedEnhanceLib.volume import Volume
 
 LEAST_COVERAGE_PERCENT = 90.0

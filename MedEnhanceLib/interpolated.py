@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.noise import central_block
+from MedEnhanceLib.tiles import central_block
 
 LONGEST, ACROSS = 256, 32
 """Of the lines that are looked at: their voxels, and how many there are along each other axis."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -13,7 +12,7 @@ from MedEnhanceLib.ct_noise import estimate_ct_noise
 from MedEnhanceLib.intensity import object_threshold
 from MedEnhanceLib.itk import from_itk, unplaced
 from MedEnhanceLib.slabs import Slab, filtered, over_slabs, sample, thin_sample
-from MedEnhanceLib.tiles import middle_box
+from MedEnhanceLib.tiles import central_block
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
@@ -262,8 +261,3 @@ def _scaled_bessel(x: float) -> tuple[float, float]:
     angles = (np.arange(512) + 0.5) * np.pi / 512
     weights = np.exp(x * (np.cos(angles) - 1))
     return float(weights.mean()), float((weights * np.cos(angles)).mean())
-
-
-def central_block(voxels: NDArray[Any], edges: int | Sequence[int] = 128) -> NDArray[Any]:
-    """The middle of a volume, at most so many voxels along all axes, or along each; a view."""
-    return voxels[middle_box(voxels.shape, edges).slices]

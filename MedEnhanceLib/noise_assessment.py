@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from MedEnhanceLib.intensity import peak_without_noise, robust_peak
 from MedEnhanceLib.interpolated import interpolated_axes
 from MedEnhanceLib.model import Model
-from MedEnhanceLib.noise import ceiling_percent, central_block, estimate_noise
+from MedEnhanceLib.noise import ceiling_percent, estimate_noise
 from MedEnhanceLib.task import Task
-from MedEnhanceLib.tiles import bounding_box
+from MedEnhanceLib.tiles import bounding_box, central_block
 from MedEnhanceLib.volume import Volume
 
 ALREADY_CLEAN = 0.5

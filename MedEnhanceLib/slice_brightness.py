@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.intensity import FOREGROUND, largest_usual
-from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.slice_profile import BLOCK, LEAST_PLACES, LEAST_SLICES
+from MedEnhanceLib.tiles import central_block
 
 CERTAIN = 4.0
 """Standard errors; in scans at hand without it at most 2.1, with 4 % of it mostly 5 and more."""

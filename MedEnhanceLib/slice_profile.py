@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import apply_along, slice_matrix
 from MedEnhanceLib.intensity import FOREGROUND, PEAK_PERCENTILE, largest_usual
-from MedEnhanceLib.noise import central_block
+from MedEnhanceLib.tiles import central_block
 
 BOX_WIDTH = 0.68
 """Width of the Gaussian profile that blurs as much as a box profile of width 1."""

@@ -78,6 +78,11 @@ def middle_box(shape: Sequence[int], edges: int | Sequence[int], multiple: int =
     return Box(_index(starts), _index(a + n for a, n in zip(starts, sizes, strict=True)))
 
 
+def central_block(voxels: NDArray[Any], edges: int | Sequence[int] = 128) -> NDArray[Any]:
+    """The middle of a volume, at most so many voxels along all axes, or along each; a view."""
+    return voxels[middle_box(voxels.shape, edges).slices]
+
+
 def padded_shape(shape: tuple[int, ...], multiple: int) -> Index:
     """The smallest shape of multiples that holds ``shape``."""
     return _index(math.ceil(n / multiple) * multiple for n in shape)

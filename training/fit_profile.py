@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.acquisition import Profile, add_rician_noise, apply_along, slice_matrix
-from MedEnhanceLib.noise import central_block, estimate_noise
+from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.slice_profile import BOX_WIDTH, CANDIDATES, likeliest_width, unlikeness
+from MedEnhanceLib.tiles import central_block
 from training.data import FloatArray, Part, average_neighbours, is_thick_sliced, mr_scans
 from training.failing import failing_in_a_sentence
 from training.patches import softened

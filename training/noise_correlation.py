@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.noise import central_block
+from MedEnhanceLib.tiles import central_block
 
 ALIKE = 0.2
 """Correlation from which on neighbours no longer count as two measurements."""

@@ -12,8 +12,8 @@ from MedEnhanceLib import Geometry, Volume, read_volume, suitability
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.interpolated import interpolated_axes
-from MedEnhanceLib.noise import central_block
 from MedEnhanceLib.task import Task
+from MedEnhanceLib.tiles import central_block
 
 MR = Bundle("m", "MR model", Task.DENOISE, "CNN", "MR", ranges={"noise_percent": (0.5, 11)})
 
