@@ -11,7 +11,7 @@ from MedEnhanceLib.assessment import check_volume, is_ct
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.io import looks_like_labels
-from MedEnhanceLib.quality.evidence import foreground
+from MedEnhanceLib.quality.evidence import object_mask
 from MedEnhanceLib.registration import Placement, rigidly_placed
 from MedEnhanceLib.resample import reached_by, resample_averaged
 from MedEnhanceLib.result import Measure
@@ -120,7 +120,7 @@ def guide_on_grid(guide: Volume, volume: Volume, register: bool = True) -> Guide
             "contrast of the patient, or none."
         )
     target = volume.geometry
-    seen = foreground(volume.voxels)
+    seen = object_mask(volume.voxels)
     if not reached_by(guide.geometry, target)[seen].any():
         raise _nothing_shown("lies beside the volume")
     placement = rigidly_placed(guide, volume) if register else None

@@ -53,7 +53,7 @@ def _body(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     return inside if inside.any() else np.ones(voxels.shape, bool)
 
 
-def foreground(voxels: NDArray[Any]) -> NDArray[np.bool_]:
+def object_mask(voxels: NDArray[Any]) -> NDArray[np.bool_]:
     """The object (k, j, i): Otsu's foreground, or everything when there is none."""
     smooth = filtered(voxels, partial(box_mean, radius=(1, 1, 1)), 1)
     inside: NDArray[np.bool_] = smooth > object_threshold(sample(smooth))
@@ -103,7 +103,7 @@ def _compared(
     # Passes that do not need each other run at once.
     with ThreadPoolExecutor(AT_ONCE) as pool:
         estimating = pool.submit(estimate_noise, after, is_mr)
-        inside = foreground(after) if is_mr else _body(after)
+        inside = object_mask(after) if is_mr else _body(after)
         part = enough_slices(inside)
         differentiating = pool.submit(gradient_in, part, before, geometry)
         gradient = gradient_in(part, after, geometry)

@@ -21,7 +21,7 @@ from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import (
     denoise_evidence,
-    foreground,
+    object_mask,
     told_noise_evidence,
     uneven_noise_warning,
 )
@@ -93,7 +93,7 @@ def _denoised(
         measures, warnings = _evidence(volume, clean, measured, is_mr, options.noise)
     if traces.uncertainty is not None:
         spread = traces.uncertainty.voxels
-        inside = foreground(volume.voxels)
+        inside = object_mask(volume.voxels)
         # At full strength, as all that is measured.
         measures += uncertainty_evidence(spread, inside, volume.units, SPREAD_MEANING)
         scaled = spread * np.float32(options.strength)

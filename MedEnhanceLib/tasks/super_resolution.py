@@ -28,7 +28,7 @@ from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import SuperResolutionOptions
 from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.quality.added_detail import unaccounted_voxels
-from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, foreground, super_resolution_evidence
+from MedEnhanceLib.quality.evidence import GRAVE_VOXELS, object_mask, super_resolution_evidence
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.result import Measure
 from MedEnhanceLib.slice_profile import USUAL_WIDTH, estimate_profile_width
@@ -130,7 +130,7 @@ def _refined(
         measures.append(Measure("Noise", sigma, seen.noise, volume.units, DENOISED_MEANING))
     if traces.uncertainty is not None:
         unsure = traces.uncertainty.voxels
-        measures += uncertainty_evidence(unsure, foreground(fine), volume.units, SPREAD_MEANING)
+        measures += uncertainty_evidence(unsure, object_mask(fine), volume.units, SPREAD_MEANING)
     return volume.with_voxels(fine, target), measures, warnings, traces
 
 

@@ -21,7 +21,7 @@ from MedEnhanceLib.engine.scores import Doubt, fill, mirrored_probabilities
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.quality import sharpness
-from MedEnhanceLib.quality.evidence import denoise_evidence, foreground
+from MedEnhanceLib.quality.evidence import denoise_evidence, object_mask
 from MedEnhanceLib.quality.sharpness import gradient_magnitude
 from MedEnhanceLib.slabs import filtered, mean_inside, over_slabs, slabs
 from MedEnhanceLib.tiles import whole
@@ -93,7 +93,7 @@ def _measured(before: Any, after: Any, geometry: Geometry) -> dict[str, float]:
     found |= {f"CT {m.name}": m.after or 0.0 for m in ct}
     found["before"] = next(m.before or 0.0 for m in measures if m.name == "Edge sharpness")
     found["noise"] = estimate_noise(before)
-    found["foreground"] = float(foreground(before).sum())
+    found["object mask"] = float(object_mask(before).sum())
     found["gradient"] = mean_inside(gradient_magnitude(before, geometry), before > 300)
     return found
 

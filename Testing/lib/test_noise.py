@@ -24,7 +24,7 @@ from MedEnhanceLib.noise import (
     noise_in_parts,
     prudent_level,
 )
-from MedEnhanceLib.quality.evidence import foreground, uneven_noise_warning
+from MedEnhanceLib.quality.evidence import object_mask, uneven_noise_warning
 
 from .conftest import head_like
 
@@ -108,7 +108,7 @@ def test_an_implant_does_not_hide_the_object() -> None:
     plain = estimate_noise(noisy)
     noisy[18:24, 20:26, 20:26] = 9000
     assert estimate_noise(noisy) == pytest.approx(plain, rel=0.1)
-    assert 0.2 < foreground(noisy).mean() < 0.3
+    assert 0.2 < object_mask(noisy).mean() < 0.3
     assert usual_values(np.full(9, 3.0)).size == 9
 
 
