@@ -19,7 +19,6 @@ LEAST_OF_SPLINE = 4
 METHODS = {
     "nearest": "sitkNearestNeighbor",
     "linear": "sitkLinear",
-    "bspline3": "sitkBSpline3",
     "bspline5": "sitkBSpline5",
     "lanczos": "sitkLanczosWindowedSinc",
 }

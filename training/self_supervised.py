@@ -85,7 +85,7 @@ class SelfSupervised:
     def validate(self, network: torch.nn.Module) -> dict[str, float]:
         """The self-supervised loss on the held-out slabs; its negative is the score."""
         size = np.min([self._size(slab) for slab in self.slabs], axis=0)
-        lessons = validation_lessons(self.slabs, size, self.axes, LESSONS_TO_VALIDATE)
+        lessons = validation_lessons(self.slabs, size, self.axes)
         with torch.inference_mode():
             loss = float(np.mean([float(self_supervised_loss(network, one)) for one in lessons]))
         return {"self_supervised_loss": loss, "score": -loss}
@@ -190,9 +190,9 @@ def _error(error: torch.Tensor, image: torch.Tensor, sigma: torch.Tensor) -> tor
 
 
 def validation_lessons(
-    slabs: Sequence[Scan], size: Sequence[int], axes: Sequence[int], count: int
+    slabs: Sequence[Scan], size: Sequence[int], axes: Sequence[int]
 ) -> Iterator[Lesson]:
-    """The same ``count`` lessons each time."""
-    for number in range(count):
+    """The same lessons each time."""
+    for number in range(LESSONS_TO_VALIDATE):
         rng = np.random.default_rng([99, number])
         yield make_lesson([slabs[number % len(slabs)]], size, axes, rng)

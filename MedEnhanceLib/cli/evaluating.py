@@ -100,7 +100,7 @@ def evaluate_denoise(
             f"There are {len(volumes)} volumes but {len(guide)} guides; give one --guide for each "
             "volume, in the same order."
         )
-    percents = parse_percentages(noise, "noise")
+    percents = parse_percentages(noise)
     options = DenoiseOptions(device=device, precision=precision)
     quieting = _quieting(quiet_reference)
     board = Scoreboard(

@@ -45,11 +45,11 @@ def parse_noise(text: str) -> NoiseLevel:
     return NoiseLevel(percent=level) if percent else NoiseLevel(absolute=level)
 
 
-def parse_percentages(text: str, what: str) -> tuple[float, ...]:
-    """ "3,5,9": positive numbers."""
+def parse_percentages(text: str) -> tuple[float, ...]:
+    """ "3,5,9": positive noise levels."""
     values = [_number(part) for part in text.split(",")]
     if not all(v is not None and math.isfinite(v) and v > 0 for v in values):
-        raise OptionsError(f"The {what} '{text}' must be positive numbers such as 3,5,9.")
+        raise OptionsError(f"The noise '{text}' must be positive numbers such as 3,5,9.")
     return tuple(v for v in values if v is not None)
 
 

@@ -12,15 +12,14 @@ from MedEnhanceLib.resample import resample, resample_averaged
 @pytest.mark.parametrize(
     "shape", [(2, 8, 8), (3, 8, 8), (8, 2, 8), (8, 8, 3), (3, 2, 2), (1, 8, 8)]
 )
-@pytest.mark.parametrize("method", ["bspline3", "bspline5"])
-def test_splines_of_few_slices_stay_in_range(shape: tuple[int, int, int], method: str) -> None:
+def test_splines_of_few_slices_stay_in_range(shape: tuple[int, int, int]) -> None:
     """ITK reads beyond such an image, where anything may lie."""
     voxels = np.random.default_rng(0).uniform(0, 100, shape).astype(np.float32)
     grid = Geometry(shape[::-1], (1, 2, 3), (5, -3, 2))
-    first, second = (resample(voxels, grid, grid.refined((2, 2, 2)), method) for _ in range(2))
+    first, second = (resample(voxels, grid, grid.refined((2, 2, 2)), "bspline5") for _ in range(2))
     assert np.array_equal(first, second)
     assert first.min() > -40 and first.max() < 140
-    np.testing.assert_allclose(resample(voxels, grid, grid, method), voxels, atol=1e-3)
+    np.testing.assert_allclose(resample(voxels, grid, grid, "bspline5"), voxels, atol=1e-3)
 
 
 def test_beyond_a_short_axis_lies_what_was_asked_for() -> None:

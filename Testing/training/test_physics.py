@@ -8,7 +8,7 @@ import pytest
 from MedEnhanceLib.acquisition import FWHM_PER_SIGMA, add_rician_noise
 from training.physics.bias_field import bias_field
 from training.physics.kspace import partial_fourier, to_image, to_kspace, truncate
-from training.physics.slices import gap_matrix, slices_with_gap
+from training.physics.slices import gap_matrix
 from training.physics.varying_noise import add_varying_rician_noise, geometry_factor
 
 
@@ -65,12 +65,6 @@ def test_truncation_rings_at_an_edge_and_nowhere_else(edge: np.ndarray) -> None:
     np.testing.assert_allclose(truncate(edge, 0, 1.0), edge, atol=1e-6)
 
 
-def test_truncation_without_zero_filling_gives_larger_voxels() -> None:
-    line = 5 + np.cos(np.arange(64) * 2 * np.pi / 64).astype(np.float32)
-    fewer = truncate(line, 0, 0.5, zero_fill=False)
-    np.testing.assert_allclose(fewer, line[::2], atol=1e-4)
-
-
 def test_zero_filling_makes_the_noise_of_neighbours_alike(rng: np.random.Generator) -> None:
     noise = rng.standard_normal((64, 64, 16)) + 1j * rng.standard_normal((64, 64, 16))
     real = truncate(noise, 0, 0.5).real
@@ -117,8 +111,8 @@ def test_gap_leaves_voxels_out() -> None:
     voxels = np.zeros(16)
     voxels[3::4] = 100  # in the gap between two slices
     voxels[0::4] = 100
-    np.testing.assert_allclose(slices_with_gap(voxels, 0, 4, 0.5), 0, atol=1e-6)
-    np.testing.assert_allclose(slices_with_gap(voxels, 0, 4, 0.0), 50)
+    np.testing.assert_allclose(gap_matrix(16, 4, 0.5) @ voxels, 0, atol=1e-6)
+    np.testing.assert_allclose(gap_matrix(16, 4, 0.0) @ voxels, 50)
 
 
 def test_the_narrowest_profile_measures_the_nearest_voxels() -> None:

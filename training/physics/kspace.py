@@ -17,25 +17,20 @@ Method = Literal["zero-filled", "homodyne"]
 Image = NDArray[Any]
 
 
-def truncate(image: Image, axis: int, kept: float, zero_fill: bool = True) -> Image:
+def truncate(image: Image, axis: int, kept: float) -> Image:
     """Keep the central share ``kept`` of k-space along ``axis``: Gibbs ringing at sharp edges.
+
+    The lines that were not measured are put in as zeros, which makes neighbours' noise alike.
 
     Args:
         kept: above 0 and at most 1.
-        zero_fill: whether the lines that were not measured are put in as zeros, which
-            interpolates back to the input's size (and makes neighbours' noise alike); otherwise
-            the result has ``round(kept * n)`` voxels along the axis, of the same intensity.
     """
     if not 0 < kept <= 1:
         raise ValueError(f"The share of k-space to keep is above 0 and at most 1, not {kept}.")
     count = image.shape[axis]
-    lines = max(1, round(kept * count))
-    measured = _central(count, lines)
+    measured = _central(count, max(1, round(kept * count)))
     spectrum = to_kspace(image, axis)
-    if zero_fill:
-        return _like(image, to_image(spectrum * _along(measured, axis, image.ndim), axis))
-    fewer = np.compress(measured, spectrum, axis=axis)
-    return _like(image, to_image(fewer, axis) * (lines / count))
+    return _like(image, to_image(spectrum * _along(measured, axis, image.ndim), axis))
 
 
 def partial_fourier(

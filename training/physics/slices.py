@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import FloatArray, Profile, slice_matrix, thick_slices
-
-
-def slices_with_gap(
-    voxels: ArrayLike, axis: int, factor: float, gap: float, profile: Profile = "box"
-) -> FloatArray:
-    """Acquire slices ``factor`` voxels apart along ``axis``, a share ``gap`` of it not excited.
-
-    As :func:`MedEnhanceLib.acquisition.thick_slices`, with a slice thickness (full width at half
-    maximum of the profile) of ``(1 - gap) * factor`` voxels. A negative gap is an overlap.
-    """
-    return thick_slices(voxels, axis, factor, profile, width_ratio(gap))
+from MedEnhanceLib.acquisition import Profile, slice_matrix
 
 
 def gap_matrix(
     count: int, slices: int, gap: float, profile: Profile = "box"
 ) -> NDArray[np.float64]:
-    """The same as a matrix (``slices`` x ``count``), for adjoints and back-projection."""
+    """Acquire ``slices`` of ``count`` voxels, a share ``gap`` of their distance not excited.
+
+    As :func:`MedEnhanceLib.acquisition.slice_matrix`, with a slice thickness (full width at half
+    maximum of the profile) of ``1 - gap`` slice distances. A negative gap is an overlap.
+    """
     return slice_matrix(count, slices, profile, width_ratio(gap))
 
 
