@@ -50,6 +50,9 @@ def add_rician_noise(
     channel, in the unit of ``voxels``: one number, or an array that broadcasts to their shape
     (noise varying over the volume). The result is ``sqrt((voxels + a)^2 + b^2)`` with
     ``a, b ~ N(0, sigma^2)``; where there is no signal its mean is ``sigma * sqrt(pi / 2)``.
+
+    Raises:
+        ValueError: when ``sigma`` is below zero.
     """
     clean = np.asarray(voxels, dtype=np.float32)
     level = np.asarray(sigma, dtype=np.float32)
@@ -67,6 +70,9 @@ def add_ct_noise(voxels: ArrayLike, sigma: float, rng: np.random.Generator) -> F
     the noise a power that grows with the spatial frequency f, as ``f * W(f)^2`` with the window W
     of a standard reconstruction kernel: Hann's. Slices are independent of each other, and the
     noise is equally strong everywhere.
+
+    Raises:
+        ValueError: when ``sigma`` is below zero.
     """
     clean = np.asarray(voxels, dtype=np.float32)
     if not sigma >= 0:
@@ -105,6 +111,9 @@ def thick_slices(
     so that the true thickness is ``n / round(n / factor)`` voxels. Each slice is the mean of the
     input weighted by the slice profile, ``fwhm_ratio`` times as wide (full width at half
     maximum) as the slices are apart: 1 means slices that touch.
+
+    Raises:
+        ValueError: when ``factor`` is below 1, or as for :func:`slice_matrix`.
     """
     array = np.asarray(voxels, dtype=np.float32)
     count = array.shape[axis]
@@ -154,6 +163,10 @@ def slice_matrix(
 
     A Gaussian profile is sampled at the voxel centres; a box profile weighs each voxel by the
     part of it that the box covers. Every row sums to 1. Do not write into the result.
+
+    Raises:
+        ValueError: when there are no slices or more than voxels, the width is not positive, or the
+            profile is unknown.
     """
     if slices < 1 or slices > count:
         raise ValueError(f"{count} voxels cannot be acquired as {slices} thick slices.")
@@ -181,6 +194,9 @@ def interpolation_matrix(count: int, size: int, order: int = 3) -> NDArray[np.fl
     """The matrix (``size`` x ``count``) of B-spline interpolation of ``order`` 0 to 5.
 
     Every row sums to 1, and with ``size == count`` it is the identity. Do not write into it.
+
+    Raises:
+        ValueError: when either number of voxels is below 1, or there is no such order.
     """
     if count < 1 or size < 1:
         raise ValueError(f"{count} voxels cannot be interpolated to {size}.")

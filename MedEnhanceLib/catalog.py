@@ -162,6 +162,7 @@ def user_folder() -> Path:
 
 
 def bundle_folders(folder: Path) -> Sequence[Path]:
+    """The folder itself when it is a bundle, else those within; none where it cannot be read."""
     try:
         if (folder / METADATA).is_file():
             return [folder]

@@ -75,7 +75,11 @@ class Geometry:
 
     @classmethod
     def from_matrix(cls, matrix: NDArray[np.floating], size: Sequence[int]) -> Geometry:
-        """From a 4x4 index-to-world (LPS) matrix and the size (i, j, k)."""
+        """From a 4x4 index-to-world (LPS) matrix and the size (i, j, k).
+
+        Raises:
+            VolumeError: when an axis has no length, or as for :class:`Geometry`.
+        """
         columns = np.asarray(matrix, dtype=float)[:3, :3]
         spacing = np.linalg.norm(columns, axis=0)
         if not np.isfinite(spacing).all() or (spacing <= 0).any():
@@ -119,6 +123,9 @@ class Geometry:
 
         Voxel edges stay where they are; the origin moves because the first voxel's centre does.
         Sizes are rounded to whole voxels, and the spacing absorbs the rounding.
+
+        Raises:
+            VolumeError: when a factor is not a positive number, or as for :class:`Geometry`.
         """
         if len(factors) != 3 or any(not math.isfinite(f) or f <= 0 for f in factors):
             raise VolumeError(f"The factors {tuple(factors)} must be three positive numbers.")

@@ -140,7 +140,11 @@ def _without_few(values: NDArray[Any]) -> tuple[NDArray[Any], float]:
 
 
 def zscore_scaling(voxels: NDArray[Any]) -> Scaling:
-    """Mean 0 and standard deviation 1 over the voxels that are not zero."""
+    """Mean 0 and standard deviation 1 over the voxels that are not zero.
+
+    Raises:
+        VolumeError: when these are all the same.
+    """
     count, total, square = 0, 0.0, 0.0
     parts = [voxels[slab.core] for slab in slabs(voxels.shape)]
     for part in parts:

@@ -131,6 +131,9 @@ def averaged(volume: Volume) -> Volume:
     A real scan is a noisy reference, and its own noise caps what any method can reach. The mean
     of eight voxels has about a third (1 / sqrt 8) of the noise. Thick slices are averaged within
     the slice only, and axes of fewer than 16 voxels are left as they are.
+
+    Raises:
+        VolumeError: when that leaves all axes as they are.
     """
     voxels: NDArray[Any] = volume.voxels.astype(np.float32)
     spacing = volume.geometry.spacing[::-1]

@@ -58,7 +58,11 @@ def header_from_labels(labelmap: LabelMap) -> dict[str, str]:
 
 
 def labels_from_header(header: Mapping[str, str], name: str) -> tuple[Label, ...]:
-    """The labels that a ``.seg.nrrd`` header lists, by value; none when it is another file."""
+    """The labels that a ``.seg.nrrd`` header lists, by value; none when it is another file.
+
+    Raises:
+        VolumeError: when segments overlap, or one has no whole number for its label.
+    """
     labels = []
     for key, value in header.items():
         match = re.fullmatch(r"Segment(\d+)_LabelValue", key)

@@ -227,6 +227,7 @@ def uneven_noise_warning(voxels: NDArray[Any]) -> list[str]:
 
 
 def structure_warning(removed: RemovedSignal) -> list[str]:
+    """A sentence when more than noise was removed, or none."""
     correlation, unexplained = removed.edge_correlation, removed.unexplained_percent
     signs = []
     if unexplained > UNEXPLAINED_PERCENT:

@@ -97,4 +97,5 @@ def floor_of(voxels: NDArray[Any]) -> np.float32:
 
 
 def rms(values: NDArray[Any]) -> float:
+    """Root mean square."""
     return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
