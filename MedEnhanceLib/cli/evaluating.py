@@ -95,11 +95,8 @@ def evaluate_denoise(
     - `medenhance evaluate denoise scan.nii.gz --crop 64 --model mr-denoise-residual --peers`
     - `medenhance evaluate denoise t2.nii.gz --guide t1.nii.gz --model mr-denoise-guided`
     """
-    if guide and len(guide) != len(volumes):
-        raise OptionsError(
-            f"There are {len(volumes)} volumes but {len(guide)} guides; give one --guide for each "
-            "volume, in the same order."
-        )
+    if guide:
+        _check_as_many(guide, "guides", "--guide", volumes, "volume")
     percents = parse_percentages(noise)
     options = DenoiseOptions(device=device, precision=precision)
     quieting = _quieting(quiet_reference)
@@ -270,17 +267,9 @@ def evaluate_segment(
     - `medenhance evaluate segment a.nii.gz b.nii.gz --reference a_labels.nii.gz --reference
       b_labels.nii.gz`
     """
-    if len(images) != len(reference):
-        raise OptionsError(
-            f"There are {len(images)} images but {len(reference)} reference labels; give one "
-            "--reference for each image, in the same order."
-        )
     masks = brain_mask or reference
-    if len(masks) != len(images):
-        raise OptionsError(
-            f"There are {len(images)} images but {len(masks)} brain masks; give one --brain-mask "
-            "for each image, in the same order."
-        )
+    _check_as_many(reference, "reference labels", "--reference", images, "image")
+    _check_as_many(masks, "brain masks", "--brain-mask", images, "image")
     wanted = parse_labels(labels)
     options = SegmentOptions(device=device, precision=precision, labels=wanted)
     board = Scoreboard(
@@ -304,6 +293,17 @@ def evaluate_segment(
             rows, results = segmentation.evaluate_case(subject, truth, methods, options, told)
             board.add(rows, partial(drawing.draw_segmentation, subject, truth, rows, results))
     board.finish(labels=wanted)
+
+
+def _check_as_many(
+    files: list[Path], what: str, option: str, images: list[Path], each: str
+) -> None:
+    """Raise OptionsError when there is not one file for each image."""
+    if len(files) != len(images):
+        raise OptionsError(
+            f"There are {len(images)} {each}s but {len(files)} {what}; give one {option} for each "
+            f"{each}, in the same order."
+        )
 
 
 def _tell_numbers(paths: list[Path]) -> None:
