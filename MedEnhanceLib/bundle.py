@@ -175,12 +175,7 @@ def _bundle(
     facts: dict[str, Any],
     shipped: bool,
 ) -> Bundle:
-    network = inference.get("network_def") or inference.get("network")
-    if not isinstance(network, dict) or not isinstance(network.get("_target_"), str):
-        raise BundleError(
-            f"The bundle '{folder.name}' has no network_def with a _target_ in {INFERENCE}; "
-            "MedEnhance cannot build its network."
-        )
+    network = _network_def(folder, inference)
     weights = _weights(folder, facts.get("weights", DEFAULT_WEIGHTS))
     task = Task.named(facts["task"]) if "task" in facts else _guess_task(folder, metadata)
     image = _network_image(metadata)
@@ -214,6 +209,16 @@ def _bundle(
         denoiser=str(facts.get("denoiser", "")),
         denoise_from_percent=float(facts.get("denoise_from_percent", 100.0)),
     )
+
+
+def _network_def(folder: Path, inference: dict[str, Any]) -> dict[str, Any]:
+    network = inference.get("network_def") or inference.get("network")
+    if not isinstance(network, dict) or not isinstance(network.get("_target_"), str):
+        raise BundleError(
+            f"The bundle '{folder.name}' has no network_def with a _target_ in {INFERENCE}; "
+            "MedEnhance cannot build its network."
+        )
+    return network
 
 
 def _name(given: Any) -> str:

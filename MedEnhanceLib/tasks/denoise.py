@@ -167,14 +167,26 @@ def _clean(
     options: DenoiseOptions,
     reporter: Reporter,
 ) -> tuple[NDArray[np.float32], Traces]:
-    voxels = volume.voxels
     if isinstance(model, Filter):
         # The noise of PET and ultrasound has no Rician bias that could be taken off.
-        is_rician = is_mr and modality_of(volume) in ("", "MR")
-        return model.run(voxels, sigma, is_rician, reporter.step), FILTER_TRACES
+        is_rician = modality_of(volume) in ("", "MR")
+        return model.run(volume.voxels, sigma, is_rician, reporter.step), FILTER_TRACES
     assert isinstance(model, Bundle)  # the catalogue holds filters and bundles only
+    return _by_network(volume, guide, model, sigma, is_mr, options, reporter)
+
+
+def _by_network(
+    volume: Volume,
+    guide: Guide | None,
+    model: Bundle,
+    sigma: float,
+    is_mr: bool,
+    options: DenoiseOptions,
+    reporter: Reporter,
+) -> tuple[NDArray[np.float32], Traces]:
     from MedEnhanceLib.engine.inference import regress
 
+    voxels = volume.voxels
     forward = open_network(model, options, reporter)
     scaling = scaling_named(model.input.normalisation, voxels)
     box = _content(voxels)
