@@ -66,20 +66,25 @@ def geometryBeside(node, inputNode):
     checkLinear(node)
     checkLinear(inputNode)
     geometry = geometryFromNode(node)
-    toInput = vtk.vtkMatrix4x4()
-    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
-        node.GetParentTransformNode(), inputNode.GetParentTransformNode(), toInput
-    )
-    ras = slicer.util.arrayFromVTKMatrix(toInput)
-    matrix = RAS_TO_LPS @ ras @ RAS_TO_LPS @ geometry.matrix
     try:
-        return Geometry.from_matrix(matrix, geometry.size)
+        return Geometry.from_matrix(lpsBetween(node, inputNode) @ geometry.matrix, geometry.size)
     except VolumeError:
         raise VolumeError(
             f"The transforms between '{node.GetName()}' and '{inputNode.GetName()}' shear; "
             f"register '{node.GetName()}' rigidly, or resample it onto the other's grid (module "
             "Resample Scalar/Vector/DWI Volume)."
         ) from None
+
+
+def lpsBetween(node, other=None):
+    """4x4 array from a node's own LPS millimetres to those of another one, or of the world.
+
+    The parent transforms of both must be linear.
+    """
+    source, target = (each and each.GetParentTransformNode() for each in (node, other))
+    ras = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(source, target, ras)
+    return RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(ras) @ RAS_TO_LPS
 
 
 def checkVolumeNode(node):

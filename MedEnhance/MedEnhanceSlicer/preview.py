@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from MedEnhanceLib.assessment import known_modality, modality_of
@@ -21,7 +20,14 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.denoise import told_level
 from MedEnhanceLib.volume import LabelMap
 
-from .bridge import RAS_TO_LPS, displayOf, fillVolumeNode, geometryFromNode, volumeFromNode
+from .bridge import (
+    RAS_TO_LPS,
+    displayOf,
+    fillVolumeNode,
+    geometryFromNode,
+    lpsBetween,
+    volumeFromNode,
+)
 from .comparison import BEFORE, viewsBut
 from .jobs import Job
 from .nodes import LABEL_MAP, VOLUME, removeNode
@@ -126,11 +132,7 @@ def crossing(inputNode, sliceNode):
     if not isinstance(sliceNode, slicer.vtkMRMLSliceNode):
         raise VolumeError(f"{sliceNode!r} is no slice view; give a vtkMRMLSliceNode, or none.")
     geometry = geometryFromNode(inputNode)
-    toWorld = vtk.vtkMatrix4x4()
-    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
-        inputNode.GetParentTransformNode(), None, toWorld
-    )
-    volumeToRas = slicer.util.arrayFromVTKMatrix(toWorld) @ RAS_TO_LPS @ geometry.matrix
+    volumeToRas = RAS_TO_LPS @ lpsBetween(inputNode) @ geometry.matrix
     sliceToRas = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS())
     normal = sliceToRas[:3, 2]
     axes = volumeToRas[:3, :3] / np.linalg.norm(volumeToRas[:3, :3], axis=0)
@@ -295,15 +297,8 @@ def ifThere(nodeID):
 
 def shownSlice():
     """The slice view to look at: of those on the screen the red one, else the first, else None."""
-    views = nodesOfClass("vtkMRMLSliceNode")
+    views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
     # Without a window none is on a screen.
     if slicer.app.layoutManager() is not None:
         views = [view for view in views if view.IsMappedInLayout()]
     return next((v for v in views if v.GetLayoutName() == "Red"), views[0] if views else None)
-
-
-def nodesOfClass(nodeClass):
-    """All nodes of a class in the scene."""
-    scene = slicer.mrmlScene
-    count = scene.GetNumberOfNodesByClass(nodeClass)
-    return [scene.GetNthNodeByClass(n, nodeClass) for n in range(count)]

@@ -9,12 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import slicer
-import vtk
 
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.errors import VolumeError
 
-from .bridge import RAS_TO_LPS, checkLinear, geometryFromNode, volumeFromNode
+from .bridge import RAS_TO_LPS, checkLinear, geometryFromNode, lpsBetween, volumeFromNode
 
 LEAST_IN_PLANE = 16
 EDGE_TOLERANCE = 1e-3
@@ -85,11 +84,7 @@ def cornersInVolume(region, node):
     checkRegion(region)
     checkLinear(node)
     objectToNode = slicer.util.arrayFromVTKMatrix(region.GetObjectToNodeMatrix())
-    between = vtk.vtkMatrix4x4()
-    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(
-        region.GetParentTransformNode(), node.GetParentTransformNode(), between
-    )
-    matrix = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(between) @ objectToNode
+    matrix = lpsBetween(region, node) @ RAS_TO_LPS @ objectToNode
     return UNIT_CORNERS * np.array(region.GetSize()) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
@@ -142,9 +137,7 @@ def lieApart(node, other):
     parents = [volume.GetParentTransformNode() for volume in (node, other)]
     if any(parent is not None and not parent.IsTransformToWorldLinear() for parent in parents):
         return False
-    between = vtk.vtkMatrix4x4()
-    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(parents[1], parents[0], between)
-    toNode = RAS_TO_LPS @ slicer.util.arrayFromVTKMatrix(between) @ RAS_TO_LPS
+    toNode = lpsBetween(other, node)
     source, target = geometryFromNode(other), geometryFromNode(node)
     corners = source.to_world((UNIT_CORNERS + 0.5) * np.array(source.size) - 0.5)
     indices = target.to_index(corners @ toNode[:3, :3].T + toNode[:3, 3])

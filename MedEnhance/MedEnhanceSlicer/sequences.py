@@ -212,12 +212,9 @@ def indexValues(sequence):
 
 def browserOf(sequence):
     """The first browser that plays a sequence, or None."""
-    scene = sequence.GetScene()
-    for index in range(scene.GetNumberOfNodesByClass(BROWSER)):
-        browser = scene.GetNthNodeByClass(index, BROWSER)
-        if browser.IsSynchronizedSequenceNodeID(sequence.GetID(), True):
-            return browser
-    return None
+    browsers = slicer.util.getNodesByClass(BROWSER, sequence.GetScene())
+    playing = (b for b in browsers if b.IsSynchronizedSequenceNodeID(sequence.GetID(), True))
+    return next(playing, None)
 
 
 def proxyOf(sequence):
