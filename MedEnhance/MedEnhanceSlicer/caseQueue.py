@@ -14,8 +14,8 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import MedEnhanceError, OptionsError, VolumeError
 
 from .chain import Chain
-from .jobs import CANCELLED, DONE, FAILED, RUNNING
 from .recipe import runSteps, stepsOf
+from .run import CANCELLED, DONE, FAILED, RUNNING
 
 WAITING = "waiting"
 PARAMETER = "queue"

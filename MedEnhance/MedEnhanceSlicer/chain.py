@@ -15,51 +15,37 @@ from slicer.i18n import tr as _
 from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError
 from MedEnhanceLib.result import Progress
 
-from .jobs import CANCELLED, DONE, FAILED, RUNNING, inASentence, inOneLine
+from .run import CANCELLED, DONE, FAILED, Run, inASentence
 
 SECONDS_BEFORE_ESTIMATE = 2.0
 
 
-class Chain:
+class Chain(Run):
     """A run of several jobs. Children give `story` and, for the user, `summary`.
 
     Attributes:
-        state: RUNNING until it is DONE, FAILED or CANCELLED.
-        error: the exception, when failed or cancelled.
-        node: what the story returned, once done.
-        warnings: sentences of all its jobs.
         where: which part is being worked on, for the user ("Frame 2 of 10").
         job: the job that runs now, or None.
         lastJob: the job that ended last, or None.
 
     :param runner: JobRunner; it is reserved for this chain until the end.
     :param parts: how many jobs there will be at most; for the progress.
-    :param inputName: what is worked on, for the user.
-    :param onEvent: called with the chain at every progress and at its end.
+    :param inputName, onEvent: as for `Run`.
     """
 
     def __init__(self, runner, parts, inputName, onEvent=None):
+        super().__init__(inputName, onEvent)
         self.runner = runner
         self.parts = max(1, parts)
         self.partsDone = 0
-        self.inputName = inputName
-        self.onEvent = onEvent
-        self.state = RUNNING
-        self.error = None
-        self.node = None
-        self.warnings = []
         self.where = ""
         self.job = None
         self.lastJob = None
-        self.cancelReason = None
         self._story = None
         self._isDue = False
         self._began = None
         self._scene = None
         self._sceneTag = None
-
-    def __repr__(self):
-        return inOneLine(self)
 
     def story(self):
         """Generator: yields jobs that are not started, gets their nodes, returns the result."""
@@ -78,17 +64,9 @@ class Chain:
         return None
 
     @property
-    def finished(self):
-        return self.state != RUNNING
-
-    @property
     def isBetween(self):
         """Whether a job has just ended, so that there may be new nodes."""
         return self.job is not None and self.job.finished
-
-    @property
-    def cancelling(self):
-        return self.cancelReason is not None and not self.finished
 
     @property
     def progress(self):
@@ -115,11 +93,7 @@ class Chain:
         self._later()
         return self
 
-    def cancel(self, reason=None):
-        """Ask for all to be stopped; the chain is CANCELLED shortly afterwards."""
-        if self.finished or self.cancelling:
-            return
-        self.cancelReason = reason or _("The run was cancelled.")
+    def _stop(self):
         if self.job is not None and not self.job.finished:
             self.job.cancel(self.cancelReason)
         elif self._story.gi_running:
@@ -127,29 +101,9 @@ class Chain:
         else:
             self._advance()
 
-    def wait(self):
-        """Keep Slicer responsive until all is over, and return what the story returned.
-
-        :raises MedEnhanceError: when the chain failed or was cancelled.
-        """
-        while not self.finished:
-            slicer.app.processEvents()
-            self.runner.poll()
-            self._tick()
-            if not self.finished:
-                time.sleep(0.01)
-        if self.error is not None:
-            raise self.error
-        return self.node
-
-    def tell(self):
-        """Report news to whoever asked for them."""
-        if self.onEvent is None:
-            return
-        try:
-            self.onEvent(self)
-        except Exception:
-            logging.exception("MedEnhance: the listener of a run failed")
+    def _goOn(self):
+        super()._goOn()
+        self._tick()
 
     def _secondsLeft(self, fraction):
         elapsed = time.monotonic() - self._began

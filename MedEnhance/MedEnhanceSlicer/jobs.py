@@ -7,34 +7,29 @@ jobs (see `Chain`) keeps the runner for itself until it is over.
 
 import logging
 import shutil
-import time
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from MedEnhanceLib.errors import CancelledError, MedEnhanceError, VolumeError, WorkerError
+from MedEnhanceLib.errors import CancelledError, VolumeError, WorkerError
 
 from .bridge import geometryFromNode, guideFromNode
 from .history import runsOf
 from .outputs import checkOutputNode, describeRegion, outputName, storeResult
 from .region import boxOfRegion, volumeInRegion
+from .run import CANCELLED, DONE, FAILED, Run, inASentence
 
 POLL_MS = 50
-RUNNING, DONE, FAILED, CANCELLED = "running", "done", "failed", "cancelled"
 
 
-class Job:
+class Job(Run):
     """One run of one model on one volume.
 
     Attributes:
-        state: RUNNING until it is DONE, FAILED or CANCELLED.
-        node: the result's node, once done.
         outputName: the name that the user wants, or None.
         result: the library's Result, once done.
-        error: the exception, when failed or cancelled.
         progress: the library's latest Progress, or None.
-        warnings: sentences the process sent on the way.
         details: what an expert would want to read after a failure, or "".
     """
 
@@ -50,59 +45,26 @@ class Job:
         guideNode=None,
         region=None,
     ):
+        super().__init__(inputNode.GetName(), onEvent)
         self.inputNode = inputNode
-        self.inputName = inputNode.GetName()
         self.task = task
         self.model = model
         self.options = options
         self.outputName = outputName
         self.outputNode = outputNode
-        self.onEvent = onEvent
         self.guideNode = guideNode
         self.region = region
         self.box = None
         self.grid = None
-        self.state = RUNNING
-        self.node = None
         self.result = None
-        self.error = None
         self.progress = None
-        self.warnings = []
         self.details = ""
-        self.cancelReason = None
-        self.runner = None
-
-    def __repr__(self):
-        return inOneLine(self)
-
-    @property
-    def finished(self):
-        return self.state != RUNNING
-
-    @property
-    def cancelling(self):
-        return self.cancelReason is not None and not self.finished
 
     def cancel(self, reason=None):
-        """Ask for the run to be stopped; it is CANCELLED shortly afterwards."""
-        if self.finished or self.cancelling:
-            return
-        self.cancelReason = reason or _("The run was cancelled; nothing was changed.")
+        super().cancel(reason or _("The run was cancelled; nothing was changed."))
+
+    def _stop(self):
         self.runner.cancel()
-
-    def wait(self):
-        """Keep Slicer responsive until the run is over, and return the result's node.
-
-        :raises MedEnhanceError: when the run failed or was cancelled.
-        """
-        while not self.finished:
-            slicer.app.processEvents()
-            self.runner.poll()
-            if not self.finished:
-                time.sleep(0.01)
-        if self.error is not None:
-            raise self.error
-        return self.node
 
     def inputIsThere(self):
         return slicer.mrmlScene.IsNodePresent(self.inputNode)
@@ -262,10 +224,10 @@ class JobRunner:
     def _handle(self, job, event):
         if event.kind == "progress":
             job.progress = event.progress
-            self._tell(job)
+            job.tell()
         elif event.kind == "warning":
             job.warnings.append(event.message)
-            self._tell(job)
+            job.tell()
         elif job.cancelReason is not None or event.kind == "cancelled":
             reason = job.cancelReason or event.message
             self._finish(job, CANCELLED, CancelledError(reason))
@@ -292,36 +254,7 @@ class JobRunner:
         if self._timer is not None:
             self._timer.stop()
         job.state, job.error = state, inASentence(error)
-        self._tell(job)
-
-    def _tell(self, job):
-        if job.onEvent is None:
-            return
-        try:
-            job.onEvent(job)
-        except Exception:
-            logging.exception("MedEnhance: the listener of a run failed")
-
-
-def inOneLine(run):
-    """How far a job, or a chain of them, is; for those who print it."""
-    told = (
-        f", {run.progress.fraction:.0%}, {run.progress.phase}" if run.progress is not None else ""
-    )
-    return f"<{type(run).__name__} '{run.inputName}': {run.state}{told}>"
-
-
-def inASentence(error):
-    """A failure in words for the user, which those of the library are in already."""
-    if error is None or isinstance(error, MedEnhanceError):
-        return error
-    what = " ".join(str(error).split())
-    reason = type(error).__name__ + (f": {what}" if what else "")
-    told = WorkerError(
-        _("The run failed ({reason}); see the error log, and run it again.").format(reason=reason)
-    )
-    told.__cause__ = error
-    return told
+        job.tell()
 
 
 def newWorker():

@@ -13,12 +13,12 @@ from . import dependencies, forecasts, remembered, wording
 from .batchSection import BatchSection
 from .chain import Chain
 from .choosingSection import ChoosingSection, takeTyped
-from .jobs import DONE
 from .outputs import show
 from .parameters import TaskChoice, optionsFromParameters
 from .previewSection import PreviewSection
 from .regionSection import RegionSection
 from .resultsSection import ResultsSection
+from .run import DONE
 from .runLog import RunLog, factsOf, report
 from .setupSection import SetupSection
 

@@ -11,9 +11,9 @@ from MedEnhanceLib.errors import CancelledError, MedEnhanceError
 
 from . import dependencies, wording
 from .choosingSection import takeTyped
-from .jobs import DONE
 from .parameters import optionsFromParameters
 from .preview import Layers, PreviewJob, shownSlice
+from .run import DONE
 
 SETTLE_MS = 300
 """The view must rest this long before the preview follows it."""

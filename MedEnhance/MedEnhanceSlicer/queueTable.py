@@ -6,8 +6,8 @@ from slicer.i18n import tr as _
 
 from . import wording
 from .caseQueue import WAITING
-from .jobs import CANCELLED, DONE, FAILED, RUNNING
 from .nodes import isOwn
+from .run import CANCELLED, DONE, FAILED, RUNNING
 
 VOLUME, STATUS = 0, 1
 VERDICTS = {DONE: "good", FAILED: "refused", CANCELLED: "warning"}
