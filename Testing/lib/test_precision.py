@@ -12,7 +12,7 @@ from MedEnhanceLib.bundle import read_bundle
 from MedEnhanceLib.engine import forward, precision, remembered
 from MedEnhanceLib.engine.networks.tissue_net import FEATURES
 from MedEnhanceLib.options import DenoiseOptions
-from MedEnhanceLib.reporting import Reporter
+from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.resources import models_folder
 
 CPU = torch.device("cpu")
