@@ -75,6 +75,8 @@ def published_cost(model: Model) -> float | None:
 
 def _passes(model: Model) -> int:
     """How often the model is run to tell how unsure it is."""
-    if not isinstance(model, Bundle):
+    if not model.is_trained:
         return 1
-    return len(fair_mirrors(model) if model.task is Task.SEGMENT else MIRRORS)
+    if isinstance(model, Bundle) and model.task is Task.SEGMENT:
+        return len(fair_mirrors(model))
+    return len(MIRRORS)

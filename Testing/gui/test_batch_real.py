@@ -44,7 +44,7 @@ def test_a_volume_deleted_in_the_queue(open_panel: OpenPanel) -> None:
     slicer.mrmlScene.RemoveNode(large)
     panel.wait_for_end()
     assert cases(panel) == {"C": "done", "C denoised (filtered)": ""}
-    assert panel.status == "Queue: 1 done, 2 failed; the list tells why."
+    assert panel.status == "Queue: 1 done, 2 removed from the scene."
 
 
 def test_a_recipe_with_a_real_process(open_panel: OpenPanel) -> None:

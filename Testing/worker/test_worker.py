@@ -25,7 +25,7 @@ from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import Volume
 from MedEnhanceLib.worker import Event, Worker
 from MedEnhanceLib.worker.folder import input_file, output_file
-from MedEnhanceLib.worker.protocol import Job, from_line, to_line
+from MedEnhanceLib.worker.protocol import Header, Job, from_line, to_line
 from MedEnhanceLib.worker.server import Server
 
 from .conftest import FAKE, last_event, poll_until
@@ -140,7 +140,7 @@ def test_a_run_that_is_cancelled_as_it_ends_hands_nothing_over(
     volume: Volume, tmp_path: Path
 ) -> None:
     """Neither that nor a cancellation that comes after the end is meant for the next run."""
-    job = Job("ab12", Task.DENOISE, "auto", None, (), (), volume.geometry, "", "")
+    job = Job("ab12", Task.DENOISE, "auto", None, (), (), Header.of(volume))
     run = to_line({"do": "run", **job.to_json()})
     cancel = to_line({"do": "cancel", "id": job.id})
     said = io.BytesIO()
