@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
 from pathlib import Path
@@ -27,7 +28,8 @@ def choose_precision(
 ) -> torch.dtype:
     """The precision called ``name``; for "auto" the fastest that is right on this machine.
 
-    That is found out by a short self-check, once for each network, device and version of torch.
+    That is found out by a short self-check, once for each network, sample, device and version of
+    torch.
 
     Args:
         run: what calls the network.
@@ -39,7 +41,8 @@ def choose_precision(
     candidates = _candidates(device)
     if not candidates:
         return NAMES[SAFE]
-    key = f"precision: {_machine(device)}, torch {torch.__version__}, {weights}"
+    tried = hashlib.sha256(sample.cpu().numpy().tobytes()).hexdigest()
+    key = f"precision: {_machine(device)}, torch {torch.__version__}, {weights} on {tried}"
     chosen = recall(key)
     if chosen not in (SAFE, *candidates):
         chosen = _fastest(run, sample, device, candidates)

@@ -90,7 +90,9 @@ def _denoised(
     measures: list[Measure] = []
     warnings: list[str] = []
     if options.evidence:
-        measures, warnings = _evidence(volume, clean, measured, is_mr, options.noise)
+        goes_by_noise = not isinstance(model, Filter) or model.uses_noise
+        told = options.noise if goes_by_noise else None
+        measures, warnings = _evidence(volume, clean, measured, is_mr, told)
     if traces.uncertainty is not None:
         spread = traces.uncertainty.voxels
         inside = object_mask(volume.voxels)

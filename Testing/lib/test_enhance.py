@@ -18,6 +18,7 @@ from MedEnhanceLib.errors import (
     UnsuitableError,
     VolumeError,
 )
+from MedEnhanceLib.filters import FILTERS
 from MedEnhanceLib.intensity import robust_peak
 from MedEnhanceLib.options import DenoiseOptions, SegmentOptions
 from MedEnhanceLib.result import Result
@@ -192,19 +193,20 @@ def test_filters_remove_noise_and_evidence_says_so(catalog: Catalog, head: Volum
     assert noise.after < noise.before / 2
 
 
-def test_evidence_does_not_depend_on_the_noise_that_is_told(catalog: Catalog) -> None:
-    """The filter does the same for any level."""
+def test_evidence_does_not_depend_on_the_noise_that_is_told() -> None:
+    """The filter does the same for any level, even if it were said to go by it."""
     voxels = head_like((32, 32, 32), sigma=4)
     voxels[:, ::4, ::4] += 500
     volume = Volume(voxels, Geometry((32, 32, 32)), "MR")
-    model = "filter-anisotropic-diffusion"
-    alone, near, far = (
+    deaf = next(f for f in FILTERS if f.id == "filter-anisotropic-diffusion")
+    catalog = Catalog((deaf, dataclasses.replace(deaf, id="hearing", uses_noise=True)), ())
+    alone, near, far, unheard = (
         enhance(volume, "denoise", model, {"noise": told}, catalog=catalog)
-        for told in (None, 5.0, 90.0)
+        for model, told in (("hearing", None), ("hearing", 5.0), ("hearing", 90.0), (deaf.id, 90.0))
     )
-    assert far.evidence[:-1] == near.evidence[:-1] == alone.evidence
+    assert far.evidence[:-1] == near.evidence[:-1] == alone.evidence == unheard.evidence
     assert (far.evidence[-1].name, far.evidence[-1].before) == ("Noise that was told", 90)
-    assert near.warnings == alone.warnings != ()
+    assert near.warnings == alone.warnings == unheard.warnings != ()
     assert far.warnings[:-1] == alone.warnings and "level told, 90," in far.warnings[-1]
 
 

@@ -77,6 +77,9 @@ def test_the_check_is_made_once_for_the_same_weights() -> None:
     assert network.passes == passes
     precision.choose_precision("auto", network, SAMPLE, CPU, "other weights")
     assert network.passes > passes
+    passes = network.passes
+    precision.choose_precision("auto", network, SAMPLE / 2, CPU, "abc")
+    assert network.passes > passes
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"answer": "float64"}'])
