@@ -46,6 +46,8 @@ OVERFLOWING = 1e150
 # Of the parts that a NIfTI file states; the last one makes it 1. What is beyond that is rounding.
 LONGEST_QUATERNION = 1.01
 BZIP2 = (b"bzip2", b"bz2")
+# Files that a NRRD header numbers; by any other '%' ITK reads the one file that is called so.
+NUMBERED = re.compile(rb"%[0-9]*d")
 # Fields of MetaImage that say how values are to be scaled, and what they say when they are not.
 UNSCALED = {b"ElementToIntensityFunctionSlope": 1.0, b"ElementToIntensityFunctionOffset": 0.0}
 
@@ -184,7 +186,8 @@ def _check_meta(name: str, header: TextHeader) -> None:
                 ) from error
             _check_spacing(spacing[:3], name)
         if key in POSITIONS:
-            _check_position(value.split(), axes, name)
+            # ITK ignores what is stated beyond the axes.
+            _check_position(value.split()[:axes], axes, name)
         if key == b"ElementDataFile" and PATTERN.search(value.decode("latin-1")):
             raise _several_files(name)
         if key == b"DistanceUnits":
@@ -211,7 +214,7 @@ def _check_nrrd(name: str, header: TextHeader) -> None:
         _check_unit(unit, name)
     named = fields.get(b"data file") or fields.get(b"datafile") or b""
     # ITK sees itself that each file of a list is there and long enough, but not that it is intact.
-    if b"%" in named or (named.startswith(b"LIST") and encoding in GZIP):
+    if NUMBERED.search(named) or (named.startswith(b"LIST") and encoding in GZIP):
         raise _several_files(name)
     if b"space origin" in fields:
         origin = fields[b"space origin"].strip(b"()").split(b",")
@@ -232,8 +235,9 @@ def _check_nrrd(name: str, header: TextHeader) -> None:
 
 def _several_files(name: str) -> FileError:
     return FileError(
-        f"'{name}' has its voxels in several files, by a list or a pattern of names, which is not "
-        "read here; save it as one file (.nii.gz, .nrrd or .mha)."
+        f"'{name}' has its voxels in several files, or in one that is named like a list or a "
+        "pattern ('LIST', '%'), which is not read here; save it as one file (.nii.gz, .nrrd or "
+        ".mha)."
     )
 
 

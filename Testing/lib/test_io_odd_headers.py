@@ -114,12 +114,13 @@ def changed(path: Path, before: str, after: str) -> Path:
         "s%d.raw 0 0 1",
         "%s%s%s%n 1 3 1",
         "= : %s%s%s%n 1 3 1",
+        "t2 fat 50%.raw",
     ],
 )
 def test_metaimages_of_several_files(tmp_path: Path, named: str) -> None:
     """ITK leaves what is missing as it finds it in memory, and prints by what is no pattern."""
     path = detached(tmp_path, ".mhd", named)
-    refuse(path, FileError, "in several files, .* as one file")
+    refuse(path, FileError, "in several files, or in one that is named like .* as one file")
     refuse(path.rename(tmp_path / "x.mha"), FileError, "in several files, .* as one file")
 
 
@@ -160,11 +161,20 @@ def test_metaimage_headers_as_others_write_them(tmp_path: Path, end: str) -> Non
     np.testing.assert_array_equal(read_volume(path).voxels.ravel(), range(8))
 
 
-@pytest.mark.parametrize("named", ["s%99999999d.raw 0 1 1", "s%d.raw 0 1 1"])
+@pytest.mark.parametrize(
+    "named", ["s%99999999d.raw 0 1 1", "s%d.raw 0 1 1", "%%%d.raw 0 1 1", "%s%n%5d.raw 0 1 1"]
+)
 @pytest.mark.parametrize("key", ["data file", "DataFile"])
 def test_patterns_of_nrrd(tmp_path: Path, key: str, named: str) -> None:
     path = changed(detached(tmp_path, ".nhdr", named), "data file", key)
     refuse(path, FileError, "in several files, .* as one file")
+
+
+@pytest.mark.parametrize("named", ["t2 fat 50%.raw", "%s%n.raw", "%9i.raw 0 1 1", "%-9d", "%%"])
+def test_a_file_of_nrrd_whose_name_is_no_pattern(tmp_path: Path, named: str) -> None:
+    path = detached(tmp_path, ".nhdr", named)
+    (tmp_path / named).write_bytes(bytes(range(8)))
+    np.testing.assert_array_equal(read_volume(path).voxels.ravel(), range(8))
 
 
 def test_a_pattern_far_behind_the_start_of_a_nrrd_file(tmp_path: Path) -> None:
@@ -189,14 +199,17 @@ def test_lists_of_compressed_files_are_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["Offset", "Position", "Origin"])
-@pytest.mark.parametrize("value", ["10,5 20,5 30,5", "10.5", "1 2 3 4", "abc", "nan nan nan", ""])
+@pytest.mark.parametrize(
+    "value", ["10,5 20,5 30,5", "10.5", "1 2", "1 2 x", "abc", "nan nan nan", ""]
+)
 def test_positions_of_metaimage_that_are_none(tmp_path: Path, key: str, value: str) -> None:
     path = stating(tmp_path, ".mha", f"{key} = {value}")
     refuse(path, VolumeError, f"position as '{value}', which is not a finite number for each axis")
 
 
-def test_positions_of_metaimage(tmp_path: Path) -> None:
-    path = stating(tmp_path, ".mha", "Offset = -1.5 +2e1 .25")
+@pytest.mark.parametrize("beyond", ["", " 4", " x"])
+def test_positions_of_metaimage(tmp_path: Path, beyond: str) -> None:
+    path = stating(tmp_path, ".mha", f"Offset = -1.5 +2e1 .25{beyond}")
     assert read_volume(path).geometry.origin == (-1.5, 20, 0.25)
 
 
