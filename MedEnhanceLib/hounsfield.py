@@ -28,6 +28,8 @@ PADDING_SHARE = 0.99
 FAT_HU = -50
 LEAST_FAT_SHARE = 0.005
 """MR to which 1000 was added has nothing there."""
+NEARLY_ALL_SOFT = 0.9
+"""CT of a phantom, or of a brain alone, has no fat; of MR as bright at most .8 is as alike."""
 MUSCLE_HU = 80
 LEAST_MUSCLE_SHARE = 0.4
 MUSCLE_OVER_MIRRORED = 2.0
@@ -56,12 +58,16 @@ def _has_tissue(voxels: NDArray[Any]) -> bool:
     inside = values[values > NOT_AIR_HU]
     if inside.size == 0:
         return False
-    if np.mean(values <= NOT_AIR_HU) >= LEAST_AIR_SHARE:
+    if _has_air(values):
         is_soft = (inside >= -SOFT_WITHIN_HU) & (inside <= SOFT_WITHIN_HU)
         return bool(np.mean(is_soft) > LEAST_SOFT_SHARE_OF_CROPS and _is_air(values))
     muscle = np.mean((inside > 0) & (inside <= MUSCLE_HU))
     mirrored = np.mean((inside < 0) & (inside >= -MUSCLE_HU))
     return bool(muscle > LEAST_MUSCLE_SHARE and muscle > MUSCLE_OVER_MIRRORED * mirrored)
+
+
+def _has_air(values: NDArray[Any]) -> bool:
+    return bool(np.mean(values <= NOT_AIR_HU) >= LEAST_AIR_SHARE)
 
 
 def _is_air(values: NDArray[Any]) -> bool:
@@ -71,13 +77,20 @@ def _is_air(values: NDArray[Any]) -> bool:
 
 
 def looks_like_shifted_ct(voxels: NDArray[Any]) -> bool:
-    """Whether most of what is brighter than air then would be soft tissue, some of it fat."""
+    """Whether most of what is brighter than air then would be soft tissue, some of it fat.
+
+    Or nearly all of it, beside air.
+    """
     hounsfield = voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
     inside = hounsfield[hounsfield > NOT_AIR_HU]
     if inside.size == 0:
         return False
     is_soft = np.abs(inside) <= SOFT_WITHIN_HU
-    is_fat = is_soft & (inside <= FAT_HU)
-    if np.mean(is_soft) <= LEAST_SOFT_SHARE or np.mean(is_fat) <= LEAST_FAT_SHARE:
+    has_fat = np.mean(is_soft & (inside <= FAT_HU)) > LEAST_FAT_SHARE
+    if has_fat:
+        least = LEAST_SOFT_SHARE
+    elif _has_air(hounsfield):
+        least = NEARLY_ALL_SOFT
+    else:
         return False
-    return _has_tissue(hounsfield)
+    return bool(np.mean(is_soft) > least) and _has_tissue(hounsfield)

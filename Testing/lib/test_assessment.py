@@ -231,6 +231,15 @@ def test_mr_to_which_1000_was_added_is_no_ct() -> None:
     assert looks_like_shifted_ct(limb.astype(np.int16))
 
 
+def test_ct_to_which_1024_was_added_need_not_have_fat() -> None:
+    tissue = head_like() > 300
+    brain = np.random.default_rng(0).normal(1024 + 30, 10, tissue.shape)
+    assert looks_like_shifted_ct(np.where(tissue, brain, 0))
+    assert not looks_like_shifted_ct(brain)
+    skull = head_like() > 750
+    assert not looks_like_shifted_ct(np.where(skull, 3000, np.where(tissue, brain, 0)))
+
+
 def test_a_guessed_modality_is_told_as_a_guess() -> None:
     hounsfield = (head_like() * 1.75 - 1000).astype(np.int16)
     assert "looks like CT" in suitability(volume(hounsfield), MR).reasons[0]
