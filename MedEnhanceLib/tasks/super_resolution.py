@@ -129,7 +129,10 @@ def _refined(
     if seen.volume is not volume:
         measures.append(Measure("Noise", sigma, seen.noise, volume.units, DENOISED_MEANING))
     if traces.uncertainty is not None:
-        unsure = traces.uncertainty.voxels
+        unsure = traces.uncertainty.voxels.copy()
+        # The network is not asked where the output is set to zero.
+        keep_air_on_finer_grid(volume, unsure, target)
+        traces = replace(traces, uncertainty=volume.with_voxels(unsure, target))
         measures += uncertainty_evidence(unsure, object_mask(fine), volume.units, SPREAD_MEANING)
     return volume.with_voxels(fine, target), measures, warnings, traces
 

@@ -93,6 +93,15 @@ def test_images_come_with_their_spread(
     assert fractions == sorted(fractions)
 
 
+def test_masked_out_air_of_finer_slices_is_sure(catalog: Catalog, head: Volume) -> None:
+    masked = head.with_voxels(np.where(head.voxels > 300, head.voxels, 0))
+    result = enhance(masked, "super-resolution", "tiny-resolver", UNSURE, catalog=catalog)
+    assert result.uncertainty is not None
+    corner = (slice(0, 2),) * 3
+    assert not result.uncertainty.voxels[corner].any()
+    assert result.uncertainty.voxels.any()
+
+
 def test_a_symmetric_kernel_is_not_called_sure(tmp_path: Path, head: Volume) -> None:
     """It divides slices linearly, so that all mirror images are divided alike."""
     network = SliceSplitter(width=6, blocks=1)
