@@ -37,7 +37,8 @@ def alternation_percent(slices: NDArray[Any]) -> float:
 def _steps(slices: NDArray[Any]) -> NDArray[np.float64]:
     """Logarithm of the brightness of each slice but the first over that of the one before.
 
-    Where both show tissue; not a number where that is too little.
+    Where both show tissue; not a number where that is too little, or where the slices are the same:
+    in a volume whose slices were doubled brightness changes with every other one, too.
     """
     tissue = slices > FOREGROUND * largest_usual(slices)
     steps = np.full(len(slices) - 1, np.nan)
@@ -45,5 +46,5 @@ def _steps(slices: NDArray[Any]) -> NDArray[np.float64]:
         both = tissue[number] & tissue[number + 1]
         if np.count_nonzero(both) >= LEAST_PLACES:
             before, after = (slices[n][both].sum(dtype=np.float64) for n in (number, number + 1))
-            steps[number] = np.log(after / before)
+            steps[number] = np.log(after / before) or np.nan
     return steps

@@ -16,6 +16,7 @@ from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.filters import FILTERS
 from MedEnhanceLib.hounsfield import looks_like_shifted_ct
 from MedEnhanceLib.intensity import robust_peak
+from MedEnhanceLib.slice_brightness import alternation_percent
 from MedEnhanceLib.task import Task
 
 from .conftest import head_like
@@ -202,6 +203,14 @@ def test_slices_that_are_dark_in_turn_are_told(
     said = suitability(thick, refiner).reasons
     assert any("some 5 % darker" in sentence for sentence in said) == warns
     assert not any("darker" in sentence for sentence in suitability(thick, MR).reasons)
+
+
+def test_doubled_slices_that_become_brighter_do_not_alternate() -> None:
+    tissue = np.random.default_rng(0).normal(500, 10, (12, 48, 48))
+    drifting = tissue * 1.08 ** np.arange(12)[:, None, None]
+    assert alternation_percent(drifting.repeat(2, axis=0)) == 0
+    drifting[::2] *= 0.9
+    assert alternation_percent(drifting) > 8
 
 
 def test_field_of_view_is_refused_with_the_way_out() -> None:
