@@ -99,6 +99,7 @@ def _denoised(
         # At full strength, as all that is measured.
         measures += uncertainty_evidence(spread, inside, volume.units, SPREAD_MEANING)
         scaled = spread * np.float32(options.strength)
+        keep_sign_and_air(volume.voxels, scaled)
         traces = replace(traces, uncertainty=volume.with_voxels(scaled))
     blended = _blend(volume.voxels, clean, options.strength)
     warnings += _guide_notes(guide, aligned, model)

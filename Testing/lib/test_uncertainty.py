@@ -93,9 +93,12 @@ def test_images_come_with_their_spread(
     assert fractions == sorted(fractions)
 
 
-def test_masked_out_air_of_finer_slices_is_sure(catalog: Catalog, head: Volume) -> None:
+@pytest.mark.parametrize(
+    ("task", "model"), [("denoise", "tiny-denoiser"), ("super-resolution", "tiny-resolver")]
+)
+def test_masked_out_air_is_sure(catalog: Catalog, head: Volume, task: str, model: str) -> None:
     masked = head.with_voxels(np.where(head.voxels > 300, head.voxels, 0))
-    result = enhance(masked, "super-resolution", "tiny-resolver", UNSURE, catalog=catalog)
+    result = enhance(masked, task, model, UNSURE, catalog=catalog)
     assert result.uncertainty is not None
     corner = (slice(0, 2),) * 3
     assert not result.uncertainty.voxels[corner].any()
