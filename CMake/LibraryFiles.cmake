@@ -186,6 +186,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/texts.py
   MedEnhanceLib/tiles.py
   MedEnhanceLib/trust.py
+  MedEnhanceLib/user_folders.py
   MedEnhanceLib/volume.py
   MedEnhanceLib/worker/__init__.py
   MedEnhanceLib/worker/__main__.py

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,9 +15,9 @@ from MedEnhanceLib.model import Model
 from MedEnhanceLib.resources import models_folder
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.trust import meant_by
+from MedEnhanceLib.user_folders import MODELS_VARIABLE, folder_of
 from MedEnhanceLib.volume import Volume
 
-USER_FOLDER_VARIABLE = "MEDENHANCE_MODELS"
 TAKEN = frozenset({"auto", *(model.id for model in FILTERS)})
 """Ids that mean something else than a bundle."""
 REPLACED = ".replaced-"
@@ -150,14 +149,12 @@ class _Reader:
 
 def user_folder() -> Path:
     """Where the user's own bundles are looked for; raises `FileError` for who has no home."""
-    if named := os.environ.get(USER_FOLDER_VARIABLE):
-        return Path(named)
     try:
-        return Path.home() / ".medenhance" / "models"
+        return folder_of(MODELS_VARIABLE)
     except RuntimeError as error:
         raise FileError(
             "You have no home folder for models of your own; name a folder for them in the "
-            f"environment variable {USER_FOLDER_VARIABLE}."
+            f"environment variable {MODELS_VARIABLE}."
         ) from error
 
 

@@ -9,7 +9,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-FOLDER_VARIABLE = "MEDENHANCE_CACHE"
+from MedEnhanceLib.user_folders import CACHE_VARIABLE, folder_of
+
 LARGEST_BYTES = 10_000
 
 
@@ -44,6 +45,4 @@ def remember(question: str, answer: str) -> None:
 
 
 def _file(question: str) -> Path:
-    named = os.environ.get(FOLDER_VARIABLE)
-    folder = Path(named) if named else Path.home() / ".medenhance" / "cache"
-    return folder / f"{hashlib.sha256(question.encode()).hexdigest()[:32]}.json"
+    return folder_of(CACHE_VARIABLE) / f"{hashlib.sha256(question.encode()).hexdigest()[:32]}.json"

@@ -19,14 +19,13 @@ from typing import IO, BinaryIO
 import MedEnhanceLib
 from MedEnhanceLib.errors import WorkerError
 from MedEnhanceLib.private import make_folder, remove_folder, sweep
+from MedEnhanceLib.user_folders import FOLDERS
 from MedEnhanceLib.worker.folder import PREFIX
 
 KEPT_BYTES = 64 * 1024
 BLOCK = 4096
 # From <winbase.h>; the names are missing from subprocess on other systems.
 NO_WINDOW, OWN_GROUP = 0x08000000, 0x00000200
-# Of the environment; each names a folder.
-FOLDER_VARIABLES = {"MEDENHANCE_MODELS", "MEDENHANCE_CACHE"}
 
 
 class Process:
@@ -191,7 +190,7 @@ def own_environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     Folders in it are those that are meant here, though the process stands in another one.
     """
     environment = dict(os.environ if given is None else given)
-    for variable in FOLDER_VARIABLES & environment.keys():
+    for variable in FOLDERS.keys() & environment.keys():
         if environment[variable]:
             environment[variable] = os.path.abspath(environment[variable])
     folders = [str(Path(MedEnhanceLib.__file__).resolve().parent.parent)]

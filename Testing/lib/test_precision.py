@@ -14,6 +14,7 @@ from MedEnhanceLib.engine.networks.tissue_net import FEATURES
 from MedEnhanceLib.options import DenoiseOptions
 from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.resources import models_folder
+from MedEnhanceLib.user_folders import CACHE_VARIABLE
 
 CPU = torch.device("cpu")
 SAMPLE = torch.rand(1, 2, 8, 8, 8)
@@ -21,7 +22,7 @@ SAMPLE = torch.rand(1, 2, 8, 8, 8)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(remembered.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(precision, "_candidates", lambda device: ("bfloat16", "float16"))
     return tmp_path / "cache"
 
@@ -100,7 +101,7 @@ def test_nothing_is_remembered_where_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv(remembered.FOLDER_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     remembered.remember("question", "answer")
     assert remembered.recall("question") is None
 
