@@ -61,7 +61,7 @@ def labels_from_header(header: Mapping[str, str], name: str) -> tuple[Label, ...
     """The labels that a ``.seg.nrrd`` header lists, by value; none when it is another file.
 
     Raises:
-        VolumeError: when segments overlap, or one has no whole number for its label.
+        VolumeError: when segments overlap, or a label is no whole number of 1 or more.
     """
     labels = []
     for key, value in header.items():
@@ -70,10 +70,10 @@ def labels_from_header(header: Mapping[str, str], name: str) -> tuple[Label, ...
             prefix = f"Segment{match.group(1)}_"
             if header.get(f"{prefix}Layer", "0").strip() != "0":
                 raise VolumeError(OVERLAP.format(name=name))
-            if not re.fullmatch(r"\s*\d{1,9}\s*", value):
+            if not re.fullmatch(r"\s*0*[1-9]\d{0,8}\s*", value):
                 raise VolumeError(
-                    f"'{name}' has a segment whose label is {value[:20]!r}, not a whole number; "
-                    "export it again."
+                    f"'{name}' has a segment whose label is {value[:20]!r}, not a whole number of "
+                    "1 or more; export it again."
                 )
             labels.append(_label(int(value), prefix, header))
     return tuple(sorted(labels, key=lambda label: label.value))

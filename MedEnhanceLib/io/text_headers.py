@@ -50,11 +50,18 @@ def meta_header(path: Path) -> TextHeader:
     """
     fields: list[tuple[bytes, bytes]] = []
     read = 0
-    for line in _start(path).split(b"\n"):
+    lines = _start(path).split(b"\n")
+    for number, line in enumerate(lines, 1):
         read += len(line) + 1
         if not line.strip():
             continue
         name, *value = re.split(rb"[=:][=:\s]*", line, maxsplit=1)
+        # The last one may be cut off.
+        if not value and fields and number < len(lines):
+            raise FileError(
+                f"Line {number} of the header of '{path.name}' has no '='; delete that line, or "
+                "export the file again."
+            )
         if not value:
             break
         key = name.lstrip().partition(b"\r")[0].rstrip(b" \t").partition(b"\0")[0]

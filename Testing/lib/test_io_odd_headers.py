@@ -144,12 +144,23 @@ def test_metaimage_headers_are_checked_as_they_are_read(
     refuse(changed(path, "ElementDataFile = LOCAL", pattern), FileError, "in several files")
 
 
-@pytest.mark.parametrize(
-    "line", ["Comment", "ElementDataFile", "ElementDataFile =", "Comment = more\n" * 100_000]
-)
+@pytest.mark.parametrize("line", ["Comment", "ElementDataFile", "\nComment"])
+def test_lines_of_metaimage_without_a_separator(tmp_path: Path, line: str) -> None:
+    """ITK goes on in the next line."""
+    number = 3 + line.count("\n")
+    refuse(stating(tmp_path, ".mha", line), FileError, f"Line {number} of the .* delete that line")
+
+
+@pytest.mark.parametrize("line", ["ElementDataFile =", "Comment = more\n" * 100_000])
 def test_metaimage_headers_that_cannot_be_followed(tmp_path: Path, line: str) -> None:
     """ITK goes on in the next line, or far behind all that is looked at here."""
     path = stating(tmp_path, ".mha", line)
+    refuse(path, FileError, "does not begin with a header of MetaImage")
+
+
+def test_text_that_is_no_metaimage(tmp_path: Path) -> None:
+    path = tmp_path / "x.mha"
+    path.write_text("A letter\nof two lines\n")
     refuse(path, FileError, "does not begin with a header of MetaImage")
 
 

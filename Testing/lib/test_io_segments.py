@@ -102,6 +102,15 @@ def test_overlapping_segments_are_refused(tmp_path: Path, hippocampus: LabelMap)
             read_labelmap(tmp_path / name)
 
 
+@pytest.mark.parametrize("label", ["0", "000", "-1", "1.5", "one"])
+def test_segments_whose_label_is_none(tmp_path: Path, hippocampus: LabelMap, label: str) -> None:
+    image = sitk.GetImageFromArray(hippocampus.voxels)
+    image.SetMetaData("Segment0_LabelValue", label)
+    sitk.WriteImage(image, str(tmp_path / "x.seg.nrrd"))
+    with pytest.raises(VolumeError, match=rf"'x\.seg\.nrrd' has a segment .* '{label}', not a"):
+        read_labelmap(tmp_path / "x.seg.nrrd")
+
+
 def test_a_segmentation_is_not_read_as_an_image(tmp_path: Path, hippocampus: LabelMap) -> None:
     write_image(hippocampus, tmp_path / "h.seg.nrrd")
     with pytest.raises(VolumeError, match="is a segmentation, not an image"):

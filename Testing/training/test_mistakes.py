@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from training.failing import at_least_one
 
 CONFIGS = Path(__file__).parents[2] / "training/configs"
 NO_SCANS = ["--data", "nowhere"]
@@ -47,3 +50,13 @@ def test_mistakes_are_told_in_a_sentence(
     with pytest.raises(SystemExit, match=sentence) as ended:
         import_module(f"training.{module}").main()
     assert "\n" not in str(ended.value)
+
+
+def test_numbers_of_one_or_more() -> None:
+    assert [at_least_one(text) for text in ("1", "300", "007")] == [1, 300, 7]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "two", "\u00b2"])
+def test_what_is_no_number_of_one_or_more(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a whole number"):
+        at_least_one(text)
