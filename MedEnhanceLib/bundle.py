@@ -36,7 +36,7 @@ IMPOSSIBLE = (
     OptionsError,
     VolumeError,
 )
-LONGEST_REASON, LONGEST_ID = 200, 80
+LONGEST_REASON, LONGEST_ID, LONGEST_TITLE = 200, 80, 80
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _bundle(
     image = _network_image(metadata)
     return Bundle(
         id=_name(facts.get("id", folder.name)),
-        title=str(facts.get("title", metadata.get("name", folder.name))),
+        title=_title(facts.get("title", metadata.get("name", folder.name))),
         task=task,
         method=str(facts.get("method", printable(network["_target_"]).rsplit(".", 1)[-1])),
         modality=_modality(str(facts.get("modality", image.get("modality", "")))),
@@ -228,6 +228,11 @@ def _name(given: Any) -> str:
             f"its id {quoted(name)} is no name, which has 1 to {LONGEST_ID} visible letters"
         )
     return name
+
+
+def _title(given: Any) -> str:
+    """As much as fits into a list and into a question, from which it must not push the rest."""
+    return str(printable(str(given)))[:LONGEST_TITLE]
 
 
 def _modality(said: str) -> str:

@@ -318,4 +318,6 @@ def askForTrust(model):
         "anything that you can do on this computer. Allow it only if you trust its author.\n\n"
         "Trust this model from now on?"
     ).format(title=model.title, reason=model.foreign)
-    return slicer.util.confirmYesNoDisplay(question, _("MedEnhance"))
+    # Qt would take what the author wrote for HTML, which could change the question.
+    plain = qt.Qt.PlainText
+    return slicer.util.confirmYesNoDisplay(question, _("MedEnhance"), textFormat=plain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from dataclasses import dataclass
 
-from MedEnhanceLib.bundle import MOST_LABELS
+from MedEnhanceLib.bundle import LONGEST_TITLE, MOST_LABELS
 from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.input_spec import AXIS_ORDERS
 from MedEnhanceLib.intensity import SCALINGS
@@ -19,7 +19,6 @@ CHANNELS = {
     Task.SUPER_RESOLUTION: ("image", "factor", "noise", "profile"),
     Task.SEGMENT: ("image",),
 }
-LONGEST_TITLE = 80
 GOLDEN_ANGLE = 0.381966
 
 

@@ -90,7 +90,9 @@ def test_only_a_click_asks_for_trust(
     for name, value in foreign.items():
         monkeypatch.setattr(FakeModel, name, value, raising=False)
     asked: list[str] = []
-    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, _title: asked.append(text))
+    monkeypatch.setattr(
+        slicer.util, "confirmYesNoDisplay", lambda text, *_, **__: asked.append(text)
+    )
     view.SetSliceOffset(view.GetSliceOffset() + 2)
     panel.wait_until(lambda: "trust its author" in panel.ui.previewLabel.text)
     assert not asked

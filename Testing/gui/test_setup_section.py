@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import qt
 import slicer
 
 from MedEnhanceLib.catalog import Catalog
@@ -147,7 +148,9 @@ def test_a_network_asks_for_its_use_and_for_trust(
     asked: list[str] = []
     answer = [False]
 
-    def confirm(text: str, *_: Any, **__: Any) -> bool:
+    def confirm(text: str, *_: Any, textFormat: int) -> bool:
+        # A title may be written as HTML that would change the question.
+        assert textFormat == qt.Qt.PlainText
         asked.append(text)
         return answer[0]
 
@@ -191,7 +194,9 @@ def test_files_that_change_after_the_list_was_read_are_asked_for_anew(
     panel: PanelDriver, worker: FakeWorker, foreign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(slicer.util, "confirmYesNoDisplay", lambda text, *_: asked.append(text))
+    monkeypatch.setattr(
+        slicer.util, "confirmYesNoDisplay", lambda text, *_, **__: asked.append(text)
+    )
     logic = panel.widget.logic
     section(panel).addFolder(str(foreign.parent))
     logic.trust(logic.catalog.find("my-denoiser"))

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from MedEnhanceLib import Catalog, MedEnhanceError
-from MedEnhanceLib.bundle import read_bundle
+from MedEnhanceLib.bundle import LONGEST_TITLE, read_bundle
 from MedEnhanceLib.engine.loading import load_network
 from MedEnhanceLib.errors import BundleError
 from Testing.counts import count
@@ -183,6 +183,8 @@ def test_texts_do_nothing_to_a_terminal(folder: Path) -> None:
     texts = [bundle.title, bundle.method, bundle.body_part, bundle.description, bundle.version]
     texts += [*bundle.limits, *bundle.contrasts, *bundle.results[0]]
     assert all(text.isprintable() and "nice medenhance" in text for text in texts)
+    edit(folder, "metadata.json", lambda data: data["medenhance"].update(title="very long " * 99))
+    assert len(read_bundle(folder).title) == LONGEST_TITLE
     edit(folder, "metadata.json", lambda data: data["medenhance"].update(id="a\x1bb"))
     with pytest.raises(BundleError, match="is no name"):
         read_bundle(folder)
