@@ -71,10 +71,13 @@ class Panel:
 
         What was said may name its volumes.
         """
+        if self._preview.forgetWaiting():
+            self._isBeginning = False
         self._batch.forgetScene()
         self._log.clear()
         if self.job is None:
             self._say("", None)
+        self._showState()
 
     def close(self):
         """The application closes the panel."""
@@ -124,16 +127,17 @@ class Panel:
         self._isBeginning = True
         self._say(_("Starting..."), None)
         self._showState()
-        self._preview.hideThen(lambda: self._run(start))
+        chosen = self._chosenNodes()
+        self._preview.hideThen(lambda: self._run(start, chosen))
 
-    def _run(self, start):
+    def _run(self, start, chosen):
         """Begin the run; what speaks against it is said.
 
         Installing packages lets Slicer handle clicks, which must not begin another run meanwhile.
         """
         self._clearResult()
         try:
-            self.job = self._started(start)
+            self.job = self._started(start, chosen)
         except MedEnhanceError as error:
             self._say(str(error), "refused")
         except Exception as error:
@@ -148,12 +152,21 @@ class Panel:
         self._setup.showPackages()
         self._showState()
 
-    def _started(self, start):
-        """What runs now; nothing when the module was left before a preview had ended."""
-        if self._parameters is not None:
+    def _started(self, start, chosen):
+        """What runs now; nothing when it is no longer what was asked for before a preview ended."""
+        if self._parameters is None:
+            self._say(_("The module was left before the run began; start it again."), "warning")
+        elif self._chosenNodes() != chosen:
+            told = _("Another volume or region was chosen before the run began; start it again.")
+            self._say(told, "warning")
+        else:
             return start()
-        self._say(_("The module was left before the run began; start it again."), "warning")
         return None
+
+    def _chosenNodes(self):
+        """What a run would work on; it may leave the scene before the run begins."""
+        chosen = self._parameters
+        return [chosen.inputVolume, chosen.region, chosen.guideVolume, chosen.sequence]
 
     def onCopyReport(self, checked=None):
         """Put what is needed to report a fault on the clipboard."""

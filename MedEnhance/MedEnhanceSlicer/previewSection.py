@@ -96,6 +96,11 @@ class PreviewSection:
         else:
             self._afterwards = action
 
+    def forgetWaiting(self):
+        """Drop what was to be done after the preview; whether there was something."""
+        waited, self._afterwards = self._afterwards is not None, None
+        return waited
+
     def update(self):
         """What can be clicked now."""
         isReady = self._parameters is not None and self._parameters.inputVolume is not None

@@ -110,6 +110,29 @@ def test_apply_takes_the_place_of_a_preview(panel: PanelDriver, worker: FakeWork
     assert panel.status.startswith("Done")
 
 
+def test_apply_does_not_go_over_to_another_volume(panel: PanelDriver, worker: FakeWorker) -> None:
+    slice_view()
+    panel.click("previewButton")
+    panel.ui.applyButton.click()
+    slicer.mrmlScene.RemoveNode(panel.parameters.inputVolume)
+    add_head("Second")
+    panel.wait_until(lambda: "start it again" in panel.status)
+    assert panel.parameters.inputVolume.GetName() == "Second"
+    assert panel.widget.panel.job is None and len(worker.jobs) == 1
+    assert panel.ui.applyButton.enabled
+
+
+def test_apply_does_not_go_over_to_the_next_scene(panel: PanelDriver, worker: FakeWorker) -> None:
+    slice_view()
+    panel.click("previewButton")
+    panel.ui.applyButton.click()
+    slicer.mrmlScene.Clear(0)
+    add_head("Second")
+    panel.wait_until(lambda: not panel.widget.panel.isAtWork)
+    assert len(worker.jobs) == 1 and not panel.status
+    assert panel.ui.applyButton.enabled
+
+
 def test_a_preview_says_that_it_has_no_guide(
     panel: PanelDriver, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
