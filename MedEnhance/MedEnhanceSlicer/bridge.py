@@ -97,8 +97,7 @@ def checkScalarImage(node):
     """Raise VolumeError, in words for a user, when the node holds no scalar image."""
     if node is None:
         raise VolumeError("No input volume is chosen; load or select one.")
-    if not isinstance(node, slicer.vtkMRMLNode):
-        raise VolumeError(f"{node!r} is no volume; give a node, such as getNode('Head').")
+    checkNode(node, "volume")
     name = node.GetName()
     kind = next((NODE_KINDS[name] for name in NODE_KINDS if node.IsA(name)), None)
     if kind is None and not node.IsA("vtkMRMLScalarVolumeNode"):
@@ -111,6 +110,15 @@ def checkScalarImage(node):
             f"'{name}' has {components} values per voxel (colour or vector); convert it to a "
             "scalar volume with the module Vector to Scalar Volume."
         )
+
+
+def checkNode(node, kind):
+    """Raise VolumeError when scripts give something else than a node, such as its name.
+
+    :param kind: what is wanted, for the user.
+    """
+    if not isinstance(node, slicer.vtkMRMLNode):
+        raise VolumeError(f"{node!r} is no {kind}; give a node, such as getNode('Head').")
 
 
 def imageOf(node):

@@ -13,8 +13,10 @@ from slicer.i18n import tr as _
 
 from MedEnhanceLib.errors import MedEnhanceError, OptionsError, VolumeError
 
+from .bridge import checkNode
 from .chain import Chain
 from .recipe import runSteps, stepsOf
+from .region import checkRegion
 from .run import CANCELLED, DONE, FAILED, RUNNING
 
 WAITING = "waiting"
@@ -67,11 +69,14 @@ class QueueState:
 
         Whether a volume can be worked on is told when its turn comes.
 
-        :raises MedEnhanceError: when there are no volumes, or the steps make no sense.
+        :raises MedEnhanceError: when there are no volumes, or steps or region make no sense; the
+            queue is as before then.
         """
         steps, volumes = stepsOf(steps), nodesOf(volumes)
         if not volumes:
             raise OptionsError("No volume is chosen for the queue; tick at least one.")
+        if region is not None:
+            checkRegion(region)
         for index in range(len(self.cases)):
             self._refer(CASE_ROLE, index, None)
             self._refer(RESULT_ROLE, index, None)
@@ -167,12 +172,12 @@ class QueueState:
 def nodesOf(volumes):
     """The nodes of a queue as a list; of a single node, too.
 
-    :raises OptionsError: when something else is among them.
+    :raises VolumeError: when something else is among them.
     """
-    nodes = list(volumes) if isinstance(volumes, Iterable) else [volumes]
+    isList = isinstance(volumes, Iterable) and not isinstance(volumes, str)
+    nodes = list(volumes) if isList else [volumes]
     for node in nodes:
-        if not isinstance(node, slicer.vtkMRMLNode):
-            raise OptionsError(f"A queue takes volume nodes, not {node!r}; give a list of them.")
+        checkNode(node, "volume")
     return nodes
 
 

@@ -10,7 +10,7 @@ from MedEnhanceLib.errors import VolumeError
 from MedEnhanceLib.provenance import Changer, changer_of
 from MedEnhanceLib.task import Task
 
-from .bridge import copyModality, displayOf, fillVolumeNode, isLabelMap
+from .bridge import checkNode, copyModality, displayOf, fillVolumeNode, isLabelMap
 from .comparison import setBackground
 from .content import contentHash
 from .history import PROVENANCE_ATTRIBUTE, WARNINGS_ATTRIBUTE, inherit
@@ -172,6 +172,7 @@ def checkOutputNode(outputNode, inputNode, task, guideNode=None):
     """Raise VolumeError when the chosen output cannot take the task's result."""
     if outputNode is None:
         return
+    checkNode(outputNode, "output")
     nodeClass = outputClass(task)
     if outputNode is inputNode:
         raise VolumeError(

@@ -13,7 +13,14 @@ import slicer
 from MedEnhanceLib.assessment import modality_of
 from MedEnhanceLib.errors import VolumeError
 
-from .bridge import RAS_TO_LPS, checkLinear, geometryFromNode, lpsBetween, volumeFromNode
+from .bridge import (
+    RAS_TO_LPS,
+    checkLinear,
+    checkNode,
+    geometryFromNode,
+    lpsBetween,
+    volumeFromNode,
+)
 
 LEAST_IN_PLANE = 16
 EDGE_TOLERANCE = 1e-3
@@ -90,6 +97,7 @@ def cornersInVolume(region, node):
 
 def checkRegion(region):
     """Raise VolumeError when the node is no box in space."""
+    checkNode(region, "region")
     name = region.GetName()
     if not region.IsA("vtkMRMLMarkupsROINode"):
         raise VolumeError(f"'{name}' is a {region.GetClassName()}, not a region of interest (ROI).")

@@ -53,14 +53,17 @@ class Run:
         """Ask for all to be stopped; the run is CANCELLED shortly afterwards."""
         if self.finished or self.cancelling:
             return
+        self._checkBegun()
         self.cancelReason = reason or _("The run was cancelled.")
         self._stop()
 
     def wait(self):
         """Keep Slicer responsive until all is over, and return what came out.
 
-        :raises MedEnhanceError: when the run failed or was cancelled.
+        :raises MedEnhanceError: when the run failed, was cancelled or was never started.
         """
+        if not self.finished:
+            self._checkBegun()
         while not self.finished:
             slicer.app.processEvents()
             self._goOn()
@@ -69,6 +72,12 @@ class Run:
         if self.error is not None:
             raise self.error
         return self.node
+
+    def _checkBegun(self):
+        if self.runner is None:
+            raise WorkerError(
+                f"The run on '{self.inputName}' was not started; use logic.runner.start(job) first."
+            )
 
     def _goOn(self):
         """Do what timers would, which those who wait may keep from firing."""

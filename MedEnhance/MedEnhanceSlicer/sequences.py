@@ -17,6 +17,7 @@ from MedEnhanceLib.volume import Volume
 
 from . import dependencies
 from .bridge import (
+    checkNode,
     checkVolumeNode,
     fillVolumeNode,
     geometryFromNode,
@@ -180,6 +181,7 @@ def sequenceAndBrowser(source):
     """
     if source is None:
         raise VolumeError("No sequence is chosen; load or select one.")
+    checkNode(source, "sequence")
     if source.IsA(BROWSER):
         sequence, browser = source.GetMasterSequenceNode(), source
     elif source.IsA(SEQUENCE):

@@ -104,6 +104,19 @@ def test_a_volume_that_cannot_be_examined_is_refused(
         choice.require()
 
 
+def test_a_job_that_was_not_started_says_so(scene: Any) -> None:
+    import MedEnhance
+
+    logic = MedEnhance.MedEnhanceLogic(jobs.JobRunner(FakeWorker()), catalog())
+    job = logic.newJob(add_head(), "denoise")
+    for call in (job.wait, job.cancel):
+        with pytest.raises(WorkerError, match="'Head' was not started"):
+            call()
+    job = logic.runner.start(job)
+    job.cancel()
+    assert job.cancelling
+
+
 def test_two_jobs_at_once_are_refused(scene: Any) -> None:
     runner = jobs.JobRunner(FakeWorker())
     job_on(runner, [])

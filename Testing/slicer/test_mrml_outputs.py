@@ -299,6 +299,8 @@ def test_the_input_is_refused_as_output(scene: Any) -> None:
         denoised(node, node)
     with pytest.raises(VolumeError, match="needs a vtkMRMLSegmentationNode"):
         segmented(node, add_volume("Other"))
+    with pytest.raises(VolumeError, match="'Other' is no output"):
+        outputs.checkOutputNode("Other", node, Task.DENOISE)
 
 
 def test_a_copy_of_a_segment_is_the_users_own(scene: Any) -> None:

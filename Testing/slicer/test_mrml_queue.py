@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import slicer
 
-from MedEnhanceLib.errors import CancelledError, OptionsError
+from MedEnhanceLib.errors import CancelledError, OptionsError, VolumeError
 from Testing.slicer.chains import MEDIAN, add_noise, kill_process, noise, pump, volume_names
 
 SLOW = "filter-non-local-means"
@@ -214,11 +214,21 @@ def test_a_queue_that_cannot_begin_says_why(scene: Any, logic: Any) -> None:
     with pytest.raises(OptionsError, match="tick at least one"):
         logic.queue([], "denoise")
     for volumes in (None, "Head", [node, None]):
-        with pytest.raises(OptionsError, match="A queue takes volume nodes, not"):
+        with pytest.raises(VolumeError, match="(None|'Head') is no volume; give a node"):
             logic.queue(volumes, "denoise")
     with pytest.raises(OptionsError, match="Nothing is left"):
         logic.resumeQueue()
     assert statuses(logic) == [] and not logic.runner.busy
+
+
+def test_a_queue_that_cannot_begin_leaves_the_one_before(scene: Any, logic: Any) -> None:
+    before = logic.queue([add_noise("A")], "denoise", model=MEDIAN)
+    for region in ("R", before.volume(0)):
+        with pytest.raises(VolumeError, match="is no region|not a region of interest"):
+            logic.queue([add_noise("B")], "denoise", region=region)
+    after = logic._queueState()
+    assert [case.name for case in after.cases] == ["A"] and after.steps == before.steps
+    assert after.volume(0) is before.volume(0) and after.result(0) is before.result(0)
 
 
 def test_text_of_another_version_is_no_queue(scene: Any, logic: Any) -> None:

@@ -157,6 +157,7 @@ def test_regions_that_cannot_be_used_are_refused_in_words(scene: Any) -> None:
         "'Tiny' holds only 5 x 5 x 20": add_region((18, 20, 10), (4, 4, 20), name="Tiny"),
         "'New' has no size yet": scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "New"),
         "not a region of interest": node,
+        "'R' is no region": "R",
         "non-linear transform 'Warp'": add_region((18, 20, 10), (20,) * 3, parent=bent_transform()),
     }
     refused["'New' has no size yet"].SetSize(0, 0, 0)

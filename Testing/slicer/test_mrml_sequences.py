@@ -331,6 +331,7 @@ def test_what_is_no_volume_sequence_is_refused(scene: Any, logic: Any) -> None:
     volume = slicer.util.addVolumeFromArray(noise(), name="Head")
     for node, sentence in (
         (None, "No sequence is chosen"),
+        ("Head", "'Head' is no sequence"),
         (empty, "'Empty' holds no frames"),
         (transforms, "not a scalar image"),
         (volume, "is a vtkMRMLScalarVolumeNode, not a sequence"),
