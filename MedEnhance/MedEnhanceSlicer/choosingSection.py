@@ -226,11 +226,11 @@ class ChoosingSection:
         """What Apply would do, or why it cannot."""
         if self._parameters is None or self._parameters.inputVolume is None:
             return _("Load or select a volume first.")
+        if not self.choice.mayRun:
+            return " ".join(self.choice.suitability.reasons)
         if self._targetProblem:
             # Apply can be clicked all the same: it takes what is being typed.
             return self._targetProblem
-        if not self.choice.mayRun:
-            return " ".join(self.choice.suitability.reasons)
         return _("Run {model} on this volume.").format(model=self.choice.model.title)
 
 

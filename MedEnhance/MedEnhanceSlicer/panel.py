@@ -75,6 +75,8 @@ class Panel:
             self._isBeginning = False
         self._batch.forgetScene()
         self._log.clear()
+        # Those of the models hold in the next scene, too.
+        self._logProblems()
         if self.job is None:
             self._say("", None)
         self._showState()

@@ -9,6 +9,7 @@ from MedEnhanceLib.errors import MedEnhanceError
 
 from .parameters import AUTOMATIC_MODEL, TaskChoice
 from .recipe import stepsOf, textOf
+from .wording import tip
 
 
 class RecipeEditor:
@@ -65,7 +66,7 @@ class RecipeEditor:
         self._list.clear()
         for text, step in zip(texts, self.steps, strict=True):
             self._list.addItem(text)
-            self._list.item(self._list.count - 1).setToolTip(json.dumps(step.toJson()))
+            self._list.item(self._list.count - 1).setToolTip(tip(json.dumps(step.toJson())))
         self._list.setCurrentRow(min(row, len(texts) - 1))
         self._list.blockSignals(wasBlocked)
 

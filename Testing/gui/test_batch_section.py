@@ -22,6 +22,7 @@ from Testing.gui.batch import (
 )
 from Testing.gui.driver import PanelDriver
 from Testing.gui.fakes import FakeWorker
+from Testing.gui.standins.pythonqt import unwrap
 from Testing.gui.volumes import add_head
 from Testing.slicer_scene import set_modality
 
@@ -29,6 +30,12 @@ from Testing.slicer_scene import set_modality
 @pytest.fixture
 def panel(panel: PanelDriver) -> PanelDriver:
     return with_batch(panel)
+
+
+def test_a_step_of_others_is_shown_as_it_is(panel: PanelDriver) -> None:
+    QtWidgets.QApplication.clipboard().setText('[{"task": "denoise", "model": "<b>x</b>"}]')
+    panel.click("pasteRecipeButton")
+    assert "&lt;b&gt;x" in unwrap(panel.ui.recipeListWidget).item(0).toolTip()
 
 
 def test_steps_are_added_moved_and_removed(panel: PanelDriver) -> None:

@@ -153,6 +153,11 @@ def test_a_grid_that_is_refused_is_told_before_apply(panel: PanelDriver) -> None
     told = panel.ui.targetLabel.text
     assert panel.ui.applyButton.toolTip == told and "spacing" in told
     assert "#d55e00" in panel.ui.targetLabel.styleSheet
+    slicer.util.addVolumeFromArray(np.full((4, 8, 8), 7.0), name="Constant")
+    panel.choose("inputSelector", "Constant")
+    assert "spacing" in panel.ui.targetLabel.text and not panel.ui.applyButton.enabled
+    assert "All voxels have the value 7" in panel.ui.applyButton.toolTip
+    panel.choose("inputSelector", "Head")
     panel.choose_task("Denoise")
     assert panel.ui.applyButton.toolTip.startswith("Run MR denoiser")
 

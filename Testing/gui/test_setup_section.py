@@ -75,6 +75,15 @@ def test_a_folder_without_models_is_told(panel: PanelDriver, bundle: Path, tmp_p
         assert panel.ui.importLabel.text.startswith(f"No model was found in {tmp_path / name};")
 
 
+def test_models_that_cannot_be_used_are_told_in_the_next_scene(
+    panel: PanelDriver, bundle: Path
+) -> None:
+    (bundle / "configs" / "metadata.json").write_text("{nope", "utf-8")
+    section(panel).addFolder(str(bundle.parent))
+    slicer.mrmlScene.Clear(0)
+    assert "'my-denoiser'" in panel.ui.logTextEdit.plainText
+
+
 def test_folders_are_not_part_of_the_scene(panel: PanelDriver, bundle: Path) -> None:
     section(panel).addFolder(str(bundle.parent))
     node = panel.widget.logic.getParameterNode().parameterNode
