@@ -155,7 +155,9 @@ def test_a_grid_that_is_refused_is_told_before_apply(panel: PanelDriver) -> None
     assert "#d55e00" in panel.ui.targetLabel.styleSheet
     slicer.util.addVolumeFromArray(np.full((4, 8, 8), 7.0), name="Constant")
     panel.choose("inputSelector", "Constant")
-    assert "spacing" in panel.ui.targetLabel.text and not panel.ui.applyButton.enabled
+    panel.choose_model("MR super-resolution")
+    assert "#d55e00" in panel.ui.targetLabel.styleSheet and panel.ui.targetLabel.visible
+    assert not panel.ui.applyButton.enabled
     assert "All voxels have the value 7" in panel.ui.applyButton.toolTip
     panel.choose("inputSelector", "Head")
     panel.choose_task("Denoise")
