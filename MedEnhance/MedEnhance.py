@@ -132,9 +132,11 @@ class MedEnhanceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartImport(self, caller, event):
         """The lists of nodes are emptied and filled anew, which is no choice of the user."""
         self.disconnectGui()
+        self.panel.setImporting(True)
 
     def onSceneEndImport(self, caller, event):
         """All nodes of a scene are complete now, its settings and volumes among them."""
+        self.panel.setImporting(False)
         if self._parameterNode is not None:
             self.initializeParameterNode()
 

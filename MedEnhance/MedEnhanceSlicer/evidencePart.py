@@ -43,6 +43,16 @@ class EvidencePart:
             self._say("")
         self.update()
 
+    def setImporting(self, isImporting):
+        """Keep the reference while a scene is added, after which the list begins anew."""
+        selector = self.ui.referenceSelector
+        if isImporting:
+            selector.blockSignals(True)
+            return
+        selector.setCurrentNode(self._reference)
+        selector.blockSignals(False)
+        self.onReferenceChosen()
+
     def stop(self):
         """Give up a comparison with a reference."""
         if self._comparison.isRunning:

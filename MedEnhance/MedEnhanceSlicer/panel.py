@@ -66,6 +66,10 @@ class Panel:
             section.setParameters(parameters)
         self.update()
 
+    def setImporting(self, isImporting):
+        """Nodes of another scene are being added, or all are there now."""
+        self._results.setImporting(isImporting)
+
     def forgetScene(self):
         """The scene is about to be closed; nothing of it must be taken for the next one's.
 

@@ -61,6 +61,10 @@ class ResultsSection:
         else:
             self._choose(None)
 
+    def setImporting(self, isImporting):
+        """Nodes of another scene are being added, or all are there now."""
+        self._evidence.setImporting(isImporting)
+
     def show(self, job):
         """Show what a job that is done has made."""
         if not self._isActive:

@@ -138,6 +138,24 @@ def test_removing_an_earlier_result_disturbs_neither_flicker_nor_measures(
     assert panel.ui.referenceNoteLabel.text == note
 
 
+def test_a_scene_that_is_added_leaves_the_reference(panel: PanelDriver, tmp_path: Path) -> None:
+    show(panel, denoised(head()))
+    truth = add_head("Truth")
+    panel.choose("referenceSelector", "Truth")
+    added = tmp_path / "added.mrml"
+    added.write_text(
+        '<MRML><LinearTransform id="vtkMRMLLinearTransformNode9" name="Extra"/></MRML>'
+    )
+    slicer.mrmlScene.SetURL(str(added))
+    assert slicer.mrmlScene.Import()
+    panel.breathe()
+    assert slicer.mrmlScene.GetFirstNodeByName("Extra")
+    assert panel.ui.referenceSelector.currentNode() is truth
+    assert panel.ui.measureButton.enabled
+    panel.choose("referenceSelector", "None")
+    assert not panel.ui.measureButton.enabled
+
+
 def test_measures_against_a_reference_are_those_of_the_strength_that_is_shown(
     panel: PanelDriver,
 ) -> None:
