@@ -1,6 +1,7 @@
 """The table of what was measured, and the comparison with a reference."""
 
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from .evidenceTable import fillTable, measuresOf, storeTable
@@ -49,7 +50,9 @@ class EvidencePart:
         if isImporting:
             selector.blockSignals(True)
             return
-        selector.setCurrentNode(self._reference)
+        # Slicer's list looks nodes up by their ids, which another one may have by now.
+        isThere = slicer.mrmlScene.IsNodePresent(self._reference)
+        selector.setCurrentNode(self._reference if isThere else None)
         selector.blockSignals(False)
         self.onReferenceChosen()
 

@@ -130,10 +130,10 @@ class Panel:
         if self._isBeginning:
             return
         takeTyped(self.ui)
+        chosen = self._chosenNodes()
         self._isBeginning = True
         self._say(_("Starting..."), None)
         self._showState()
-        chosen = self._chosenNodes()
         self._preview.hideThen(lambda: self._run(start, chosen))
 
     def _run(self, start, chosen):

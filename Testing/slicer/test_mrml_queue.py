@@ -214,7 +214,7 @@ def test_a_queue_that_cannot_begin_says_why(scene: Any, logic: Any) -> None:
     with pytest.raises(OptionsError, match="tick at least one"):
         logic.queue([], "denoise")
     for volumes in (None, "Head", [node, None]):
-        with pytest.raises(VolumeError, match="(None|'Head') is no volume; give a node"):
+        with pytest.raises(VolumeError, match=r"(None|'Head') is no volume; give a node"):
             logic.queue(volumes, "denoise")
     with pytest.raises(OptionsError, match="Nothing is left"):
         logic.resumeQueue()
@@ -224,7 +224,7 @@ def test_a_queue_that_cannot_begin_says_why(scene: Any, logic: Any) -> None:
 def test_a_queue_that_cannot_begin_leaves_the_one_before(scene: Any, logic: Any) -> None:
     before = logic.queue([add_noise("A")], "denoise", model=MEDIAN)
     for region in ("R", before.volume(0)):
-        with pytest.raises(VolumeError, match="is no region|not a region of interest"):
+        with pytest.raises(VolumeError, match=r"is no region|not a region of interest"):
             logic.queue([add_noise("B")], "denoise", region=region)
     after = logic._queueState()
     assert [case.name for case in after.cases] == ["A"] and after.steps == before.steps
