@@ -110,8 +110,7 @@ class GuidedDenoiser(nn.Module):
         return torch.where((guide_noise > 0) & (sigma > 0), plain + added, plain)
 
     def added(self, seen: torch.Tensor) -> torch.Tensor:
-        """What is added in units of the noise, (B, 1, D, H, W), of what
-        :func:`seen_around` gives."""
+        """What is added, of :func:`seen_around`; in units of the noise, (B, 1, D, H, W)."""
         return (self.shares(features(seen)) * seen[:, :CANDIDATES]).sum(dim=1, keepdim=True)
 
     def shares(self, features: torch.Tensor) -> torch.Tensor:
