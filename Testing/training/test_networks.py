@@ -47,9 +47,9 @@ def test_thin_slabs_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         given.append(x.shape[2])
         return box_mean(x, 5)
 
-    monkeypatch.setattr(folding, "MOST_TOGETHER", 7 * 30)
+    monkeypatch.setattr(folding, "MOST_TOGETHER", 6 * 30)
     assert torch.equal(in_thin_slabs(mean, x, 2), whole)
-    assert given == [9, 11, 11, 4]
+    assert given == [8, 10, 10, 7]
 
 
 def test_log_scaled_is_asinh() -> None:

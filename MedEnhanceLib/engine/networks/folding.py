@@ -132,9 +132,8 @@ def in_thin_slabs(
     Args:
         reach: how many slices on each side it looks at.
     """
-    depth, rows, columns = x.shape[2:]
-    count = max(FEWEST_TOGETHER, MOST_TOGETHER // (rows * columns))
-    if x.device.type != "cpu" or depth <= count:
+    depth, count = x.shape[2], slices_together(x)
+    if depth <= count:
         return function(x)
     found = []
     for start in range(0, depth, count):
@@ -142,6 +141,14 @@ def in_thin_slabs(
         y = function(x[:, :, first : stop + reach])
         found.append(y[:, :, start - first : stop - first])
     return torch.cat(found, dim=2)
+
+
+def slices_together(x: torch.Tensor) -> int:
+    """How many slices of (..., D, H, W) a processor's cache holds, an even number; on a GPU all."""
+    depth, rows, columns = x.shape[-3:]
+    if x.device.type != "cpu":
+        return depth
+    return max(FEWEST_TOGETHER, MOST_TOGETHER // (rows * columns) // 2 * 2)
 
 
 def log_scaled(x: torch.Tensor) -> torch.Tensor:

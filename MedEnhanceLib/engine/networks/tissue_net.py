@@ -20,6 +20,7 @@ from MedEnhanceLib.engine.networks.folding import (
     FOLD,
     ResidualBlock,
     depth_to_space,
+    slices_together,
     space_to_depth,
     start_at_zero,
 )
@@ -127,7 +128,6 @@ class TissueNet(nn.Module):
         """Scores (4, D, H, W) of the part of a scan (D, H, W) that holds the brain."""
         with torch.autocast(image.device.type, enabled=False):
             features = self.features(image, places)
-        features = features.contiguous(memory_format=torch.channels_last_3d)
         scores = image.new_empty((CLASSES, *image.shape))
         for inner, slab in slabs(features, self.fine.halo // FOLD):
             full = slice(inner.start * FOLD, inner.stop * FOLD)
@@ -218,32 +218,37 @@ def levelled(scan: torch.Tensor) -> torch.Tensor:
 
 
 def contrast_free(image: torch.Tensor, places: Places, fit: TissueFit) -> torch.Tensor:
-    """A scan in terms of its own contrast, (1, FEATURES, D/2, H/2, W/2).
+    """A scan in terms of its own contrast, (1, FEATURES, D/2, H/2, W/2), channels side by side.
 
     Channels: brightness between grey and white matter and between fluid and grey matter, and the
     mixture's chance of each tissue, folded; shares by place, as seen and in the atlas; noise over
     contrast, and how the two contrasts are to each other.
     """
+    half = [n // FOLD for n in image.shape]
+    features = torch.empty(
+        (1, FEATURES, *half), device=image.device, memory_format=torch.channels_last_3d
+    )
     noise = fit.spreads[[GREY, WHITE]].mean()
     white = wide_enough(fit.means[WHITE] - fit.means[GREY], noise)
     fluid = wide_enough(fit.means[GREY] - fit.means[FLUID], noise)
-    full = tuple(image.shape)
+    prior = at_voxels(floored(places.seen), image.shape)
     # Nothing of full resolution is held longer than it takes to fold it.
-    folded = space_to_depth(
-        torch.stack(
-            [
-                ((image - fit.means[GREY]) / white).clamp(-REACH, REACH),
-                ((image - fit.means[FLUID]) / fluid).clamp(-REACH, REACH),
-                *posterior(image, at_voxels(floored(places.seen), image.shape), fit)[1:],
-            ]
-        )[None]
-    )
-    half = tuple(n // FOLD for n in full)
-    known = torch.cat([places.seen[1:], places.atlas[1:]])[None]
-    place = functional.interpolate(known, half, mode="trilinear")
+    thickness = slices_together(image)
+    for start in range(0, half[0], thickness // FOLD):
+        part = slice(FOLD * start, FOLD * start + thickness)
+        seen = image[part]
+        told = [
+            ((seen - fit.means[GREY]) / white).clamp_(-REACH, REACH),
+            ((seen - fit.means[FLUID]) / fluid).clamp_(-REACH, REACH),
+            *posterior(seen, prior[:, part], fit)[1:],
+        ]
+        folded = space_to_depth(torch.stack(told)[None])
+        features[:, : len(told) * FULL, start : start + thickness // FOLD] = folded
+    known = torch.cat([places.seen[1:], places.atlas[1:]])
+    features[:, -2 * TISSUES - 3 : -3] = at_voxels(known, half)
     kind = torch.stack([noise / white.abs(), noise / fluid.abs(), white / fluid])
-    constant = kind.clamp(-REACH, REACH)[None, :, None, None, None].expand(-1, -1, *half)
-    return torch.cat([folded, place, constant], dim=1)
+    features[:, -3:] = kind.clamp(-REACH, REACH)[:, None, None, None]
+    return features
 
 
 def wide_enough(contrast: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -254,9 +259,11 @@ def wide_enough(contrast: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 def first_guess(features: torch.Tensor) -> torch.Tensor:
     """Logarithm of the mixture's chances, folded: (B, 4 * 8, d, h, w)."""
-    tissues = features[:, 2 * FULL : (2 + TISSUES) * FULL]
-    other = 1 - tissues.unflatten(1, (TISSUES, FULL)).sum(1)
-    return torch.cat([other, tissues], dim=1).clamp_min(SURE).log()
+    # Of channels that lie side by side, as they do on a CPU: three times as fast in this order.
+    tissues = features[:, 2 * FULL : (2 + TISSUES) * FULL].movedim(1, -1)
+    fluid, grey, white = tissues.split(FULL, dim=-1)
+    chances = torch.cat([1 - fluid - grey - white, tissues], dim=-1)
+    return chances.clamp_min(SURE).log().movedim(-1, 1)
 
 
 def brain_box(shares: torch.Tensor) -> Box | None:

@@ -7,6 +7,7 @@ smooth multiplicative field (Van Leemput et al. 1999, doi:10.1109/42.811270; Ash
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,8 +73,7 @@ def fit_tissues(
         weights = posterior(some / field, prior, fit)
         field = shading_of(some, weights, fit, shares.shape[1:])
         fit = mixture(some / field, weights, fit.peak)
-    whole = functional.interpolate(field[None, None], tuple(image.shape), mode="trilinear")
-    return fit, whole[0, 0]
+    return fit, at_voxels(field[None], image.shape)[0]
 
 
 def floored(shares: torch.Tensor) -> torch.Tensor:
@@ -83,9 +83,14 @@ def floored(shares: torch.Tensor) -> torch.Tensor:
     return (1 - least * len(shares)) * shares + least
 
 
-def at_voxels(shares: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Shares on a finer grid of the same field of view (1 + T, D, H, W)."""
-    return functional.interpolate(shares[None], tuple(shape), mode="trilinear")[0]
+def at_voxels(shares: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Shares on a finer grid of the same field of view (1 + T, D, H, W), interpolated linearly."""
+    depth, *plane = shape
+    # In planes, then across them: on a CPU twice as fast as torch's trilinear interpolation.
+    planes = functional.interpolate(shares, plane, mode="bilinear").flatten(2)[None]
+    return functional.interpolate(planes, (depth, planes.shape[-1]), mode="bilinear")[0].unflatten(
+        -1, plane
+    )
 
 
 def posterior(image: torch.Tensor, prior: torch.Tensor, fit: TissueFit) -> torch.Tensor:
@@ -129,5 +134,5 @@ def shading_of(
         cells = box_mean(cells, 3)
     floor = SMOOTHNESS * expected.mean().clamp_min(1e-9)
     ratio = ((cells[0] + floor) / (cells[1] + floor)).clamp(*FIELD_LIMITS)
-    field = functional.interpolate(ratio[None, None], tuple(image.shape), mode="trilinear")
-    return field[0, 0] / (seen.sum() / expected.sum().clamp_min(1e-9)).clamp(*FIELD_LIMITS)
+    field = at_voxels(ratio[None], image.shape)[0]
+    return field / (seen.sum() / expected.sum().clamp_min(1e-9)).clamp(*FIELD_LIMITS)
