@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def _crop_labels(
     finder = forward.bundle.finder
     assert finder is not None
     for _ in range(MOST_CROPS):
-        grid = _crop_grid(centre, finder)
+        grid = _crop_grid(centre, finder, volume.geometry)
         labels, doubt = _one_pass(volume, grid, forward, tile, becomes)
         middle = _middle(_largest_structure(labels), grid)
         if middle is None or np.linalg.norm(np.subtract(middle, centre)) < SETTLED_MM:
@@ -94,9 +95,16 @@ def _middle(labels: NDArray[Any], grid: Geometry) -> Vector | None:
     return x, y, z
 
 
-def _crop_grid(centre: Vector, finder: Finder) -> Geometry:
+def _crop_grid(centre: Vector, finder: Finder, volume: Geometry) -> Geometry:
+    """The grid of the crop around a centre; it begins on a voxel of the volume.
+
+    Between the voxels a volume of the crop's spacing would be blurred, and its labels moved by
+    half a voxel on the way back.
+    """
     size = np.round(np.array(finder.crop_mm) / finder.crop_spacing_mm)
-    return grid_around(centre, size, finder.crop_spacing_mm)
+    grid = grid_around(centre, size, finder.crop_spacing_mm)
+    x, y, z = (float(v) for v in volume.to_world(np.round(volume.to_index(grid.origin))))
+    return replace(grid, origin=(x, y, z))
 
 
 def _one_pass(

@@ -25,6 +25,7 @@ from MedEnhanceLib.importing import import_bundle
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.tasks.finding import (
+    RAS,
     Found,
     believable,
     grid_around,
@@ -213,6 +214,17 @@ class TestWhole:
         found = [Found(0, (x, y, z), 1.0, 4.0)]
         labels = label_regions(volume, found, forward, SegmentOptions(), Reporter())
         assert dice(labels == 1, ball(HEAD, centres()[0])) > 0.9
+
+    def test_a_crop_begins_on_a_voxel(self, kernels: Bundle) -> None:
+        """So nothing is interpolated where the volume has the crop's spacing and axes."""
+        straight = Geometry((112, 108, 100), (1.0, 1.0, 1.0), (60.3, 55.1, -50.4), RAS)
+        forward, (x, y, z) = (
+            open_network(kernels, SegmentOptions(), Reporter()),
+            centres(straight)[0],
+        )
+        found = [Found(0, (x + 0.4, y - 0.3, z + 0.5), 1.0, 4.0)]
+        labels = label_regions(head(straight), found, forward, SegmentOptions(), Reporter())
+        assert np.array_equal(labels == 1, ball(straight, centres(straight)[0]))
 
     def test_an_island_stays_if_asked_for(self, kernels: Bundle) -> None:
         forward = open_network(kernels, SegmentOptions(), Reporter())
