@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.io.checks import SAMPLE_STRIDE
-from MedEnhanceLib.slabs import sample
+from MedEnhanceLib.slabs import sample, thinned
 
 BELOW_MR = -200
 # Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.
@@ -48,7 +48,7 @@ def lies_below_mr(voxels: NDArray[Any]) -> bool:
 
 def has_negative_values(voxels: NDArray[Any]) -> bool:
     """Of more than one voxel in a hundred."""
-    values = voxels.reshape(-1)[::SAMPLE_STRIDE]
+    values = thinned(voxels, SAMPLE_STRIDE)
     return bool(np.mean(values < 0) > NEGATIVE_SHARE_OF_CT)
 
 
@@ -81,7 +81,7 @@ def looks_like_shifted_ct(voxels: NDArray[Any]) -> bool:
 
     Or nearly all of it, beside air.
     """
-    hounsfield = voxels.reshape(-1)[::SAMPLE_STRIDE].astype(np.float32) - HU_OFFSET
+    hounsfield = thinned(voxels, SAMPLE_STRIDE).astype(np.float32) - HU_OFFSET
     inside = hounsfield[hounsfield > NOT_AIR_HU]
     if inside.size == 0:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -112,14 +113,21 @@ def filtered(
 
 def sample(values: NDArray[Any]) -> NDArray[Any]:
     """A view of every so manieth value, all of them when they are few; for quantiles."""
-    flat = values.reshape(-1)
-    # Odd, so that rows of an even number of voxels are not met at the same columns only.
-    return flat[:: max(1, flat.size // LARGEST_SAMPLE) | 1]
+    return thinned(values, values.size // LARGEST_SAMPLE)
 
 
 def thin_sample(values: NDArray[Any]) -> NDArray[Any]:
     """A view of fewer values than a sample has; for where that is enough to judge by."""
-    return sample(values)[::THINNED]
+    return thinned(values, THINNED * values.size // LARGEST_SAMPLE)
+
+
+def thinned(values: NDArray[Any], step: int) -> NDArray[Any]:
+    """A view of about every ``step``-th value (n), from all columns and rows of an array alike."""
+    step, plane = max(1, step), max(1, math.prod(values.shape[1:]))
+    # With a factor in common, the same columns would be met in every row.
+    while math.gcd(step, plane) > 1:
+        step += 1
+    return values.reshape(-1)[::step]
 
 
 def mean_inside(values: NDArray[Any], inside: NDArray[np.bool_]) -> float:

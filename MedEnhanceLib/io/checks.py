@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import VolumeError
+from MedEnhanceLib.slabs import thinned
 
 MOST_LABELS = 64
 LARGEST_LABEL = 65_535
@@ -53,7 +54,7 @@ def looks_like_labels(voxels: NDArray[Any]) -> bool:
     if voxels.dtype.kind not in "buif" or voxels.size == 0:
         return False
     # Nearly every scan is told by a sample, long before the whole is looked at.
-    if len(np.unique(voxels.reshape(-1)[::SAMPLE_STRIDE])) > MOST_LABELS:
+    if len(np.unique(thinned(voxels, SAMPLE_STRIDE))) > MOST_LABELS:
         return False
     least, most = voxels.min(), voxels.max()
     if least != 0 or not 0 < most <= LARGEST_LABEL or not _whole(voxels):

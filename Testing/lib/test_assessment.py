@@ -174,7 +174,7 @@ def test_a_saturated_image_is_told_and_its_noise_is_not_zero() -> None:
     head = head_like(sigma=40)
     windowed = np.minimum(head, np.percentile(head, 85))
     (reason,) = suitability(volume(windowed, "MR"), trained).reasons
-    assert "14 % of the voxels have the largest value" in reason
+    assert "15 % of the voxels have the largest value" in reason
     (reason,) = suitability(volume(np.minimum(head_like(sigma=1), 300), "MR"), trained).reasons
     assert "already clean" not in reason
     assert suitability(volume(head, "MR"), trained).verdict == "good"
@@ -231,6 +231,12 @@ def test_what_looks_like_ct_is_warned_of_where_it_is_said_to_be_mr() -> None:
     assert known_modality(volume(hounsfield, "MR"), MR) == ("MR", "stated")
     assert known_modality(volume(hounsfield), MR) == ("CT", "by its values")
     assert known_modality(volume(head_like()), MR) == ("MR", "as the model's")
+
+
+def test_ct_is_judged_by_all_of_its_columns() -> None:
+    hounsfield = np.random.default_rng(0).normal(40, 15, (20, 20, 101)).astype(np.float32)
+    hounsfield[..., 40:60] -= 1040
+    assert known_modality(volume(hounsfield), MR) == ("CT", "by its values")
 
 
 def test_mr_to_which_1000_was_added_is_no_ct() -> None:

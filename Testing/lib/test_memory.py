@@ -23,7 +23,15 @@ from MedEnhanceLib.noise import estimate_noise
 from MedEnhanceLib.quality import sharpness
 from MedEnhanceLib.quality.evidence import denoise_evidence, object_mask
 from MedEnhanceLib.quality.sharpness import gradient_magnitude
-from MedEnhanceLib.slabs import filtered, mean_inside, over_slabs, slabs
+from MedEnhanceLib.slabs import (
+    filtered,
+    mean_inside,
+    over_slabs,
+    sample,
+    slabs,
+    thin_sample,
+    thinned,
+)
 from MedEnhanceLib.tiles import whole
 
 from .conftest import head_like, linux_only
@@ -108,6 +116,20 @@ def test_filters_see_beyond_their_slab(monkeypatch: pytest.MonkeyPatch) -> None:
 
     found = filtered(voxels, mean_of_three, 1)
     assert np.allclose(found, mean_of_three(voxels))
+
+
+@pytest.mark.parametrize("columns", [64, 72, 96, 101, 105])
+def test_samples_meet_all_columns_alike(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setattr(slabs_module, "LARGEST_SAMPLE", 20_000)
+    voxels = np.broadcast_to(np.arange(columns), (60, 40, columns))
+    for found in (sample(voxels), thin_sample(voxels), thinned(voxels, 101)):
+        counts = np.bincount(found, minlength=columns)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_a_sample_of_nothing_is_empty() -> None:
+    assert thin_sample(np.zeros((0, 4, 4))).size == 0
+    assert thin_sample(np.zeros((4, 0, 4))).size == 0
 
 
 def test_evidence_holds_few_copies_of_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
