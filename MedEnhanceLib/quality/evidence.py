@@ -268,6 +268,7 @@ def super_resolution_evidence(
     target: Geometry,
     residual_percent: float,
     tolerated_percent: float,
+    units: str,
 ) -> tuple[list[Measure], list[str]]:
     """Evidence of super-resolution, and warnings.
 
@@ -275,6 +276,7 @@ def super_resolution_evidence(
         before: the input on ``source``; interpolated, after: on ``target``.
         residual_percent: of the data consistency, root mean square in percent of the peak.
         tolerated_percent: what the input's own noise leaves of it.
+        units: of the voxels, "HU" or "".
     """
     part = enough_slices(after > after.mean())
     gradient = gradient_in(part, after, target)
@@ -297,7 +299,7 @@ def super_resolution_evidence(
             "Mean",
             float(before.mean(dtype=np.float64)),
             float(after.mean(dtype=np.float64)),
-            "",
+            units,
             "Of the whole volume; should not move.",
         ),
         Measure(

@@ -190,6 +190,7 @@ def _evidence(
         target,
         100 * rms(difference) / scale,
         100 * sigma / scale,
+        volume.units,
     )
     factors = _refined_by(volume.geometry, target)
     unaccounted = unaccounted_voxels(interpolated, fine, factors, sigma)

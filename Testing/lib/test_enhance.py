@@ -169,12 +169,16 @@ def test_the_padding_of_a_ct_comes_back_and_changes_nothing_else(
     assert padded.evidence == with_air.evidence
 
 
+@pytest.mark.parametrize(
+    "how",
+    [("denoise", "filter-median"), ("super-resolution", "filter-bspline", {"factor": (1, 1, 2)})],
+)
 @pytest.mark.parametrize("stated", ["CT", ""])
 def test_the_evidence_of_ct_is_in_hu_and_its_output_states_no_more_than_its_input(
-    catalog: Catalog, stated: str
+    catalog: Catalog, stated: str, how: tuple[Any, ...]
 ) -> None:
     body = Volume(head_like() * 1.75 - 1000, Geometry((28, 24, 20)), stated)
-    result = enhance(body, "denoise", "filter-median", catalog=catalog)
+    result = enhance(body, *how, catalog=catalog)
     assert {m.unit for m in result.evidence if m.name.startswith(("Noise", "Mean"))} == {"HU"}
     assert (result.volume.modality, result.volume.units) == (stated, "")
 
