@@ -37,6 +37,8 @@ PARTS = 4
 """A network that divides slices gives so many parts of each."""
 CT_CUTOFF = 0.5
 """Cycles per voxel at which the window of the reconstruction kernel ends."""
+LANCZOS_RADIUS = 5
+"""Voxels on each side that Lanczos interpolation goes by; ITK's as many."""
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian whose standard deviation is 1."""
 
@@ -208,6 +210,21 @@ def interpolation_matrix(count: int, size: int, order: int = 3) -> NDArray[np.fl
     return _read_only(np.ascontiguousarray(matrix, dtype=np.float64))
 
 
+@lru_cache(maxsize=64)
+def lanczos_matrix(count: int, size: int) -> NDArray[np.float64]:
+    """The matrix (``size`` x ``count``) of sinc interpolation with a Lanczos window.
+
+    Beyond the edges the outermost voxels are repeated, as in ITK. Every row sums to 1, as weights
+    of a sinc that is cut off do not by themselves. Do not write into it.
+    """
+    columns = np.arange(-LANCZOS_RADIUS, count + LANCZOS_RADIUS)
+    distance = _edge_keeping_centres(count, size)[:, None] - columns
+    weights = np.sinc(distance) * np.sinc(distance / LANCZOS_RADIUS)
+    weights[np.abs(distance) >= LANCZOS_RADIUS] = 0
+    weights = _folded(weights, np.clip(columns, 0, count - 1), count)
+    return _read_only(weights / weights.sum(axis=1, keepdims=True))
+
+
 def _edge_keeping_centres(count: int, size: int) -> NDArray[np.float64]:
     """Where the centres of ``size`` voxels lie among ``count`` that share their outer edges."""
     return (np.arange(size) + 0.5) * count / size - 0.5
@@ -236,8 +253,15 @@ def _fold_mirror(
 ) -> NDArray[np.float64]:
     """Add the weights of columns outside 0..count-1 to the voxels that they mirror."""
     cycle = columns % (2 * count)
+    return _folded(weights, np.minimum(cycle, 2 * count - 1 - cycle), count)
+
+
+def _folded(
+    weights: NDArray[np.float64], voxels: NDArray[np.int_], count: int
+) -> NDArray[np.float64]:
+    """The weights of ``count`` voxels, of columns that each stand for one of them."""
     folded = np.zeros((weights.shape[0], count))
-    np.add.at(folded.T, np.minimum(cycle, 2 * count - 1 - cycle), weights.T)
+    np.add.at(folded.T, voxels, weights.T)
     return folded
 
 

@@ -20,7 +20,6 @@ METHODS = {
     "nearest": "sitkNearestNeighbor",
     "linear": "sitkLinear",
     "bspline5": "sitkBSpline5",
-    "lanczos": "sitkLanczosWindowedSinc",
 }
 
 

@@ -12,6 +12,7 @@ from MedEnhanceLib.acquisition import interpolate_axis, thick_slices
 from MedEnhanceLib.errors import (
     OptionsError,
 )
+from MedEnhanceLib.filters.interpolation import lanczos
 from MedEnhanceLib.intensity import largest_usual
 from MedEnhanceLib.options import SuperResolutionOptions
 from MedEnhanceLib.quality.evidence import _consistency_warning
@@ -65,6 +66,18 @@ def test_masked_background_stays_zero_on_the_finer_grid(catalog: Catalog, model:
     assert (fine[15:45, 8:30, 8:30] > 0).all()
     # What is beside tissue may hold some of it.
     assert fine[12:15].any()
+
+
+@pytest.mark.parametrize("factor", [(1, 1, 4), (1.3, 2, 2.7)])
+def test_lanczos_keeps_what_is_even(factor: tuple[float, float, float]) -> None:
+    """Weights of a sinc that is cut off do not sum to one by themselves, which shows as stripes."""
+    voxels = np.full((24, 20, 20), 1000, np.float32)
+    voxels[0] = 0
+    grid = Geometry((20, 20, 24), (1, 1, 4))
+    fine = lanczos(voxels, grid, grid.refined(factor))
+    assert fine.shape == grid.refined(factor).shape
+    even = fine[round(6 * factor[2]) :]
+    np.testing.assert_allclose(even, 1000, rtol=1e-6)
 
 
 def test_an_image_below_zero_is_made_consistent_too() -> None:

@@ -12,6 +12,7 @@ from MedEnhanceLib.acquisition import (
     apply_along,
     interpolate_axis,
     interpolation_matrix,
+    lanczos_matrix,
     slice_matrix,
     thick_slices,
 )
@@ -103,10 +104,24 @@ def test_interpolation_agrees_with_scipy(rng: np.random.Generator, order: int, s
     np.testing.assert_allclose(interpolation_matrix(20, size, order) @ line, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("count", "size"), [(20, 53), (20, 40), (7, 8), (2, 16), (1, 3)])
+def test_lanczos_is_the_windowed_sinc_over_ten_voxels_edges_repeated(
+    rng: np.random.Generator, count: int, size: int
+) -> None:
+    line = rng.random(count)
+    repeated = np.pad(line, 5, mode="edge")
+    places = (np.arange(size) + 0.5) * count / size - 0.5
+    distance = places[:, None] - np.arange(-5, count + 5)
+    weights = np.sinc(distance) * np.sinc(distance / 5) * (abs(distance) < 5)
+    expected = weights @ repeated / weights.sum(axis=1)
+    np.testing.assert_allclose(lanczos_matrix(count, size) @ line, expected, atol=1e-12)
+
+
 def test_same_size_changes_nothing(rng: np.random.Generator) -> None:
     voxels = rng.random(SHAPE, dtype=np.float32)
     for order in (1, 3, 5):
         np.testing.assert_allclose(interpolate_axis(voxels, 1, 10, order), voxels, atol=1e-6)
+    np.testing.assert_allclose(lanczos_matrix(10, 10), np.eye(10), atol=1e-12)
     np.testing.assert_allclose(thick_slices(voxels, 0, 1, "box"), voxels, atol=1e-6)
 
 
