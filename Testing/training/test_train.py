@@ -148,7 +148,8 @@ def test_two_processes_learn_the_same_weights_from_different_batches(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("FREE_PORT", str(free.getsockname()[1]))
-    context = multiprocessing.get_context("fork")
+    # A fork would inherit locks that threads of this process may hold, and wait for them for ever.
+    context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     workers = [
         context.Process(target=train_as_one_of_two, args=(rank, config, recipe, data, answers))
