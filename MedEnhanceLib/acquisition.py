@@ -22,6 +22,7 @@ Arrays are numpy, of any number of dimensions, in any intensity unit; results ar
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -155,6 +156,17 @@ def apply_along(matrix: NDArray[np.floating], voxels: ArrayLike, axis: int) -> F
     product = matrix.astype(np.float32) @ lines.reshape(lines.shape[0], -1)
     result = product.reshape(matrix.shape[0], *lines.shape[1:])
     return np.ascontiguousarray(np.moveaxis(result, 0, axis))
+
+
+def apply_to_shape(
+    matrix: Callable[[int, int], NDArray[np.floating]], voxels: ArrayLike, shape: Sequence[int]
+) -> FloatArray:
+    """Bring ``voxels`` to ``shape``, axis by axis, by the matrix for n and the wanted values."""
+    array = np.asarray(voxels, dtype=np.float32)
+    for axis, size in enumerate(shape):
+        if array.shape[axis] != size:
+            array = apply_along(matrix(array.shape[axis], size), array, axis)
+    return array
 
 
 @lru_cache(maxsize=64)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.io.checks import SAMPLE_STRIDE
-from MedEnhanceLib.slabs import sample, thinned
+from MedEnhanceLib.slabs import SAMPLE_STRIDE, sample, thinned
 
 BELOW_MR = -200
 # Fat and air are negative; a stray ringing voxel of an MR image is not CT yet.

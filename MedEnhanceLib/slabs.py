@@ -18,6 +18,8 @@ MOST_VOXELS = 1_000_000
 MOST_AT_ONCE = 4
 LARGEST_SAMPLE = 1_000_000
 THINNED = 8
+SAMPLE_STRIDE = 101
+"""For where a hundredth of the voxels is enough to tell, also of a small volume."""
 LEAST_MARGINS = 4
 """A slab is this many margins thick, so that little is worked on twice."""
 

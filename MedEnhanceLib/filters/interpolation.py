@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from MedEnhanceLib.acquisition import apply_along, lanczos_matrix
+from MedEnhanceLib.acquisition import apply_to_shape, lanczos_matrix
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.resample import resample
 
@@ -19,8 +19,4 @@ def bspline(voxels: NDArray[Any], source: Geometry, target: Geometry) -> NDArray
 
 def lanczos(voxels: NDArray[Any], _source: Geometry, target: Geometry) -> NDArray[np.float32]:
     """Sinc interpolation with a Lanczos window (Duchon 1979); both grids share their edges."""
-    fine = voxels.astype(np.float32)
-    for axis, size in enumerate(target.shape):
-        if fine.shape[axis] != size:
-            fine = apply_along(lanczos_matrix(fine.shape[axis], size), fine, axis)
-    return fine
+    return apply_to_shape(lanczos_matrix, voxels, target.shape)

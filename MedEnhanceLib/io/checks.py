@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import VolumeError
-from MedEnhanceLib.slabs import thinned
+from MedEnhanceLib.slabs import SAMPLE_STRIDE, thinned
 
 MOST_LABELS = 64
 LARGEST_LABEL = 65_535
 LEAST_AGREEMENT = 0.4
-SAMPLE_STRIDE = 101
 
 
 class ImageWarning(UserWarning):

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from MedEnhanceLib.acquisition import (
     FACTOR_UNIT,
     PARTS,
+    apply_to_shape,
     interpolate_axis,
+    interpolation_matrix,
     joined_parts,
 )
 from MedEnhanceLib.assessment import check_estimate, is_ct
@@ -110,7 +112,7 @@ def _refined(
         seen = _denoised(volume, denoiser, sigma, options, reporter)
     widths = _profile_widths(seen.volume, target, options, seen.noise)
     reporter.phase("Adding resolution", 0.85)
-    interpolated = _interpolated(volume.voxels, target)
+    interpolated = apply_to_shape(interpolation_matrix, volume.voxels, target.shape)
     if isinstance(model, Filter):
         fine, traces = model.run(volume.voxels, volume.geometry, target), FILTER_TRACES
     else:
@@ -258,13 +260,6 @@ def _profile_widths(
     )
     # Rounded, so that the matrices of the acquisition are made only once.
     return (round(k, 2), round(j, 2), round(i, 2))
-
-
-def _interpolated(voxels: NDArray[Any], target: Geometry) -> NDArray[np.float32]:
-    for axis, size in enumerate(target.shape):
-        if voxels.shape[axis] != size:
-            voxels = interpolate_axis(voxels, axis, size)
-    return voxels.astype(np.float32, copy=False)
 
 
 def _sharpened(

@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from MedEnhanceLib import enhance
-from MedEnhanceLib.acquisition import Profile, add_rician_noise, interpolate_axis, thick_slices
+from MedEnhanceLib.acquisition import (
+    Profile,
+    add_rician_noise,
+    apply_to_shape,
+    interpolation_matrix,
+    thick_slices,
+)
 from MedEnhanceLib.costs import measured
 from MedEnhanceLib.engine.imports import import_engine
 from MedEnhanceLib.evaluation.scoring import Scorer
@@ -99,7 +105,7 @@ def _rows(data: Path, model: str) -> Iterator[Row]:
             options = {"factor": tuple(reversed(factor))}
             condition = f"{condition}, soft" if soft else condition
             ours, cost = measured(partial(enhance, volume, "super-resolution", model, options))
-            spline = interpolated(coarse, sharp.shape)
+            spline = apply_to_shape(partial(interpolation_matrix, order=5), coarse, sharp.shape)
             _, spline_cost = measured(
                 partial(enhance, volume, "super-resolution", "filter-bspline", options)
             )
@@ -112,14 +118,6 @@ def _rows(data: Path, model: str) -> Iterator[Row]:
             yield told(next(lacking), SPLINE, next(lacking), CONSISTENCY)
             seconds = (c.core_seconds / sharp.size * 1e6 for c in (cost, spline_cost))
             yield told(next(seconds), SPLINE, next(seconds), COST)
-
-
-def interpolated(coarse: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """The coarse block, interpolated to ``shape`` by a B-spline that keeps its edges."""
-    for axis, size in enumerate(shape):
-        if coarse.shape[axis] != size:
-            coarse = interpolate_axis(coarse, axis, size, order=5)
-    return coarse
 
 
 def consistency(fine: FloatArray, coarse: FloatArray, acquire: Acquisition) -> float:
