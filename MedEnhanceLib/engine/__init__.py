@@ -6,6 +6,3 @@ import os
 # another program wants the processor too, the one that waits keeps it from the one that works: on
 # two cores with one busy program a network took 27 times as long. So short a loop costs nothing.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-# Memory of a network is given out and taken back with each layer. In the large pages that Linux
-# has, the residual denoiser takes a tenth less time and brain tissue a sixth less.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
