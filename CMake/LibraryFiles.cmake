@@ -179,6 +179,7 @@ set(LIBRARY_PYTHON_SCRIPTS
   MedEnhanceLib/tasks/labelling.py
   MedEnhanceLib/tasks/masked.py
   MedEnhanceLib/tasks/network.py
+  MedEnhanceLib/tasks/object_box.py
   MedEnhanceLib/tasks/regions.py
   MedEnhanceLib/tasks/segment.py
   MedEnhanceLib/tasks/super_resolution.py

@@ -115,6 +115,11 @@ class Forward:
         """The number format in use, as options call it."""
         return precision_name(self.precision)
 
+    @property
+    def needs_whole_volume(self) -> bool:
+        """Whether the network has to see all that was scanned at once."""
+        return bool(getattr(self.network, "needs_whole_volume", False))
+
     def note_smaller_pieces(self) -> None:
         """Tell the user, once, that memory was short."""
         if SMALLER_PIECES not in self.notes:

@@ -55,7 +55,7 @@ def blended_plan(forward: Forward, shape: Index, tile: int | None) -> list[Box]:
     that it ``needs_whole_volume`` gets that.
     """
     padded = padded_shape(shape, forward.multiple)
-    if getattr(forward.network, "needs_whole_volume", False):
+    if forward.needs_whole_volume:
         return [whole(padded)]
     usual = _usual_patch(forward, padded, tile)
     overlap = _share(usual, OVERLAP)

@@ -18,6 +18,7 @@ from MedEnhanceLib.itk import from_itk, to_itk, unplaced
 from MedEnhanceLib.options import SegmentOptions
 from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.tasks.network import Traces, open_network, traces_of
+from MedEnhanceLib.tasks.object_box import without_surroundings
 from MedEnhanceLib.volume import Volume
 
 # Axes (i, j, k) that grow to the right, the front and the head, in LPS.
@@ -58,8 +59,9 @@ def find_regions(
     assert finder is not None  # the caller has asked
     assert network is not None
     forward = open_network(network, options, reporter)
-    grid = straight_grid(volume.geometry, finder.spacing_mm)
-    coarse = shrunk(volume, grid)
+    seen = without_surroundings(volume)[0] if forward.needs_whole_volume else volume
+    grid = straight_grid(seen.geometry, finder.spacing_mm)
+    coarse = shrunk(seen, grid)
     image = scaling_named(finder.normalisation, coarse).normalise(coarse)
     chances = _softmax(scores(forward, [image], 1 + len(finder.regions)))
     candidates = [

@@ -13,6 +13,8 @@ from MedEnhanceLib.input_spec import InputSpec
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.orientation import Turn, turn_towards
 from MedEnhanceLib.resample import resample
+from MedEnhanceLib.tasks.object_box import without_surroundings
+from MedEnhanceLib.tiles import Box
 from MedEnhanceLib.volume import Volume
 
 if TYPE_CHECKING:
@@ -51,7 +53,30 @@ def _there_and_back(
     forward: Forward,
     run: Callable[[NDArray[np.float32]], Sequence[NDArray[Any]]],
 ) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """What ``run`` gives for the image as the network knows it: labels, and perhaps their doubt."""
+    """What ``run`` gives for the image as the network knows it: labels, and perhaps their doubt.
+
+    A network that looks at the whole volume is not shown empty space around what was scanned.
+    """
+    if not forward.needs_whole_volume:
+        return _on_network_grid(volume, forward, run)
+    seen, box = without_surroundings(volume)
+    labels, doubt = _on_network_grid(seen, forward, run)
+    return _put_back(labels, box, volume), None if doubt is None else _put_back(doubt, box, volume)
+
+
+def _put_back(part: NDArray[Any], box: Box, volume: Volume) -> NDArray[Any]:
+    """What was found in a box of the volume, and zero around it."""
+    found = np.zeros(volume.geometry.shape, part.dtype)
+    found[box.slices] = part
+    return found
+
+
+def _on_network_grid(
+    volume: Volume,
+    forward: Forward,
+    run: Callable[[NDArray[np.float32]], Sequence[NDArray[Any]]],
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """What ``run`` gives for the volume turned and resampled, back on the volume's grid."""
     spec = forward.bundle.input
     turn, grid = network_grid(volume.geometry, spec)
     turned = turn.apply_to(volume.geometry)

@@ -151,6 +151,15 @@ def test_the_box_around_the_brain_has_a_margin() -> None:
     assert brain_box(shares) == (slice(6, 11), slice(7, 12), slice(0, 3))
 
 
+def test_there_is_no_doubt_where_nothing_is_like_a_brain() -> None:
+    network = small()
+    network.atlas.shares[:] = 0
+    network.atlas.shares[0, 0] = 1
+    with torch.inference_mode():
+        chances = network(torch.rand(1, 1, 32, 32, 32)).softmax(1)
+    assert float(chances[:, 0].min()) > 0.9999
+
+
 def test_a_chance_is_shared_out() -> None:
     classes = shells()
     shares = rough_shares(classes)

@@ -100,7 +100,7 @@ class Contest:
         layers = [m for m in self.forward.network.modules() if isinstance(m, kinds)]
         hooks = [layer.register_forward_hook(count) for layer in layers]
         # What such a network computes depends on what it sees.
-        is_whole = getattr(self.forward.network, "needs_whole_volume", False)
+        is_whole = self.forward.needs_whole_volume
         few = torch.zeros(1, len(self.channels), 32, 32, 32)
         sample = torch.from_numpy(self._batch()) if is_whole else few
         with torch.inference_mode():

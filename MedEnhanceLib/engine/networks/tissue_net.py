@@ -55,6 +55,8 @@ MARGIN = 2
 REACH = 3.0
 SURE = 0.01
 """Chance that the mixture of Gaussians is never denied."""
+CERTAIN = 12.0
+"""Score of air and else, those of tissue being 0, where nothing is like a brain."""
 MOST_VOXELS = 6_000_000
 """The second network works on slabs of no more than this, beside their halo."""
 
@@ -113,7 +115,7 @@ class TissueNet(nn.Module):
         size = image.shape
         image = functional.pad(image, far_padding(size, COARSE * COARSER))
         scores = image.new_zeros((CLASSES, *image.shape))
-        scores[0] = 1
+        scores[0] = CERTAIN
         with torch.autocast(image.device.type, enabled=False):
             places = self.places(image)
         box = brain_box(places.atlas)
