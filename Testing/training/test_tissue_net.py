@@ -20,6 +20,7 @@ from MedEnhanceLib.engine.networks.tissue_net import (
     brain_box,
     contrast_free,
     first_guess,
+    within_brain,
 )
 from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues, posterior
 from MedEnhanceLib.io import read_volume
@@ -141,6 +142,19 @@ def test_where_no_brain_was_guessed_the_second_part_hears_of_it() -> None:
     assert torch.equal(doubted[1:], sure[1:])
     assert torch.equal(doubted[0, :, :, 16:], sure[0, :, :, 16:])
     assert torch.allclose(doubted[0, :, :, :8], sure[0, :, :, :8] + 3)
+
+
+def test_the_guess_is_kept_within_the_brain() -> None:
+    guess = torch.tensor([0.2, 0.1, 0.3, 0.4]).reshape(4, 1, 1, 1).repeat(1, 2, 2, 2)
+    guess[:, 1] = torch.tensor([1.0, 0.0, 0.0, 0.0]).reshape(4, 1, 1)
+    chance = torch.rand(4, 4, 4, generator=torch.Generator().manual_seed(0))
+    chance[:2, :2] = 0
+    kept = within_brain(guess, chance)
+    assert torch.allclose(kept.sum(0), torch.ones(2, 2, 2))
+    assert torch.allclose(1 - kept[0], functional.avg_pool3d(chance[None], 2)[0])
+    assert (kept[1:, 0, 0] == 0).all()  # guessed tissue where no brain is
+    assert (kept[3, 0, 1] > kept[2, 0, 1]).all() and (kept[2, 0, 1] > kept[1, 0, 1]).all()
+    assert torch.allclose(kept[1, 1], kept[3, 1])  # none was guessed: any is as likely
 
 
 def test_the_box_around_the_brain_has_a_margin() -> None:

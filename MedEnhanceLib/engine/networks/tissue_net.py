@@ -55,6 +55,8 @@ MARGIN = 2
 REACH = 3.0
 SURE = 0.01
 """Chance that the mixture of Gaussians is never denied."""
+LEAST_GUESS = 0.01
+"""Share of each tissue that counts where there is brain, and none was guessed."""
 CERTAIN = 12.0
 """Score of air and else, those of tissue being 0, where nothing is like a brain."""
 MOST_VOXELS = 6_000_000
@@ -141,8 +143,9 @@ class TissueNet(nn.Module):
     def places(self, image: torch.Tensor) -> Places:
         """Roughly, where in a scan (D, H, W) which tissue is; sizes are multiples of 8."""
         half = functional.avg_pool3d(image[None], COARSE // 2)[0]
-        guess = guessed_shares(self.guess, half)
-        odds = brain_odds(half, self.brain_chance(half))
+        chance = self.brain_chance(half)
+        guess = within_brain(guessed_shares(self.guess, half), chance)
+        odds = brain_odds(half, chance)
         atlas = self.atlas.laid_over(half, guess, odds)
         return Places(atlas, seen_shares(half, atlas, rounds=20), odds)
 
@@ -211,6 +214,18 @@ def guessed_shares(network: nn.Module, half: torch.Tensor) -> torch.Tensor:
     coarse = functional.avg_pool3d(half[None], COARSE // 2 * COARSER)
     shares: torch.Tensor = network(levelled(coarse)[None])[0].softmax(0)
     return shares
+
+
+def within_brain(guess: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+    """Guessed shares at 8 mm (4, d, h, w) with as much tissue as there is chance of brain.
+
+    Where a scan is noisy or cut, the guess sees tissue outside of the brain, and the atlas would
+    follow it; the chance at 4 mm (2d, 2h, 2w) is of a network that looks for nothing else.
+    """
+    brain = functional.avg_pool3d(chance[None], COARSER)
+    tissues = guess[1:] + LEAST_GUESS
+    tissues = tissues * (brain / tissues.sum(0))
+    return torch.cat([1 - brain, tissues])
 
 
 def levelled(scan: torch.Tensor) -> torch.Tensor:
