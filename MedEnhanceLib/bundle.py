@@ -121,6 +121,12 @@ class Bundle(Model):
                 f"Slicer, Apply asks; from the shell: --trust {self.id}), otherwise do not use it."
             )
 
+    def verify(self) -> None:
+        """Raise `BundleError` when weights, its own or its finder's, are not what it says."""
+        self.verify_weights()
+        if self.finder_model is not None:
+            self.finder_model.verify_weights()
+
     def verify_weights(self) -> str:
         """SHA-256 of the weights; raises `BundleError` when it is not what the bundle says."""
         digest = hashlib.sha256()

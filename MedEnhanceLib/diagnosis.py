@@ -88,9 +88,7 @@ def bundle_state(bundle: Bundle) -> dict[str, Any]:
     """Whether a model is whole, and what is to be agreed to before it may run."""
     row: dict[str, Any] = {"id": bundle.id, "task": bundle.task.value, "shipped": bundle.shipped}
     try:
-        bundle.verify_weights()
-        if bundle.finder_model is not None:
-            bundle.finder_model.verify_weights()
+        bundle.verify()
     except MedEnhanceError as error:
         return {**row, "ok": False, "state": str(error)}
     stated = "weights have the hash stated" if bundle.sha256 else "no hash stated"

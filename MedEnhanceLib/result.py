@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
 
@@ -53,16 +54,16 @@ class Result:
 
     @property
     def volume(self) -> Volume:
-        """The output of denoising or super-resolution."""
+        """The output of denoising or super-resolution; raises `OptionsError` for labels."""
         if not isinstance(self.output, Volume):
-            raise TypeError("This result is a segmentation; use .labelmap.")
+            raise OptionsError("This result is a segmentation and has no volume; use .labelmap.")
         return self.output
 
     @property
     def labelmap(self) -> LabelMap:
-        """The output of segmentation."""
+        """The output of segmentation; raises `OptionsError` for a volume."""
         if not isinstance(self.output, LabelMap):
-            raise TypeError("This result is a volume; use .volume.")
+            raise OptionsError("This result is a volume and has no labels; use .volume.")
         return self.output
 
     @property

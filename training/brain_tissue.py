@@ -15,8 +15,13 @@ from monai.losses import DiceCELoss
 from torch.nn import functional
 
 from MedEnhanceLib.engine.networks import TissueNet
-from MedEnhanceLib.engine.networks.tissue_net import COARSE, Box, brain_box, contrast_free
-from MedEnhanceLib.engine.networks.tissue_statistics import fit_tissues
+from MedEnhanceLib.engine.networks.tissue_net import (
+    COARSE,
+    Box,
+    brain_box,
+    contrast_free,
+    own_contrast,
+)
 from training.recipe import Batch, Config
 from training.synthetic_contrast import Painter
 from training.tissue_guess import VALIDATION_STYLES, soft_dice
@@ -100,8 +105,7 @@ class BrainTissue:
         places = places.within(box)
         whole = tuple(slice(side.start * COARSE, side.stop * COARSE) for side in box)
         image, tissues = image[whole], tissues[whole]
-        fit, field = fit_tissues(image, places.seen, step=3, rounds=6)
-        image = image / field
+        image, fit = own_contrast(image, places)
         samples = []
         for _ in range(count):
             coarse = random_box(places.seen.shape[1:], [n // COARSE for n in self.patch], rng)

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from MedEnhanceLib.evaluation.acquiring import AXES, ThickCase
+from MedEnhanceLib.evaluation.acquiring import ThickCase
 from MedEnhanceLib.evaluation.denoising import INPUT, NoisyCase
 from MedEnhanceLib.evaluation.methods import Row
 from MedEnhanceLib.evaluation.segmentation import WHOLE
 from MedEnhanceLib.evaluation.subjects import Subject
-from MedEnhanceLib.orientation import turn_towards
 from MedEnhanceLib.pictures.comparing import (
     Shown,
     View,
@@ -20,7 +19,7 @@ from MedEnhanceLib.pictures.comparing import (
     window_of,
 )
 from MedEnhanceLib.pictures.sheet import sheet
-from MedEnhanceLib.pictures.slices import Plane, fullest_share
+from MedEnhanceLib.pictures.slices import fullest_share, plane_across
 from MedEnhanceLib.result import Result
 from MedEnhanceLib.volume import Label, LabelMap
 
@@ -51,7 +50,7 @@ def draw_super_resolution(case: ThickCase, rows: Sequence[Row], results: Results
         for name, result in results.items()
     ]
     note = f"{case.subject}, {case.condition}"
-    view = View(_plane_across(case))
+    view = View(plane_across(case.thick.geometry, case.thin.geometry))
     cut = view.of(case.thin.voxels, case.thin.geometry)
     width = STRIP_WIDTH if cut.is_wide else WIDTH
     return comparison_sheet("Super-resolution", note, case.thin, [thick, *shown], view, width)
@@ -82,15 +81,6 @@ def with_colours(reference: LabelMap) -> LabelMap:
     values = [int(v) for v in np.unique(reference.voxels) if v > 0]
     labels = [Label(v, f"Label {v}", COLOURS[n % len(COLOURS)]) for n, v in enumerate(values)]
     return LabelMap(reference.voxels, reference.geometry, tuple(labels))
-
-
-def _plane_across(case: ThickCase) -> Plane:
-    """A plane that holds the axis along which the slices are thick."""
-    sizes = zip(case.thin.geometry.size, case.thick.geometry.size, strict=True)
-    axis = next(n for n, (thin, thick) in enumerate(sizes) if thin != thick)
-    world = turn_towards(case.thin.geometry, "LPS").order.index(axis)
-    planes: dict[str, Plane] = {"x": "axial", "y": "axial", "z": "coronal"}
-    return planes[AXES[world]]
 
 
 def _quality(rows: Sequence[Row], method: str) -> str:

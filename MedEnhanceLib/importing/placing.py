@@ -78,9 +78,7 @@ def place(folder: Path, replace: bool) -> Bundle:
 def _checked(folder: Path) -> Bundle:
     """The bundle's facts, when its weights are what it says."""
     bundle = read_bundle(folder)
-    bundle.verify_weights()
-    if bundle.finder_model is not None:
-        bundle.finder_model.verify_weights()
+    bundle.verify()
     return bundle
 
 

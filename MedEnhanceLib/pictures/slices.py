@@ -19,8 +19,8 @@ EDGES: dict[Plane, tuple[str, str]] = {
     "coronal": ("R", "S"),
     "sagittal": ("A", "S"),
 }
-
-
+# The plane that shows how thick slices are along the patient's x, y or z.
+PLANES: tuple[Plane, ...] = ("axial", "sagittal", "coronal")
 WIDE = 1.6
 
 
@@ -82,6 +82,12 @@ def fullest_share(mask: NDArray[np.bool_], geometry: Geometry, plane: Plane = "a
     axis = {"axial": 0, "coronal": 1, "sagittal": 2}[plane]
     others = tuple(a for a in range(3) if a != axis)
     return (int(turned.sum(axis=others).argmax()) + 0.5) / turned.shape[axis]
+
+
+def plane_across(thick: Geometry, thin: Geometry) -> Plane:
+    """A plane that holds the axis along which one volume's slices are thicker than another's."""
+    thicker, thinner = (turn_towards(g, "LPS").apply_to(g).spacing for g in (thick, thin))
+    return PLANES[int(np.argmax(np.divide(thicker, thinner)))]
 
 
 def _index(share: float, count: int) -> int:

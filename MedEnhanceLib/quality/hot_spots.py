@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from MedEnhanceLib.quality.removed_signal import local_strength
+
 SPOTS = 5
 SLICES_APART = 3
 
@@ -33,7 +35,7 @@ def hot_spots(voxels: NDArray[Any]) -> list[Spot]:
     Slices nearer to one another than `SLICES_APART` show the same thing and count once. Slices
     where the map is zero do not count. The largest comes first.
     """
-    strength = _strength_nearby(np.asarray(voxels, np.float32))
+    strength = local_strength(np.pad(np.asarray(voxels, np.float32), 1))[1:-1, 1:-1, 1:-1]
     peaks = strength.max(axis=(1, 2))
     chosen: list[int] = []
     for k in np.argsort(-peaks, kind="stable"):
@@ -42,18 +44,6 @@ def hot_spots(voxels: NDArray[Any]) -> list[Spot]:
         if all(abs(int(k) - other) >= SLICES_APART for other in chosen):
             chosen.append(int(k))
     return [_spot(strength[k], k) for k in chosen]
-
-
-def _strength_nearby(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums of neighbours, axis by axis: ten times as fast as a general filter."""
-    total = voxels * voxels
-    for axis in range(total.ndim):
-        one = np.moveaxis(total, axis, 0)
-        added = one.copy()
-        added[1:] += one[:-1]
-        added[:-1] += one[1:]
-        total = np.moveaxis(added, 0, axis)
-    return np.sqrt(total / np.float32(3**voxels.ndim))
 
 
 def _spot(plane: NDArray[np.float32], k: int) -> Spot:

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.assessment import is_ct
 from MedEnhanceLib.geometry import Geometry
-from MedEnhanceLib.orientation import turn_towards
 from MedEnhanceLib.pictures.comparing import (
     SOFT_TISSUE_HU,
     Shown,
@@ -19,7 +18,7 @@ from MedEnhanceLib.pictures.comparing import (
     window_of,
 )
 from MedEnhanceLib.pictures.sheet import Panel, sheet
-from MedEnhanceLib.pictures.slices import Plane, fullest_share
+from MedEnhanceLib.pictures.slices import Plane, fullest_share, plane_across
 from MedEnhanceLib.quality.removed_signal import local_strength
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.volume import LabelMap, Volume
@@ -27,7 +26,6 @@ from MedEnhanceLib.volume import LabelMap, Volume
 PANEL_WIDTH, WIDE_PANEL_WIDTH = 380, 800
 FOOTER = "Research use only, not for diagnosis."
 STRONG_PERCENTILE = 99.5
-PLANES: dict[int, Plane] = {0: "axial", 1: "sagittal", 2: "coronal"}
 """By the patient's axis (x, y, z) that became finer: a plane in which it lies."""
 
 
@@ -76,18 +74,12 @@ def _super_resolution(
     before: Volume, after: Volume, window: tuple[float, float]
 ) -> tuple[list[Panel], View]:
     """Across the slices that became thinner, where most of the object is."""
-    plane = _plane_across(before.geometry, after.geometry)
+    plane = plane_across(before.geometry, after.geometry)
     view = View(plane, _object_share(after.voxels, after.geometry, plane))
     return [
         image_panel(Shown("Before", before.voxels, before.geometry), view, window),
         image_panel(Shown("After", after.voxels, after.geometry), view, window),
     ], view
-
-
-def _plane_across(source: Geometry, target: Geometry) -> Plane:
-    old = turn_towards(source, "LPS").apply_to(source).spacing
-    new = turn_towards(target, "LPS").apply_to(target).spacing
-    return PLANES[int(np.argmax(np.array(old) / np.array(new)))]
 
 
 def _object_share(voxels: NDArray[np.float32], geometry: Geometry, plane: Plane) -> float:

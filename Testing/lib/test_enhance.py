@@ -54,6 +54,8 @@ def test_every_model_keeps_the_place_and_the_input(
     assert np.abs(corner).max() < 1e-4
     assert result.evidence
     assert result.provenance["model"] == model
+    with pytest.raises(OptionsError, match="This result is a"):
+        _ = result.volume if task == "segment" else result.labelmap
     json.dumps(result.report())
 
 

@@ -18,6 +18,7 @@ import torch
 
 from MedEnhanceLib import Catalog, Geometry, Volume, enhance, suitability
 from MedEnhanceLib.bundle import Bundle, read_bundle
+from MedEnhanceLib.diagnosis import bundle_state
 from MedEnhanceLib.engine import networks
 from MedEnhanceLib.errors import BundleError, OptionsError, UnsuitableError
 from MedEnhanceLib.finder import SIDES, Region, labels_of_regions
@@ -128,6 +129,8 @@ def test_a_bundle_with_a_damaged_finder_is_not_imported(kernels: Bundle, tmp_pat
         weights.write(b"x")
     with pytest.raises(BundleError, match="damaged or was changed"):
         import_bundle(kernels.folder, tmp_path / "user")
+    state = bundle_state(kernels)
+    assert not state["ok"] and "damaged or was changed" in state["state"]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from MedEnhanceLib import Geometry, Label, LabelMap, Volume
 from MedEnhanceLib.pictures.colouring import ABOVE, BELOW, NOTHING, diverging, grey, overlay
 from MedEnhanceLib.pictures.comparing import Shown, View, comparison_sheet, label_panel
 from MedEnhanceLib.pictures.sheet import MARGIN, Panel, sheet
-from MedEnhanceLib.pictures.slices import Slice, fullest_share, slice_of
+from MedEnhanceLib.pictures.slices import Slice, fullest_share, plane_across, slice_of
 
 LPS_SIZE = (5, 6, 7)
 
@@ -57,6 +57,18 @@ def test_fullest_share_finds_the_slice_with_most() -> None:
     geometry = Geometry((5, 6, 7))
     share = fullest_share(mask, geometry, "axial")
     assert slice_of(mask, geometry, "axial", share).pixels.sum() == 6
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize(("axis", "plane"), [(0, "axial"), (1, "sagittal"), (2, "coronal")])
+def test_the_plane_across_thick_slices_shows_how_thick_they_are(
+    order: tuple[int, ...], axis: int, plane: str
+) -> None:
+    """However the volume is stored; the axis counts along the patient."""
+    _, thin = _marked(order, (1, -1, 1))
+    factors = [1.0, 1.0, 1.0]
+    factors[order.index(axis)] = 0.5
+    assert plane_across(thin.refined(factors), thin) == plane
 
 
 def test_cropping_keeps_at_least_a_pixel() -> None:

@@ -30,3 +30,15 @@ def scene() -> Iterator[Any]:
     fresh = start_scene()
     yield fresh
     fresh.Clear(1)
+
+
+@pytest.fixture(scope="module")
+def logic() -> Iterator[Any]:
+    """The module's logic, and one inference process for the tests of a file."""
+    from MedEnhanceSlicer.jobs import JobRunner
+
+    import MedEnhance
+
+    made = MedEnhance.MedEnhanceLogic(JobRunner())
+    yield made
+    made.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,6 @@ from MedEnhanceLib.errors import CancelledError, OptionsError, VolumeError
 from Testing.slicer.chains import MEDIAN, add_noise, kill_process, noise, pump, volume_names
 
 SLOW = "filter-non-local-means"
-
-
-@pytest.fixture
-def logic() -> Iterator[Any]:
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    made = MedEnhance.MedEnhanceLogic(JobRunner())
-    yield made
-    made.close()
 
 
 def statuses(logic: Any) -> list[str]:

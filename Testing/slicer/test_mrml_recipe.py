@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,18 +28,6 @@ from Testing.slicer_scene import set_modality
 DENOISE = {"task": "denoise", "model": MEDIAN, "options": {"strength": 0.5}}
 SHARPEN = {"task": "super-resolution", "model": "filter-bspline", "options": {"factor": [1, 1, 2]}}
 SEGMENT = {"task": "segment", "model": "filter-otsu"}
-
-
-@pytest.fixture(scope="module")
-def logic() -> Iterator[Any]:
-    """One inference process for the module's tests."""
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    made = MedEnhance.MedEnhanceLogic(JobRunner())
-    yield made
-    made.close()
 
 
 def test_each_step_works_on_what_the_one_before_has_made(scene: Any, logic: Any) -> None:

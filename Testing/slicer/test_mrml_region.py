@@ -25,18 +25,6 @@ SHAPE_KJI = (20, 40, 36)
 EYE = np.eye(3)
 
 
-@pytest.fixture(scope="module")
-def logic() -> Any:
-    """One inference process for the module's tests."""
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    made = MedEnhance.MedEnhanceLogic(JobRunner())
-    yield made
-    made.close()
-
-
 def add_region(
     center: Any, size: Any, axes: np.ndarray = EYE, name: str = "Region", parent: Any = None
 ) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,18 +20,6 @@ from Testing.slicer.grids import GRIDS, bent_transform, matrix
 from Testing.slicer_scene import set_modality
 
 TIMES = ("0", "12.5", "40")
-
-
-@pytest.fixture(scope="module")
-def logic() -> Iterator[Any]:
-    """One inference process for the module's tests."""
-    from MedEnhanceSlicer.jobs import JobRunner
-
-    import MedEnhance
-
-    made = MedEnhance.MedEnhanceLogic(JobRunner())
-    yield made
-    made.close()
 
 
 @pytest.fixture

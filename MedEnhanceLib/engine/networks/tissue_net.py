@@ -157,8 +157,8 @@ class TissueNet(nn.Module):
 
     def features(self, image: torch.Tensor, places: Places) -> torch.Tensor:
         """What the second network sees: (1, FEATURES, D/2, H/2, W/2)."""
-        fit, field = fit_tissues(image, places.seen, step=3, rounds=6)
-        return contrast_free(image / field, places, fit)
+        image, fit = own_contrast(image, places)
+        return contrast_free(image, places, fit)
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,12 @@ def levelled(scan: torch.Tensor) -> torch.Tensor:
     """A scan over the mean of what is not air."""
     inside = scan > 0
     return scan * (inside.sum() / scan.sum().clamp_min(1e-9))
+
+
+def own_contrast(image: torch.Tensor, places: Places) -> tuple[torch.Tensor, TissueFit]:
+    """A scan (D, H, W) without the coil's shading, and how bright its tissues are then."""
+    fit, field = fit_tissues(image, places.seen, step=3, rounds=6)
+    return image / field, fit
 
 
 def contrast_free(image: torch.Tensor, places: Places, fit: TissueFit) -> torch.Tensor:
