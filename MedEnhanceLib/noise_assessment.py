@@ -11,6 +11,7 @@ from MedEnhanceLib.intensity import peak_without_noise, robust_peak
 from MedEnhanceLib.interpolated import interpolated_axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import ceiling_percent, estimate_noise
+from MedEnhanceLib.orientation import axial_turn
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tiles import bounding_box, central_block
 from MedEnhanceLib.volume import Volume
@@ -26,7 +27,8 @@ CT_SLICES = 8
 def noise_warnings(volume: Volume, model: Model, told: float | None) -> list[str]:
     """What is to be said of the noise, which is estimated unless its level is told."""
     if "noise_hu" in model.ranges:
-        noise = estimate_noise(spread_slices(volume.voxels), False) if told is None else told
+        voxels = axial_turn(volume.geometry).apply(volume.voxels)
+        noise = estimate_noise(spread_slices(voxels), False) if told is None else told
         return _level_warnings(noise, "HU", model.ranges["noise_hu"], model)
     if "noise_percent" not in model.ranges or not volume.voxels.max() > 0:
         return []

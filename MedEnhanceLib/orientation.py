@@ -59,6 +59,19 @@ class Turn:
         return Geometry.from_matrix(matrix, size)
 
 
+NO_TURN = Turn((0, 1, 2), (False, False, False))
+
+
+def axial_turn(geometry: Geometry) -> Turn:
+    """The turn after which slices along k are axial, none where they are so already.
+
+    Computed tomography is acquired in such slices, which its noise depends on, but may be stored
+    in any order.
+    """
+    turn = turn_towards(geometry, "LPS")
+    return NO_TURN if turn.order[2] == 2 else turn
+
+
 def turn_towards(geometry: Geometry, code: str) -> Turn:
     """The turn that makes axes (i, j, k) grow nearest to the letters of ``code``, e.g. "RAS".
 

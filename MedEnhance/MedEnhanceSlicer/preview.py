@@ -16,6 +16,7 @@ from MedEnhanceLib.bundle import Bundle
 from MedEnhanceLib.errors import UnsuitableError, VolumeError
 from MedEnhanceLib.intensity import scaling_named
 from MedEnhanceLib.noise import estimate_noise
+from MedEnhanceLib.orientation import NO_TURN, axial_turn
 from MedEnhanceLib.task import Task
 from MedEnhanceLib.tasks.denoise import told_level
 from MedEnhanceLib.volume import LabelMap
@@ -99,7 +100,8 @@ def noiseOf(node, volume, isCT):
     key = (node.GetID(), node.GetImageData().GetMTime(), volume.geometry, isCT)
     if key not in _noise:
         _noise.clear()
-        _noise[key] = estimate_noise(volume.voxels, not isCT)
+        turn = axial_turn(volume.geometry) if isCT else NO_TURN
+        _noise[key] = estimate_noise(turn.apply(volume.voxels), not isCT)
     return _noise[key]
 
 

@@ -17,6 +17,7 @@ from MedEnhanceLib.mirrors import Axes
 from MedEnhanceLib.model import Model
 from MedEnhanceLib.noise import estimate_noise, prudent_level
 from MedEnhanceLib.options import DenoiseOptions, RunOptions
+from MedEnhanceLib.orientation import NO_TURN, axial_turn
 from MedEnhanceLib.progress import Reporter
 from MedEnhanceLib.provenance import voxel_hash
 from MedEnhanceLib.quality.evidence import (
@@ -54,11 +55,26 @@ def denoise(
     A CT's padding comes back as it is, and is air to all that looks at it.
     """
     seen, padding = padding_as_air(volume)
-    clean, measures, warnings, traces = _denoised(seen, model, options, reporter, guide)
-    if padding is None:
-        return clean, measures, warnings, traces
-    restored = np.where(padding, volume.voxels, clean.voxels).astype(np.float32, copy=False)
-    return clean.with_voxels(restored), measures, warnings, traces
+    turn = axial_turn(seen.geometry) if is_ct(seen) else NO_TURN
+    turned = seen.with_voxels(turn.apply(seen.voxels), turn.apply_to(seen.geometry))
+    clean, measures, warnings, traces = _denoised(turned, model, options, reporter, guide)
+    voxels = turn.undo(clean.voxels)
+    if traces.uncertainty is not None and "unchanged" not in traces.facts:
+        spread = np.array(turn.undo(traces.uncertainty.voxels))
+        measures += _spread_measures(seen, spread, options.strength)
+        traces = replace(traces, uncertainty=volume.with_voxels(spread))
+    if padding is not None:
+        voxels = np.where(padding, volume.voxels, voxels).astype(np.float32, copy=False)
+    return volume.with_voxels(voxels), measures, warnings, traces
+
+
+def _spread_measures(volume: Volume, spread: NDArray[np.float32], strength: float) -> list[Measure]:
+    """What is told of the spread at full strength, as of all that is measured; it is scaled."""
+    inside = object_mask(volume.voxels)
+    measures = uncertainty_evidence(spread, inside, volume.units, SPREAD_MEANING)
+    spread *= np.float32(strength)
+    keep_sign_and_air(volume.voxels, spread)
+    return measures
 
 
 def _denoised(
@@ -93,14 +109,6 @@ def _denoised(
         goes_by_noise = not isinstance(model, Filter) or model.uses_noise
         told = options.noise if goes_by_noise else None
         measures, warnings = _evidence(volume, clean, measured, is_mr, told)
-    if traces.uncertainty is not None:
-        spread = traces.uncertainty.voxels
-        inside = object_mask(volume.voxels)
-        # At full strength, as all that is measured.
-        measures += uncertainty_evidence(spread, inside, volume.units, SPREAD_MEANING)
-        scaled = spread * np.float32(options.strength)
-        keep_sign_and_air(volume.voxels, scaled)
-        traces = replace(traces, uncertainty=volume.with_voxels(scaled))
     blended = _blend(volume.voxels, clean, options.strength)
     warnings += _guide_notes(guide, aligned, model)
     if guide is not None and aligned is not None:

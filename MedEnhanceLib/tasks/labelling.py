@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from MedEnhanceLib.geometry import Geometry
 from MedEnhanceLib.input_spec import InputSpec
 from MedEnhanceLib.intensity import scaling_named
-from MedEnhanceLib.orientation import Turn, turn_towards
+from MedEnhanceLib.orientation import NO_TURN, Turn, turn_towards
 from MedEnhanceLib.resample import resample
 from MedEnhanceLib.tasks.object_box import without_surroundings
 from MedEnhanceLib.tiles import Box
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from MedEnhanceLib.engine.forward import Forward
 
 SAME_SPACING = 0.01
-NO_TURN = Turn((0, 1, 2), (False, False, False))
 
 
 def network_labels(volume: Volume, forward: Forward, tile: int | None) -> NDArray[Any]:

@@ -65,6 +65,27 @@ def test_parts_that_were_masked_out_do_not_count() -> None:
     assert estimate_ct_noise(voxels) == pytest.approx(30, rel=0.1)
 
 
+@pytest.mark.parametrize("order", [(1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_slices_are_axial_in_whatever_order_they_are_stored(order: tuple[int, int, int]) -> None:
+    """The network knows noise that is correlated in the slice, along k."""
+    rng = np.random.default_rng(9)
+    voxels = (body(rng) + 20 * grain(rng, 1.0))[:, :48, :48].astype(np.float32)
+    stored = Volume(voxels, Geometry((48, 48, 16), (0.8, 0.8, 2.0)), "CT", "HU")
+    matrix = stored.geometry.matrix
+    matrix[:3, :3] = matrix[:3, [2 - axis for axis in order[::-1]]]
+    shape = [voxels.shape[axis] for axis in order]
+    turned = Volume(voxels.transpose(order), Geometry.from_matrix(matrix, shape[::-1]), "CT", "HU")
+    options = {"uncertainty": True, "precision": "float32"}
+    first, second = (
+        enhance(v, "denoise", "ct-denoise-residual", options) for v in (stored, turned)
+    )
+    assert second.output.geometry == second.uncertainty.geometry == turned.geometry
+    for before, after in ((first.output, second.output), (first.uncertainty, second.uncertainty)):
+        assert np.abs(before.voxels.transpose(order) - after.voxels).max() < 0.01
+    noise = [{m.name: m.before for m in r.evidence}["Noise"] for r in (first, second)]
+    assert noise[0] == pytest.approx(noise[1], rel=1e-5)
+
+
 def test_super_resolution_estimates_it_as_that_of_ct_in_hu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
