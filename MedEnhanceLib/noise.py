@@ -16,6 +16,8 @@ from MedEnhanceLib.tiles import central_block
 
 SHORTEST_AXIS = 8
 GAUSSIAN_MAD = 0.6745
+SAME_STEP = 1e-3
+"""Values that differ by less than this share come of the same integer."""
 KOAY_STEPS = 12
 FEWEST_SAMPLES = 64
 ENOUGH_SAMPLES = 500
@@ -120,7 +122,23 @@ def _object_not_cut_off(voxels: NDArray[Any], threshold: float) -> NDArray[np.bo
 
 def _energy(detail: NDArray[np.float32]) -> float:
     """Variance of the detail, hardly touched by a few edges."""
-    return (float(np.median(np.abs(detail))) / GAUSSIAN_MAD) ** 2
+    return (_grouped_median(np.abs(detail)) / GAUSSIAN_MAD) ** 2
+
+
+def _grouped_median(values: NDArray[np.float32]) -> float:
+    """The median of values, none negative, that may come of integers.
+
+    Between the steps it is interpolated, as if the values that share it were spread evenly from
+    halfway to the value below to halfway to the one above.
+    """
+    median = float(np.median(values))
+    under = values[values < median * (1 - SAME_STEP)]
+    over = values[values > median * (1 + SAME_STEP)]
+    shared = values.size - under.size - over.size
+    if not (under.size and shared and over.size):
+        return median
+    first, last = (median + float(under.max())) / 2, (median + float(over.min())) / 2
+    return first + (values.size / 2 - under.size) / shared * (last - first)
 
 
 def _without_texture(finest: float, coarser: list[float]) -> float:
