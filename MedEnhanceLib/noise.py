@@ -132,13 +132,15 @@ def _grouped_median(values: NDArray[np.float32]) -> float:
     halfway to the value below to halfway to the one above.
     """
     median = float(np.median(values))
-    under = values[values < median * (1 - SAME_STEP)]
-    over = values[values > median * (1 + SAME_STEP)]
-    shared = values.size - under.size - over.size
-    if not (under.size and shared and over.size):
+    under, over = values < median * (1 - SAME_STEP), values > median * (1 + SAME_STEP)
+    fewer, more = np.count_nonzero(under), np.count_nonzero(over)
+    shared = values.size - fewer - more
+    if not (fewer and shared and more):
         return median
-    first, last = (median + float(under.max())) / 2, (median + float(over.min())) / 2
-    return first + (values.size / 2 - under.size) / shared * (last - first)
+    before = float(np.where(under, values, 0).max())
+    after = float(np.where(over, values, np.inf).min())
+    first, last = (median + before) / 2, (median + after) / 2
+    return first + (values.size / 2 - fewer) / shared * (last - first)
 
 
 def _without_texture(finest: float, coarser: list[float]) -> float:
