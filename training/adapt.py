@@ -38,6 +38,10 @@ from training.train import Training, learning_rate, set_learning_rate
 
 # Of the folder of a run, and of one that is kept, which nobody sweeps up.
 RUNNING, KEPT = "medenhance-adapting-", "medenhance-adapted-"
+WHITE_NOISE = (
+    "The models were trained on noise like this; adapting to it may well make them worse, which "
+    "the self-supervised loss does not tell: compare both on a scan before you rely on the new one."
+)
 SCHEDULE = {
     "learning_rate": 3e-4,
     "weight_decay": 0.0,
@@ -221,7 +225,10 @@ def independent_axes(scans: Sequence[Scan], axes: Sequence[int]) -> tuple[int, .
     said = ", ".join(f"{found[axis]:.2f} along {'kji'[axis]}" for axis in axes)
     apart = tuple(axis for axis in axes if found[axis] <= ALIKE)
     if len(apart) == len(axes):
-        print(f"Correlation of neighbours' noise: {said}.", flush=True)
+        print(
+            f"Correlation of neighbours' noise: {said}. {WHITE_NOISE}",
+            flush=True,
+        )
     elif apart:
         print(
             f"Warning: the noise of neighbours is alike (correlation {said}), as after "

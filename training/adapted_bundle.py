@@ -42,6 +42,8 @@ def publish_adapted(
         folder = publish(described, run, stage, [result])
         # Without MONAI's workflow, whose expressions are code, the library needs nobody's trust.
         write_json(folder / INFERENCE, {"network_def": model.network})
+        # Its licence is that of the model it was made from, whether that is told or not.
+        (folder / LICENCE).unlink()
         if (model.folder / LICENCE).is_file():
             shutil.copyfile(model.folder / LICENCE, folder / LICENCE)
         return place(folder, replace=False).folder
@@ -49,27 +51,38 @@ def publish_adapted(
 
 def adapted_facts(metadata: dict[str, Any], model: Bundle, method: str) -> dict[str, Any]:
     """The part ``bundle`` of a configuration, made of the facts of the model that was adapted."""
-    facts = metadata["medenhance"]
-    kept = ("task", "method", "modality", "contrasts", "body_part", "input", "patch", "ranges")
+    given = metadata.get("medenhance", {}).get("input", {})
+    named = {"channels": list(model.input.channels), "multiple": model.input.multiple}
+    rights = {key: metadata[key] for key in ("authors", "copyright") if key in metadata}
     own = {
         "name": OWN_SCANS,
         "source": OWN_SCANS,
         "licence": "the user's own",
         "subjects": ["not named"],
     }
-    return {key: facts[key] for key in kept} | {
-        "version": metadata["version"],
-        "title": f"{facts['title']}, adapted",
-        "description": f"{metadata['description']} Adapted to the scans of one scanner, without "
-        f"clean images, by {method}.",
-        "training": [*facts["training_data"], own],
+    return rights | {
+        "task": model.task.value,
+        "method": model.method,
+        "modality": model.modality,
+        "contrasts": list(model.contrasts),
+        "body_part": model.body_part,
+        "input": named | given,
+        "patch": model.patch,
+        "ranges": model.ranges,
+        "version": model.version,
+        "title": f"{model.title}, adapted",
+        "description": f"{model.description} Adapted to the scans of one scanner, without clean "
+        f"images, by {method}.",
+        "training": [*model.training_data, own],
         "adapted_from": {"id": model.id, "version": model.version, "sha256": model.sha256},
         "workflow": "denoise",
         "licence": "Apache-2.0",
         "limits": [
             "Adapted to the scans of one scanner; what it does to others was not measured.",
+            "That its self-supervised loss fell is no proof of less error: two tests with white "
+            "noise, which the shipped models know, lost .3 and .4 dB.",
             "Learned from noisy scans only: what they share, such as the brightening of dark "
             "tissue by Rician noise, is not taken away.",
-            *facts["limits"],
+            *model.limits,
         ],
     }

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from MedEnhanceLib.errors import FileError, OptionsError
 from MedEnhanceLib.intensity import PEAK_PERCENTILE
-from training.data import Part, mr_files
+from training.data import Part, mr_files, read_image
 from training.failing import failing_in_a_sentence
 from training.whole_files import written_whole
 
@@ -50,7 +50,7 @@ def brain_scans(data: Path, part: Part, masks: Path = MASKS) -> list[BrainScan]:
         mask = masks / path.name
         if not mask.exists():
             raise FileError(f"'{mask}' is missing; run python -m training.brain_scans first.")
-        image, brain = (upright(read_image(p)) for p in (path, mask))
+        image, brain = (upright(sitk.Cast(read_image(p), sitk.sitkFloat32)) for p in (path, mask))
         peak = torch.quantile(image.reshape(-1)[::7], PEAK_PERCENTILE / 100)
         found.append(BrainScan(name, halved(image) / peak, halved(brain)))
     return found
@@ -78,11 +78,6 @@ def upright(image: sitk.Image) -> torch.Tensor:
         turned.GetDirection(),
     )
     return torch.from_numpy(sitk.GetArrayFromImage(fine)).clamp_min(0)
-
-
-def read_image(path: Path) -> sitk.Image:
-    """A scan or a mask in numbers of 32 bits."""
-    return sitk.ReadImage(str(path), sitk.sitkFloat32)
 
 
 def halved(voxels: torch.Tensor) -> torch.Tensor:

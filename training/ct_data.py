@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.filters.denoising import non_local_means
 from MedEnhanceLib.tiles import middle_box
-from training.data import FloatArray, Part, average_neighbours, read_splits, scan_file
+from training.data import (
+    FloatArray,
+    Part,
+    average_neighbours,
+    read_image,
+    read_splits,
+    scan_file,
+)
 
 LOWEST_HU = -1024.0
 """Some scanners write far lower values outside of what they measured."""
@@ -65,7 +72,7 @@ def ct_scans(data: Path, part: Part) -> list[CtScan]:
 
 
 def read_ct(path: Path, is_chest: bool) -> CtScan:
-    image = sitk.ReadImage(str(path))
+    image = read_image(path)
     voxels = sitk.GetArrayFromImage(image).astype(np.float32)
     x, y, z = image.GetSpacing()
     name = path.name.removesuffix(".nii.gz")

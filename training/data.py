@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from MedEnhanceLib.errors import FileError
 from MedEnhanceLib.intensity import PEAK_PERCENTILE
+from MedEnhanceLib.io import read_volume
+from MedEnhanceLib.itk import to_itk
 
 FloatArray = NDArray[np.float32]
 Kind = TypeVar("Kind", np.float32, np.uint8)
@@ -35,10 +37,26 @@ def read_splits() -> dict[str, Any]:
     return splits
 
 
+def read_image(path: Path) -> sitk.Image:
+    """A file of scans or labels; raises `FileError` for a damaged one.
+
+    Of one that was cut off, ITK alone would read the rest as black.
+    """
+    volume = read_volume(path)
+    return to_itk(volume.voxels, volume.geometry)
+
+
 def read_scan(path: Path) -> FloatArray:
-    """Voxels (k, j, i) of a scan, divided by its peak (99.9th percentile)."""
-    voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path))).astype(np.float32)
-    return voxels / np.float32(np.percentile(voxels, PEAK_PERCENTILE))
+    """Voxels (k, j, i) of a scan, divided by its peak (99.9th percentile).
+
+    Raises:
+        FileError: when it is damaged or shows nothing.
+    """
+    voxels = sitk.GetArrayFromImage(read_image(path)).astype(np.float32)
+    peak = np.float32(np.percentile(voxels, PEAK_PERCENTILE))
+    if not peak > 0:
+        raise FileError(f"'{path}' shows nothing: its peak is {peak:g}; put a whole scan there.")
+    return voxels / peak
 
 
 def mr_scans(data: Path, part: Part) -> dict[str, FloatArray]:

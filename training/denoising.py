@@ -9,6 +9,7 @@ import torch
 
 from MedEnhanceLib.acquisition import add_rician_noise
 from MedEnhanceLib.engine.networks import RefinedDenoiser
+from MedEnhanceLib.errors import OptionsError
 from MedEnhanceLib.evaluation.subjects import LEAST_NOISE_OVER_REFERENCE
 from MedEnhanceLib.intensity import FOREGROUND
 from MedEnhanceLib.noise import estimate_noise, prudent_level
@@ -23,6 +24,7 @@ from training.physics.varying_noise import LARGEST_G, add_varying_rician_noise
 from training.recipe import Batch, Config
 from training.weights import read_first_stage
 
+LOSSES = ("absolute", "squared", "decibels")
 VALIDATION_LEVELS = (0.01, 0.03, 0.09)
 VALIDATION_PATCH = (24, 80, 80)
 OPTIONAL_PHYSICS = ("bias_field", "varying_noise", "zero_filled", "partial_fourier")
@@ -54,6 +56,11 @@ class Denoising:
         self.soft_share = float(config.get("soft", 0.0))
         self.phantoms = Phantoms(data, "training") if self.phantom_share else None
         self.loss_kind = str(config.get("loss", "absolute"))
+        if self.loss_kind not in LOSSES:
+            raise OptionsError(
+                f"The configuration's loss '{self.loss_kind}' is unknown; choose "
+                f"{', '.join(LOSSES)}."
+            )
         self.shares = {name: float(config.get(name, 0)) for name in OPTIONAL_PHYSICS}
         self.training = [
             quiet_references(name, scan) for name, scan in mr_scans(data, "training").items()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from MedEnhanceLib.io import read_volume
 from training.data import FloatArray, Part, read_splits, scan_file
 from training.patches import random_patch, random_turn
 
@@ -43,9 +44,7 @@ def label_files(part: Part) -> list[str]:
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
     """Labels (k, j, i), renumbered without gaps, air 0, cut to what is not air."""
-    import SimpleITK as sitk
-
-    voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    voxels = read_volume(path).voxels
     _, numbers = np.unique(voxels, return_inverse=True)
     labels = numbers.reshape(voxels.shape).astype(np.uint8)
     (box,) = ndimage.find_objects((labels > 0).astype(np.int8))

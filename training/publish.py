@@ -36,7 +36,8 @@ SCHEMA = (
     "meta_schema_20240725.json"
 )
 OPTIONAL_FACTS = ("labels", "adapted_from", "preference", "denoiser", "denoise_from_percent")
-COPYRIGHT = "Copyright (c) MedEnhance contributors"
+AUTHORS = "MedEnhance contributors"
+COPYRIGHT = f"Copyright (c) {AUTHORS}"
 Json = dict[str, Any]
 
 
@@ -150,21 +151,22 @@ def medenhance_facts(
         "patch": bundle["patch"],
         "ranges": bundle["ranges"],
         **{key: bundle[key] for key in OPTIONAL_FACTS if key in bundle},
-        "training_data": training_data(bundle["training"])
-        + phantom_data(config)
-        + brain_scan_data(config),
+        "training_data": all_training_data(config),
         "results": results,
         "limits": bundle["limits"],
     }
 
 
-def training_data(part: str | list[Json]) -> list[Json]:
-    """Name, source, licence and subjects of every training set of a part of the split.
-
-    A model that was trained on other data brings its list along.
-    """
+def all_training_data(config: Json) -> list[Json]:
+    """The training sets; a model that was trained on other data brings its whole list along."""
+    part = config["bundle"]["training"]
     if isinstance(part, list):
         return part
+    return training_data(part) + phantom_data(config) + brain_scan_data(config)
+
+
+def training_data(part: str) -> list[Json]:
+    """Name, source, licence and subjects of every training set of a part of the split."""
     split = read_splits()[part]
     if part == "hippocampus":
         names = ("name", "source", "licence")
@@ -244,8 +246,8 @@ def monai_metadata(config: Json, facts: Json) -> Json:
         "name": bundle["title"],
         "task": bundle["task"],
         "description": bundle["description"],
-        "authors": "MedEnhance contributors",
-        "copyright": COPYRIGHT,
+        "authors": bundle.get("authors", AUTHORS),
+        "copyright": bundle.get("copyright", COPYRIGHT),
         "intended_use": "research use only",
         "data_source": "; ".join(f"{d['name']} ({d['source']})" for d in facts["training_data"]),
         "data_type": "nifti",

@@ -16,6 +16,23 @@ from MedEnhanceLib.errors import FileError, OptionsError
 
 Config = dict[str, Any]
 
+ALWAYS = ("id", "network_def")
+"""What every configuration tells."""
+SCHEDULE = {
+    "batch": 1,
+    "steps": 1,
+    "learning_rate": 0.0,
+    "weight_decay": 0.0,
+    "warm_up": 0,
+    "clip": 0.0,
+    "ema": 0.0,
+    "ema_from": 0,
+    "validate_every": 1,
+    "patience": 1,
+    "seed": 0,
+}
+"""Numbers that every run by steps needs, and the least that each may be."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -69,7 +86,7 @@ class MakesImage(Protocol):
 
 
 def read_configuration(path: Path) -> Config:
-    """A configuration; raises `FileError` when there is none."""
+    """A configuration; raises `FileError` or `OptionsError` when it is none."""
     if not path.is_file():
         raise FileError(f"There is no configuration '{path}'; choose one in training/configs.")
     try:
@@ -78,6 +95,12 @@ def read_configuration(path: Path) -> Config:
         raise FileError(
             f"'{path}' is no JSON ({error}); choose one in training/configs."
         ) from error
+    lacking = [name for name in ALWAYS if not isinstance(config, dict) or name not in config]
+    if lacking:
+        raise OptionsError(
+            f"The configuration '{path}' has no '{lacking[0]}'; compare it with those in "
+            "training/configs."
+        )
     return config
 
 
@@ -85,7 +108,7 @@ def make_recipe(config: Config, data: Path) -> Recipe:
     """The recipe that ``config`` names, with its scans read from ``data``.
 
     Raises:
-        OptionsError: when it names none.
+        OptionsError: when it names none, or what a run needs is missing or makes no sense.
     """
     from training.brain_mask import BrainMask
     from training.brain_tissue import BrainTissue
@@ -109,4 +132,22 @@ def make_recipe(config: Config, data: Path) -> Recipe:
             f"The configuration '{config['id']}' names no recipe that training.train knows; "
             "training/README.md tells how this model is made."
         )
-    return kinds[config["recipe"]](config, data)
+    _check_schedule(config)
+    try:
+        return kinds[config["recipe"]](config, data)
+    except KeyError as error:
+        raise OptionsError(
+            f"The configuration '{config['id']}' has no {error}, which its recipe "
+            f"'{config['recipe']}' needs; compare it with those in training/configs."
+        ) from error
+
+
+def _check_schedule(config: Config) -> None:
+    """Raise `OptionsError` when a number that every run needs is missing or makes no sense."""
+    for name, least in SCHEDULE.items():
+        value = config.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+            raise OptionsError(
+                f"The configuration's '{name}' is {value!r}, not a number of {least:g} or more; "
+                "compare it with those in training/configs."
+            )

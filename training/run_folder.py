@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,7 +27,8 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+        with told_when_unwritten(path):
+            path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._log: SummaryWriter | None = None
 
@@ -33,9 +37,13 @@ class RunFolder:
         return (self.path / "checkpoint.pt").exists()
 
     def read_checkpoint(self, device: torch.device) -> State:
-        state: State = torch.load(
-            self.path / "checkpoint.pt", map_location=device, weights_only=True
-        )
+        path = self.path / "checkpoint.pt"
+        try:
+            state: State = torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise FileError(
+                f"'{path}' is damaged ({type(error).__name__}); remove it, and the run begins anew."
+            ) from error
         return state
 
     def write_checkpoint(self, state: State) -> None:
@@ -50,7 +58,10 @@ class RunFolder:
         if not path.exists():
             return
         with path.open(newline="", encoding="utf-8") as file:
-            heading, *rows = csv.reader(file)
+            heading, *rows = [*csv.reader(file)] or [[]]
+        if not heading:
+            path.unlink()
+            return
         kept = [row for row in rows if int(row[0]) <= step]
         with (
             written_whole(path) as partial,
@@ -102,5 +113,17 @@ def append_row(path: Path, row: dict[str, float]) -> None:
 
 def write_weights(state: State, path: Path) -> None:
     """Weights, and whatever else torch can save; whole or not at all."""
-    with written_whole(path) as partial:
+    with told_when_unwritten(path), written_whole(path) as partial:
         torch.save(state, partial)
+
+
+@contextmanager
+def told_when_unwritten(path: Path) -> Iterator[None]:
+    """Raise `FileError` when a file or folder of the run cannot be written."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
+        raise FileError(
+            f"'{path}' cannot be written ({str(error).splitlines()[0]}); free some space, or "
+            "choose another folder with --runs."
+        ) from error

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from MedEnhanceLib.intensity import zscore_scaling
 from MedEnhanceLib.quality.segmentation_metrics import dice
-from training.data import FloatArray, Part, read_splits, scan_file
+from training.data import FloatArray, Part, read_image, read_splits, scan_file
 from training.patches import rotation
 from training.recipe import Batch, Config
 
@@ -107,7 +107,7 @@ def hippocampus_files(data: Path, name: str) -> tuple[FloatArray, NDArray[np.uin
 
 def _read_ras(path: Path) -> NDArray[np.generic]:
     # SimpleITK names the direction that each axis points to; RAS here is NIfTI's RAS+.
-    turned = sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")
+    turned = sitk.DICOMOrient(read_image(path), "RAS")
     return sitk.GetArrayFromImage(turned)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from MedEnhanceLib.quality.segmentation_metrics import dice
-from training.data import Part, read_splits, scan_file
+from training.data import Part, read_image, read_splits, scan_file
 
 TABLE = Path(__file__).with_name("tissue_labels.json")
 TISSUES = {1: "csf", 2: "gm", 3: "wm"}
@@ -71,7 +71,7 @@ def tissue_maps(data: Path, part: Part, table: TissueTable) -> list[TissueMap]:
 
 def read_map(path: Path, table: TissueTable) -> NDArray[np.uint8]:
     """Rows of the table (k, j, i) in RAS orientation, cut to the head."""
-    turned = sitk.DICOMOrient(sitk.ReadImage(str(path)), "RAS")
+    turned = sitk.DICOMOrient(read_image(path), "RAS")
     rows = table.row_of_label[np.rint(sitk.GetArrayFromImage(turned)).astype(np.int64)]
     (box,) = ndimage.find_objects((rows > 0).astype(np.int8))
     return np.pad(rows[box], MARGIN)

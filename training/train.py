@@ -116,6 +116,8 @@ class Training:
             recipe.use(self.network)
         if self.folder.has_checkpoint:
             self._resume(self.folder.read_checkpoint(self.device))
+        elif processes.is_first:
+            self.folder.forget_after(0)
         self.shared = processes.wrapped(self.network)
 
     def run(self) -> None:
@@ -219,6 +221,8 @@ class Training:
         load_whole(self.network, state["network"], self.folder.path / "checkpoint.pt")
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["weight_decay"] = self.config["weight_decay"]
         self.precision.resume(state.get("scaler", {}))
         self.step, self.best = state["step"], state["best"]
         if self.processes.is_first:

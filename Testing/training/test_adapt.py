@@ -26,7 +26,7 @@ from training.adapt import adapt, adaptable_model, axes_of_pairs, independent_ax
 from training.network import build_network
 from training.noise_correlation import noise_correlation
 from training.physics.kspace import acquire_zero_filled
-from training.publish import publish, write_json
+from training.publish import all_training_data, publish, training_data, write_json
 from training.self_supervised import (
     Lesson,
     Scan,
@@ -113,6 +113,38 @@ def test_adapting_denoises_better_and_names_nobody(
     for path in folder.rglob("*"):
         assert path.is_dir() or b"jane" not in path.read_bytes()
     Catalog.default().find("toy-adapted").verify_weights()  # type: ignore[union-attr]
+
+
+def test_the_rights_stay_with_whom_they_were_and_no_more_is_told_than_is_known(
+    model: str, clean: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Of a model from elsewhere that states authors, and neither a licence nor its method."""
+    folder = tmp_path / "models" / model
+    (folder / "LICENSE").unlink()
+    path = folder / "configs/metadata.json"
+    metadata = json.loads(path.read_text("utf-8")) | {"authors": "Lab X", "copyright": "(c) Lab X"}
+    known = {"name": "Scans of X", "source": "X", "licence": "none", "subjects": ["x1"]}
+    metadata["medenhance"]["training_data"] = [known]
+    for name in ("method", "contrasts", "ranges"):
+        del metadata["medenhance"][name]
+    write_json(path, metadata)
+    file = write(tmp_path, "scan", add_rician_noise(clean, SIGMA, rng))
+    adapted = adapt(adaptable_model(model), [[file]], tmp_path / "models", None, 10)
+    told = json.loads((adapted / "configs/metadata.json").read_text("utf-8"))
+    assert (told["authors"], told["copyright"]) == ("Lab X", "(c) Lab X")
+    assert not (adapted / "LICENSE").exists()
+    names = [row["name"] for row in told["medenhance"]["training_data"]]
+    assert names == ["Scans of X", "the user's own scans"]
+
+
+def test_what_a_model_brings_along_is_all_it_was_trained_on() -> None:
+    """A list that is told is not added to, though the weights it began with had phantoms."""
+    init = "Resources/Models/mr-denoise-residual/models/model.pt"
+    told = [{"name": "all"}]
+    assert all_training_data({"init": init, "bundle": {"training": told}}) == told
+    assert len(all_training_data({"init": init, "bundle": {"training": "mr_head"}})) > len(
+        training_data("mr_head")
+    )
 
 
 def test_a_model_is_not_written_over_and_not_without_gain(

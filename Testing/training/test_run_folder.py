@@ -87,3 +87,53 @@ def test_a_run_that_ended_early_says_so(
     assert "ended at step" not in capsys.readouterr().out
     Training(config | {"steps": 200}, recipe, data / "run", ALONE).run()
     assert "ended at step 3, as validation had not improved 2 times" in capsys.readouterr().out
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_begins_a_new_curve(
+    data: Path, tiny_config: TinyConfig
+) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 2}
+    recipe = make_recipe(config, data)
+    Training(config, recipe, data / "run", ALONE).run()
+    (data / "run/checkpoint.pt").unlink()
+    Training(config, recipe, data / "run", ALONE).run()
+    rows = (data / "run/curve.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "1", "2"]
+
+
+def test_a_run_goes_on_with_the_weight_decay_it_is_told(
+    data: Path, tiny_config: TinyConfig
+) -> None:
+    config = tiny_config("mr-denoise-residual") | {"steps": 1}
+    recipe = make_recipe(config, data)
+    Training(config, recipe, data / "run", ALONE).run()
+    resumed = Training(config | {"weight_decay": 0.5}, recipe, data / "run", ALONE)
+    assert [group["weight_decay"] for group in resumed.optimiser.param_groups] == [0.5]
+
+
+def test_damaged_files_of_a_run_are_told_in_a_sentence(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_checkpoint({"step": 1})
+    whole = (tmp_path / "run/checkpoint.pt").read_bytes()
+    for damaged in (b"", whole[:100], b"rubbish"):
+        (tmp_path / "run/checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(FileError, match="is damaged"):
+            folder.read_checkpoint(ALONE.device)
+    (tmp_path / "run/curve.csv").touch()
+    folder.forget_after(3)
+    folder.report(5, 60.0, {"loss": 1.0}, {"score": 2.0})
+    assert len((tmp_path / "run/curve.csv").read_text().splitlines()) == 2
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="cannot be written"):
+        RunFolder(tmp_path / "file/run")
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+
+    def full(*_: object) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64")
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(FileError, match="free some space"):
+        folder.write_best({})
