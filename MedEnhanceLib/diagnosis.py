@@ -75,10 +75,10 @@ def device_states() -> list[dict[str, Any]]:
     """Each kind of device: whether it computes, else why not, and whether it is taken."""
     try:
         from MedEnhanceLib.engine.device import describe_devices
-    except ImportError as error:
-        return [
-            {"name": "cpu", "usable": False, "reason": f"{error.name} is missing", "used": False}
-        ]
+    except (ImportError, OSError) as error:  # a library that torch loads may be broken
+        name = getattr(error, "name", None)
+        reason = f"{name} is missing" if name else f"torch cannot be loaded ({error})"
+        return [{"name": "cpu", "usable": False, "reason": reason, "used": False}]
     devices = describe_devices()
     first = next((d["name"] for d in devices if d["usable"]), "")
     return [{**device, "used": device["name"] == first} for device in devices]

@@ -173,4 +173,16 @@ def _anonymous(description: str, tags: dict[str, str]) -> str:
             if len(secret) < SHORTEST_ANYWHERE:
                 pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
             description = re.sub(pattern, "***", description, flags=re.IGNORECASE)
+    for date in _ways_to_write(tags.get("0010|0030", "")):
+        description = re.sub(rf"(?<!\d){date}(?!\d)", "***", description)
     return description
+
+
+def _ways_to_write(birth_date: str) -> list[str]:
+    """Patterns of a date as DICOM has it, YYYYMMDD, in other orders and with signs between."""
+    parts = re.fullmatch(r"(\d{4})(\d{2})(\d{2})", birth_date.strip())
+    if parts is None:
+        return []
+    year, month, day = parts.groups()
+    orders = ((year, month, day), (day, month, year), (month, day, year))
+    return [r"[\W_]?".join(order) for order in orders]

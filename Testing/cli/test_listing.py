@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,22 @@ def test_check_tells_of_damaged_weights(run: Run, tmp_path: Path) -> None:
     done = run("check", "--models", bundle.parent)
     assert done.exit_code == 1
     assert "tampered" in done.stdout and "NO" in done.stdout
+
+
+@pytest.mark.parametrize("error", [OSError("libgomp.so: bad ELF"), ImportError("no symbol")])
+def test_check_tells_of_a_library_that_cannot_be_loaded(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "MedEnhanceLib.engine.device":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "MedEnhanceLib.engine.device", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    done = run("check", "--json")
+    cpu = next(d for d in json.loads(done.stdout)["devices"] if d["name"] == "cpu")
+    assert not cpu["usable"] and f"torch cannot be loaded ({error})" in cpu["reason"]
 
 
 def test_check_tells_of_a_missing_package(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,9 +156,10 @@ class TestSeveralSeries:
 
 
 def test_the_patients_name_and_number_are_cut_from_descriptions(tmp_path: Path) -> None:
-    write_series(tmp_path, STACK, tags={"0008|103e": "Doe Jane 4711-0815 T2"})
+    said = "Doe Jane 4711-0815 T2 born 1970-03-12 or 12.03.1970"
+    write_series(tmp_path, STACK, tags={"0008|103e": said, "0010|0030": "19700312"})
     (series,) = list_series(tmp_path)
-    assert series.description == "*** *** *** T2"
+    assert series.description == "*** *** *** T2 born *** or ***"
 
 
 def test_short_names_are_cut_where_they_stand_alone(tmp_path: Path) -> None:
