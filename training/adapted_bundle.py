@@ -80,9 +80,8 @@ def adapted_facts(metadata: dict[str, Any], model: Bundle, method: str) -> dict[
         "limits": [
             "Adapted to the scans of one scanner; what it does to others was not measured.",
             "That its self-supervised loss fell is no proof of less error: two tests with white "
-            "noise, which the shipped models know, lost .3 and .4 dB.",
-            "Learned from noisy scans only: what they share, such as the brightening of dark "
-            "tissue by Rician noise, is not taken away.",
+            "noise, which the shipped models know, lost 0.1 and 0.15 dB.",
+            "Learned from noisy scans only: artefacts that they share are not taken away.",
             *model.limits,
         ],
     }

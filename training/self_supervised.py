@@ -4,7 +4,7 @@ A network that is to predict a second measurement of the same thing cannot predi
 learns to predict what both have in common (Noise2Noise: Lehtinen et al. 2018, arXiv:1803.04189).
 Without a repeated scan, voxels beside each other serve as two measurements (Neighbor2Neighbor:
 Huang et al. 2021, arXiv:2101.02824); a second term makes up for what truly differs between them.
-What both measurements share, such as the Rician bias, is not taken away.
+What both measurements share is not taken away, but for the Rician bias, which is known.
 """
 
 from __future__ import annotations
@@ -161,15 +161,27 @@ def self_supervised_loss(network: torch.nn.Module, lesson: Lesson) -> torch.Tens
     """
     if lesson.measured.shape[1] == 2:
         first, second = lesson.measured.split(1, dim=1)
-        return _error(denoised(network, first, lesson.sigma) - second, second, lesson.sigma)
+        return _error(measured_again(network, first, lesson.sigma) - second, second, lesson.sigma)
     first, second = (chosen(lesson.measured, choice) for choice in (lesson.first, lesson.second))
     with torch.no_grad():
-        whole = denoised(network, lesson.measured, lesson.sigma)
+        whole = measured_again(network, lesson.measured, lesson.sigma)
     true_difference = chosen(whole, lesson.first) - chosen(whole, lesson.second)
-    error = denoised(network, first, lesson.sigma) - second
+    error = measured_again(network, first, lesson.sigma) - second
     return _error(error, second, lesson.sigma) + DIFFERENCE_WEIGHT * _error(
         error - true_difference, second, lesson.sigma
     )
+
+
+def measured_again(
+    network: torch.nn.Module, image: torch.Tensor, sigma: torch.Tensor
+) -> torch.Tensor:
+    """What another measurement of the denoised image would be on average.
+
+    Magnitudes are brighter than the truth: Rice's mean is the root of the squared truth and
+    squared sigma, nearly so from one sigma on (Gudbjartsson and Patz 1995,
+    doi:10.1002/mrm.1910340618). Without it the network would learn to leave that in.
+    """
+    return (denoised(network, image, sigma).square() + sigma.square()).sqrt()
 
 
 def denoised(network: torch.nn.Module, image: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

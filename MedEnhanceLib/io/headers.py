@@ -100,6 +100,8 @@ def _check_nifti_layout(name: str, header: NiftiHeader) -> None:
 
 
 def _check_nifti_position(name: str, header: NiftiHeader) -> None:
+    if header.qform is None and header.sform is None:
+        _warn_of_no_orientation(name)
     if header.qform is None or header.sform is not None:
         return
     _check_position([b"%g" % v for v in header.qform], len(header.qform), name)
@@ -199,6 +201,8 @@ def _check_meta(name: str, header: TextHeader) -> None:
             )
     if b"NDims" in stated and not stated & {b"ElementSpacing", b"ElementSize"}:
         _warn_of_no_spacing(name)
+    if b"NDims" in stated and not stated & {b"TransformMatrix", b"Rotation", b"Orientation"}:
+        _warn_of_no_orientation(name)
 
 
 def _check_nrrd(name: str, header: TextHeader) -> None:
@@ -231,6 +235,8 @@ def _check_nrrd(name: str, header: TextHeader) -> None:
     axes = fields.get(b"dimension", b"")
     if axes.isdigit() and len(known) < min(AXES, int(axes)):
         _warn_of_no_spacing(name)
+    if axes.isdigit() and not {b"space", b"space directions"} <= set(fields):
+        _warn_of_no_orientation(name)
 
 
 def _several_files(name: str) -> FileError:
@@ -254,6 +260,16 @@ def _warn_of_no_spacing(name: str) -> None:
     warnings.warn(
         f"'{name}' does not state how far apart its voxels are, and 1 mm is taken for it; correct "
         "its header (in Slicer: Volumes > Volume Information > Image Spacing).",
+        ImageWarning,
+        stacklevel=2,
+    )
+
+
+def _warn_of_no_orientation(name: str) -> None:
+    warnings.warn(
+        f"'{name}' does not state how it lies in the patient, and its axes are taken to grow to "
+        "the left, the back and the head, as in 3D Slicer; left and right may be wrong, so correct "
+        "its header.",
         ImageWarning,
         stacklevel=2,
     )

@@ -41,12 +41,22 @@ class Traces:
 
 
 def open_network(bundle: Bundle, options: RunOptions, reporter: Reporter) -> Forward:
-    """Load the bundle's network; raises `DependencyError` when torch or monai is missing."""
+    """Load the bundle's network.
+
+    Raises:
+        DependencyError: when torch or monai is missing, or cannot be loaded.
+    """
     try:
         from MedEnhanceLib.engine.forward import Forward
-    except ImportError as error:
+    except (ImportError, OSError) as error:
         if short_of_memory(error):
             raise
+        if not isinstance(error, ModuleNotFoundError):
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DependencyError(
+                f"The model '{bundle.id}' needs PyTorch and MONAI, which are installed but cannot "
+                f"be loaded ({first_line}); install them again, or choose a classical filter."
+            ) from error
         raise DependencyError(
             f"The model '{bundle.id}' needs the package '{error.name}', which is not installed; "
             "install it (in Slicer: press Apply in the panel and agree; elsewhere: pip install "

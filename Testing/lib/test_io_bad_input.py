@@ -357,6 +357,22 @@ def test_a_spacing_that_is_not_stated_is_told(tmp_path: Path, name: str, header:
         check_header(path, format_to_read(path))
 
 
+@pytest.mark.parametrize("kind", [".nii", ".nrrd", ".mha"])
+def test_an_orientation_that_is_not_stated_is_told(tmp_path: Path, kind: str) -> None:
+    """As ITK and 3D Slicer read it; left and right are not known."""
+    path = tmp_path / f"x{kind}"
+    if kind == ".nii":
+        patched_nifti(path, (252, "h", (0,)), (254, "h", (0,)))
+    else:
+        header = NRRD.replace("space directions: {axes}", "spacings: 1 1 1")
+        header = header.replace("space:", "#").replace("space origin", "#")
+        meta = META.replace("TransformMatrix = {axes}\n", "").format(size="2 2 2", spacing="1 1 1")
+        path.write_bytes((header if kind == ".nrrd" else meta).encode() + bytes(range(8)))
+    with pytest.warns(ImageWarning, match="does not state how it lies .* to the left, the back"):
+        volume = read_volume(path)
+    np.testing.assert_allclose(volume.geometry.direction, np.eye(3), atol=1e-6)
+
+
 def test_an_axis_of_components_needs_no_spacing(tmp_path: Path) -> None:
     path = tmp_path / "x.nrrd"
     header = NRRD.format(axes="none (0.7,0,0) (0,0.7,0) (0,0,2)")
