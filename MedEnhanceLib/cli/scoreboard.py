@@ -55,6 +55,7 @@ COLUMNS = {
 
 
 MARK = " *"
+INCOMPLETE = "Incomplete: the evaluation ended with an error, and what was to follow is lacking."
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class Scoreboard:
             MedEnhanceError: at the end, what kept the evaluation from going on.
         """
         notes = [*notes, f"Imports, not counted above: {self.import_seconds:.1f} core-s."]
+        notes += [INCOMPLETE] if self.failure is not None else []
         files: dict[Path, Content] = {}
         found = self._found(settings)
         if self.shown.picture and self.drawing:
@@ -196,6 +198,7 @@ class Scoreboard:
             "task": self.task.value,
             "software": f"MedEnhance {__version__}",
             "settings": settings,
+            "complete": self.failure is None,
             "libraries": {name: importlib.metadata.version(name) for name in self._libraries()},
             "import_core_seconds": self.import_seconds,
             "rows": [vars(row) for row in self.rows],

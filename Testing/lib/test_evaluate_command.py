@@ -30,7 +30,7 @@ class TestCommand:
                          "filter-median", "--picture", picture)  # fmt: skip
         assert done.exit_code == 0, done.stderr
         found = json.loads(done.stdout)
-        assert found["settings"]["noise_percent"] == [3, 9]
+        assert found["settings"]["noise_percent"] == [3, 9] and found["complete"]
         rows = {(r["condition"], r["method"]): r["values"] for r in found["rows"]}
         assert len(rows) == 4
         assert rows["noise 3 %", "input"]["psnr_db"] > rows["noise 9 %", "input"]["psnr_db"]
@@ -42,8 +42,12 @@ class TestCommand:
         write_image(constant, tmp_path / "bad.nii")
         report = tmp_path / "r.json"
         files = [tmp_path / "good.nii", tmp_path / "bad.nii"]
-        done = self._run("denoise", *files, "--model", "filter-median", "--report", report)
+        table = tmp_path / "r.md"
+        done = self._run("denoise", *files, "--model", "filter-median", "--report", report,
+                         "--markdown", table)  # fmt: skip
         assert done.exit_code == 1
+        assert "Incomplete" in done.stdout and "Incomplete" in table.read_text()
+        assert json.loads(report.read_text())["complete"] is False
         assert "Volume 2 cannot be used: All voxels have" in done.stderr
         assert "Only what was done before is shown." in done.stderr
         assert "filter-median" in done.stdout and "volume 2" not in done.stdout
