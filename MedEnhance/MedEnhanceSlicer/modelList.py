@@ -43,6 +43,7 @@ class ModelList:
             self._fill(entries)
         ids = [entry[1] for entry in entries]
         self._list.currentRow = ids.index(modelId) if modelId in ids else 0
+        self.search()
         self._list.blockSignals(wasBlocked)
 
     def search(self, text=None):
@@ -61,7 +62,6 @@ class ModelList:
             item = self._list.item(row)
             item.setData(qt.Qt.UserRole, identity)
             item.setToolTip(tip(text))
-        self.search()
 
     @staticmethod
     def _text(model):

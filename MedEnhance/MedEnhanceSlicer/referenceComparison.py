@@ -1,6 +1,7 @@
 """Measures a result against a reference, a little at a time, so that the panel stays alive."""
 
 import logging
+from collections import Counter
 
 import numpy as np
 import qt
@@ -87,7 +88,9 @@ def pairsOf(node, referenceNode):
     if referenceNode.IsA(LABEL_MAP):
         present = set(np.unique(slicer.util.arrayFromVolume(referenceNode)).tolist())
         values = {n: segmentation.GetSegment(s).GetLabelValue() for n, s in named.items()}
-        return [(n, s, values[n]) for n, s in named.items() if values[n] in present]
+        # Slicer gives a segment another value when it is edited; one that several have means none.
+        shared = {value for value, count in Counter(values.values()).items() if count > 1}
+        return [(n, s, values[n]) for n, s in named.items() if values[n] in present - shared]
     reference = referenceNode.GetSegmentation()
     others = {reference.GetSegment(s).GetName().lower(): s for s in reference.GetSegmentIDs()}
     if len(named) == len(others) == 1:

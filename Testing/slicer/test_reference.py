@@ -78,6 +78,19 @@ def test_a_label_map_is_matched_by_value(scene: Any) -> None:
     assert not any("Posterior" in name for name in found)
 
 
+def test_a_label_value_that_several_segments_have_means_none_of_them(scene: Any) -> None:
+    """Slicer gives a segment on a layer of its own the value 1, whatever it had."""
+    result = segmented(add_volume())
+    segmentation = result.GetSegmentation()
+    values_of = [segmentation.GetNthSegment(n).GetLabelValue() for n in range(2)]
+    labels = np.zeros(SHAPE_KJI, np.uint8)
+    labels.flat[:2] = values_of
+    reference = slicer.util.addVolumeFromArray(labels, None, "L", "vtkMRMLLabelMapVolumeNode")
+    assert [key for _n, _s, key in pairsOf(result, reference)] == values_of
+    segmentation.GetNthSegment(1).SetLabelValue(values_of[0])
+    assert pairsOf(result, reference) == []
+
+
 def test_a_label_map_that_was_moved_is_not_on_the_grid(scene: Any) -> None:
     node = add_volume()
     result = segmented(node)
