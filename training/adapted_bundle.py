@@ -9,8 +9,9 @@ from typing import Any
 
 from MedEnhanceLib.bundle import INFERENCE, METADATA, Bundle
 from MedEnhanceLib.importing.placing import place, staging
-from training.publish import publish, told_when_unwritten, write_json
+from training.publish import publish, write_json
 from training.recipe import Config
+from training.whole_files import told_when_unwritten
 
 LICENCE = "LICENSE"
 OWN_SCANS = "the user's own scans"
@@ -38,7 +39,8 @@ def publish_adapted(
         "command": config["command"],
     }
     described = config | {"bundle": adapted_facts(metadata, model, method)}
-    with staging(models) as stage, told_when_unwritten(config["id"]):
+    named = f"The model '{config['id']}'"
+    with staging(models) as stage, told_when_unwritten(named):
         folder = publish(described, run, stage, [result])
         # Without MONAI's workflow, whose expressions are code, the library needs nobody's trust.
         write_json(folder / INFERENCE, {"network_def": model.network})

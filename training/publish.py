@@ -10,8 +10,6 @@ import argparse
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from training.failing import failing_in_a_sentence
 from training.network import build_network
 from training.recipe import read_configuration
 from training.weights import load_whole
+from training.whole_files import told_when_unwritten
 
 TRAINING = Path(__file__).parent
 SCHEMA = (
@@ -65,21 +64,9 @@ def publish(config: Json, run: Path, models: Path, results: list[Json] | None = 
     if not (run / "best.pt").is_file():
         raise FileError(f"There are no weights in '{run}' to publish; train the model first.")
     folder = models / config["id"]
-    with told_when_unwritten(config["id"]):
+    with told_when_unwritten(f"The model '{config['id']}'"):
         write_bundle(config, run, folder, results)
     return folder
-
-
-@contextmanager
-def told_when_unwritten(name: str) -> Iterator[None]:
-    """Raise `FileError` when a file of the model cannot be written."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
-        raise FileError(
-            f"The model '{name}' cannot be written ({str(error).splitlines()[0]}); free some "
-            "space, or choose another folder."
-        ) from error
 
 
 def write_bundle(config: Json, run: Path, folder: Path, results: list[Json] | None) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,10 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from MedEnhanceLib.errors import FileError
-from training.whole_files import written_whole
+from training.whole_files import told_when_unwritten, written_whole
 
 State = dict[str, Any]
+ELSEWHERE = "another folder with --runs"
 
 
 class RunFolder:
@@ -26,7 +25,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        with told_when_unwritten(path):
+        with told_when_unwritten(f"'{path}'", ELSEWHERE):
             path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._log: SummaryWriter | None = None
@@ -112,17 +111,5 @@ def append_row(path: Path, row: dict[str, float]) -> None:
 
 def write_weights(state: State, path: Path) -> None:
     """Weights, and whatever else torch can save; whole or not at all."""
-    with told_when_unwritten(path), written_whole(path) as partial:
+    with told_when_unwritten(f"'{path}'", ELSEWHERE), written_whole(path) as partial:
         torch.save(state, partial)
-
-
-@contextmanager
-def told_when_unwritten(path: Path) -> Iterator[None]:
-    """Raise `FileError` when a file or folder of the run cannot be written."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
-        raise FileError(
-            f"'{path}' cannot be written ({str(error).splitlines()[0]}); free some space, or "
-            "choose another folder with --runs."
-        ) from error

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from MedEnhanceLib.errors import FileError
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -20,3 +22,15 @@ def written_whole(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_when_unwritten(what: str, instead: str = "another folder") -> Iterator[None]:
+    """Raise `FileError`, which names ``what`` and a place ``instead``, when writing fails."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch raises the latter when a disk is full
+        raise FileError(
+            f"{what} cannot be written ({str(error).splitlines()[0]}); free some space, or choose "
+            f"{instead}."
+        ) from error
